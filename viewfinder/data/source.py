@@ -1,0 +1,82 @@
+"""What a data source is: named splits of images with whatever is known about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor
+
+
+class Images(Protocol):
+    """Images at rest, in memory or in files; all of one split have one shape when read."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of every image that ``read`` returns."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: np.ndarray) -> Tensor:
+        """Images at int64 positions ``index`` (n,), as uint8 (n, C, H, W) on the CPU."""
+        ...
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """Side information, one row an image: values int64 (N, A), -1 where missing.
+
+    names[a] names column a; value_names[a][v] says value v of column a in words, where known.
+    """
+
+    values: np.ndarray
+    names: Sequence[str]
+    value_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a source.
+
+    labels int64 (N,) or None; class_names one a class; paths one an image, relative to the source,
+    where images are files; factors: exact knowledge of further facts, each array with N rows
+    (``shapes``: box, mask_area, position, rotation, ...).
+    """
+
+    name: str
+    images: Images
+    labels: np.ndarray | None = None
+    class_names: Sequence[str] | None = None
+    attributes: Attributes | None = None
+    paths: Sequence[str] | None = None
+    factors: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True)
+class Source:
+    """All splits of one spec string, what had to be decided while reading, and what was unreadable.
+
+    ``splits`` has "train"; "test" where the source has one or where labels allow a held-out part;
+    other names (stl10's "unlabeled") as they come. ``notes`` are sentences for the user
+    ("no test split: a stratified fifth of 500 images was held out with seed 0").
+    """
+
+    spec: str
+    splits: Mapping[str, Split]
+    notes: Sequence[str] = ()
+    unreadable: Sequence[tuple[Path, str]] = ()
+
+    @property
+    def train(self) -> Split:
+        return self.splits["train"]
+
+    @property
+    def test(self) -> Split | None:
+        return self.splits.get("test")

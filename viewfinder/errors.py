@@ -1,0 +1,37 @@
+"""The one exception that means "the user can mend this"."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """A mistake in the input: what was met, what was expected, and what to do about it.
+
+    The command line prints the message alone, without a traceback, and exits with code 2.
+
+    >>> raise UserError("data.size is -3; a positive side in pixels is expected",
+    ...                 fix="data.size=32")  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    UserError: data.size is -3; a positive side in pixels is expected. Try: data.size=32
+    """
+
+    def __init__(self, message: str, *, fix: str | None = None) -> None:
+        self.message = message
+        self.fix = fix
+        super().__init__(f"{message.rstrip('.')}. Try: {fix}" if fix else message)
+
+
+def nearest(name: str, valid: Iterable[str]) -> str | None:
+    """The valid name closest to ``name``, or None where nothing is close."""
+    matches = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.5)
+    return matches[0] if matches else None
+
+
+def unknown(kind: str, name: str, valid: Iterable[str]) -> UserError:
+    """The error for a name that is not in the list: names it, the nearest match and all choices."""
+    choices = sorted(valid)
+    guess = nearest(name, choices)
+    hint = f" Did you mean {guess!r}?" if guess else ""
+    return UserError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(choices)}")
