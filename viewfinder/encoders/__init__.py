@@ -1,0 +1,1 @@
+"""Backbones, the papers' small networks, and heads."""

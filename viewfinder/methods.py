@@ -1,0 +1,72 @@
+"""The table of named methods: each a row of data over the five parts, none a subclass.
+
+``settings`` is laid over the recipe's defaults, so a row says only what makes the method itself;
+every value can be overridden (``viewfinder pretrain moco positives=labels``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row: what it is in a line, where it comes from, and its settings by part."""
+
+    summary: str
+    source: str
+    settings: Mapping[str, Any]
+
+
+METHODS: dict[str, Method] = {
+    "simclr": Method(
+        "two views of an image agree; every other image of the batch is a negative",
+        "Chen et al. 2020",
+        {
+            "views": {"preset": "simclr"},
+            "objective": {"name": "nt_xent", "temperature": 0.2},
+        },
+    ),
+    "supcon": Method(
+        "all views of all images of a class agree",
+        "Khosla et al. 2020",
+        {
+            "views": {"preset": "simclr"},
+            "positives": {"name": "labels"},
+            "objective": {"name": "supcon", "temperature": 0.1},
+        },
+    ),
+    "moco": Method(
+        "v2: a momentum encoder makes the keys, a queue of them the negatives",
+        "He et al. 2020; Chen et al. 2020",
+        {
+            "views": {"preset": "moco2"},
+            "negatives": {"name": "queue", "size": 4096},
+            "objective": {"name": "info_nce", "temperature": 0.2},
+            "target": {"name": "momentum", "momentum": 0.99, "final_momentum": 0.99},
+        },
+    ),
+    "byol": Method(
+        "a predictor guesses the momentum encoder's projection of the other view; no negatives",
+        "Grill et al. 2020",
+        {
+            "views": {"preset": "byol"},
+            "negatives": {"name": "none"},
+            "objective": {"name": "cosine"},
+            "head": {"projector": [512, 128], "batch_norm": True, "predictor": [256, 128]},
+            "target": {"name": "momentum", "momentum": 0.99, "final_momentum": 1.0},
+        },
+    ),
+    "cross-entropy": Method(
+        "plain supervised classification, the baseline with labels",
+        "-",
+        {
+            "views": {"preset": "supervised", "count": 1},
+            "positives": {"name": "labels"},
+            "negatives": {"name": "none"},
+            "objective": {"name": "cross_entropy"},
+        },
+    ),
+}

@@ -1,0 +1,399 @@
+"""What a run is, as typed data: load, override, complete, save.
+
+A recipe is built in layers, later ones winning: the field defaults below, the row of the method
+table (``viewfinder.methods``), a YAML file, and ``key=value`` overrides. ``complete`` then fills in
+what depends on the data (sizes, channels), so a saved recipe repeats the run without guessing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    SerializeAsAny,
+    ValidationError,
+    create_model,
+    model_validator,
+)
+
+from viewfinder.errors import UserError, nearest, unknown
+from viewfinder.methods import METHODS
+from viewfinder.objectives.registry import OBJECTIVES
+from viewfinder.views.augment import Augmentation
+from viewfinder.views.presets import preset
+
+
+class Part(BaseModel):
+    """One part of a recipe; ``bare`` is the field that ``part=value`` sets."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    bare: ClassVar[str] = "name"
+
+
+class Data(Part):
+    """Where the images come from (see ``viewfinder data``)."""
+
+    bare: ClassVar[str] = "source"
+    source: str = Field(
+        "shapes", description="source spec: shapes, digits, npz:PATH, folder:DIR, cifar10, ..."
+    )
+    root: str | None = Field(None, description="folder of torchvision's data sets")
+    download: bool = Field(False, description="download a torchvision data set that is missing")
+    strict: bool = Field(False, description="stop at the first unreadable image, skip none")
+    labels: str | None = Field(None, description="CSV of labels (path,label or index,label)")
+    size: PositiveInt | None = Field(None, description="resize stored images to this side, px")
+    channels: PositiveInt | None = Field(None, description="convert images to this many channels")
+    limit: PositiveInt | None = Field(None, description="use at most this many images of each split")
+    split: str = Field("train", description="the split to pretrain on")
+
+
+OptionalAugmentation = create_model(
+    "OptionalAugmentation",
+    __base__=Part,
+    **{
+        name: (field.annotation | None, Field(None, description=field.description))  # type: ignore[operator]
+        for name, field in Augmentation.model_fields.items()
+    },  # type: ignore[call-overload]
+)
+"""An augmentation in which only what is set counts: overrides of a preset."""
+
+
+class Views(OptionalAugmentation):  # type: ignore[misc, valid-type]
+    """How views are made. A field set here overrides the preset in every view."""
+
+    bare: ClassVar[str] = "preset"
+    preset: str = Field("simclr", description="simclr, moco, moco2, byol, supervised or none")
+    count: PositiveInt = Field(2, description="views of each image")
+    first: OptionalAugmentation | None = Field(None, description="overrides of the 1st, 3rd, ... view")  # type: ignore[valid-type]
+    second: OptionalAugmentation | None = Field(None, description="overrides of the 2nd, 4th, ... view")  # type: ignore[valid-type]
+
+    def augmentations(self) -> list[Augmentation]:
+        """One augmentation a view: the preset's, then this part's fields, then first/second's."""
+        if self.size is None:
+            raise UserError("views.size is not set", fix="views.size=32")
+        shared = {name: getattr(self, name) for name in Augmentation.model_fields}
+        pair = []
+        for base, own in zip(preset(self.preset, self.size), (self.first, self.second), strict=True):
+            layers = [base.model_dump(), shared, own.model_dump() if own else {}]
+            chosen = {k: v for layer in layers for k, v in layer.items() if v is not None}
+            pair.append(Augmentation(**chosen))
+        return [pair[i % 2] for i in range(self.count)]
+
+
+class Positives(Part):
+    """Which images count as the same: the cluster assignment Z."""
+
+    name: Literal["instance", "labels"] = Field("instance", description="instance or labels")
+
+
+class Negatives(Part):
+    """What a positive is contrasted against."""
+
+    name: Literal["batch", "queue", "none"] = Field("batch", description="batch, queue or none")
+    size: PositiveInt = Field(4096, description="rows of the queue")
+
+
+class ObjectivePart(Part):
+    """The loss, and its own options (listed per objective)."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str = Field("nt_xent", description=f"one of {', '.join(OBJECTIVES)}")
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if self.name not in OBJECTIVES:
+            raise unknown("objective", self.name, OBJECTIVES)
+        return self
+
+    def options(self) -> BaseModel:
+        """The objective's options, typed and complete."""
+        return OBJECTIVES[self.name].options(**(self.model_extra or {}))
+
+
+class Regularizers(Part):
+    """What is added to the objective, as weight by name. None are set by default."""
+
+
+class Encoder(Part):
+    """The backbone."""
+
+    name: str = Field(
+        "convnet", description="convnet, mlp, a timm model's name, or package.module:Class"
+    )
+    widths: list[PositiveInt] = Field(
+        [32, 64, 128, 256], description="channels of each stage of the convnet, units of the mlp"
+    )
+    stem: Literal["auto", "small", "original"] = Field(
+        "auto", description="small: 3x3 stride 1, no max-pool; auto: small at 64 px and below"
+    )
+    pretrained: bool = Field(False, description="start from timm's pretrained weights")
+
+
+class Head(Part):
+    """The networks between the encoder and the objective; dropped after training."""
+
+    bare: ClassVar[str] = "projector"
+    projector: list[PositiveInt] = Field([512, 128], description="units of each projector layer")
+    batch_norm: bool = Field(False, description="batch norm after each hidden projector layer")
+    predictor: list[PositiveInt] | None = Field(
+        None, description="units of each predictor layer (online side only); null: no predictor"
+    )
+
+
+class Target(Part):
+    """What the online projections are compared with."""
+
+    name: Literal["shared", "detached", "momentum"] = Field(
+        "shared",
+        description="shared: the same network; detached: the same without gradient; "
+        "momentum: an exponential moving average of the network",
+    )
+    momentum: float = Field(0.996, ge=0, le=1, description="weight of the old average at the start")
+    final_momentum: float = Field(1.0, ge=0, le=1, description="the same at the end, by cosine")
+
+
+class Optimizer(Part):
+    """Optimiser; biases and norms get no weight decay (and no LARS scaling)."""
+
+    name: Literal["sgd", "adam", "adamw", "lars"] = Field("sgd", description="sgd, adam, adamw, lars")
+    lr: PositiveFloat = Field(0.06, description="base learning rate; used: lr x batch / 256")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd and lars")
+    nesterov: bool = Field(False, description="Nesterov momentum, for sgd")
+    weight_decay: NonNegativeFloat = Field(5e-4, description="weight decay")
+    warmup_epochs: NonNegativeFloat = Field(0.0, description="epochs of linear warm-up")
+    final_lr: float = Field(0.0, ge=0, le=1, description="learning rate at the end, as a fraction")
+
+
+class Evaluation(Part):
+    """What is measured at the end of a run."""
+
+    bare: ClassVar[str] = "protocols"
+    protocols: list[str] = Field(["linear", "knn"], description="probes of the frozen encoder")
+    baselines: bool = Field(True, description="measure raw pixels, untrained and supervised beside")
+    supervised_epochs: PositiveInt | None = Field(
+        None, description="epochs of the supervised baseline; null: as many as the run"
+    )
+    k: PositiveInt = Field(20, description="neighbours of kNN")
+    temperature: PositiveFloat = Field(0.07, description="temperature of kNN's weights")
+
+
+class Recipe(Part):
+    """A whole run."""
+
+    method: str = Field("simclr", description="row of the method table (viewfinder methods)")
+    seed: int = Field(0, ge=0, description="all randomness is derived from it")
+    epochs: PositiveInt = Field(10, description="passes over the training images")
+    batch_size: int = Field(256, ge=2, description="images of a step, over all devices")
+    precision: Literal["32", "bf16-mixed", "16-mixed", "64"] = Field(
+        "32", description="32, bf16-mixed, 16-mixed or 64"
+    )
+    accelerator: str = Field("auto", description="auto, cpu, gpu, mps")
+    devices: PositiveInt = Field(1, description="devices (processes) to train on")
+    strategy: str = Field("auto", description="auto, ddp, fsdp: a strategy of Lightning")
+    workers: int = Field(0, ge=0, description="processes that decode images; 0: the main process")
+    checkpoint_every: PositiveInt = Field(1, description="epochs between checkpoints")
+    logger: Literal["tensorboard", "wandb", "none"] = Field(
+        "tensorboard", description="beside metrics.csv: tensorboard, wandb, none"
+    )
+    data: Data = Data()
+    views: Views = Views()
+    positives: Positives = Positives()
+    negatives: Negatives = Negatives()
+    objective: SerializeAsAny[ObjectivePart] = ObjectivePart()
+    regularizers: Regularizers = Regularizers()
+    encoder: Encoder = Encoder()
+    head: Head = Head()
+    target: Target = Target()
+    optimizer: Optimizer = Optimizer()
+    evaluation: Evaluation = Evaluation()
+
+    def to_yaml(self) -> str:
+        """The recipe as YAML; ``build(file=...)`` reads it back equal."""
+        plain = self.model_dump(mode="json")
+        plain["views"] = {k: v for k, v in plain["views"].items() if v is not None}
+        for own in ("first", "second"):
+            if own in plain["views"]:
+                kept = {k: v for k, v in plain["views"][own].items() if v is not None}
+                plain["views"][own] = kept
+        plain["objective"] = {"name": self.objective.name, **self.objective.options().model_dump()}
+        return yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, width=100)
+
+
+def parts() -> dict[str, type[Part]]:
+    """The parts of a recipe by name."""
+    fields = Recipe.model_fields.items()
+    found = {}
+    for name, field in fields:
+        if isinstance(field.default, Part):
+            found[name] = type(field.default)
+    return found
+
+
+def keys() -> dict[str, str]:
+    """Every dotted key of a recipe with its description (the objective's options by objective)."""
+    found: dict[str, str] = {}
+    known = parts()
+    for name, field in Recipe.model_fields.items():
+        if name not in known:
+            found[name] = field.description or ""
+            continue
+        for inner, own in known[name].model_fields.items():
+            found[f"{name}.{inner}"] = own.description or ""
+            if name == "views" and inner in ("first", "second"):
+                for deep, deepest in OptionalAugmentation.model_fields.items():
+                    found[f"views.{inner}.{deep}"] = deepest.description or ""
+    for objective in OBJECTIVES.values():
+        for inner, own in objective.options.model_fields.items():
+            found.setdefault(f"objective.{inner}", own.description or "")
+    return found
+
+
+def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
+    """Nested dict of ``key=value`` words; a part's bare name sets its main field.
+
+    >>> parse_overrides(["positives=labels", "negatives.size=4096"])
+    {'positives': {'name': 'labels'}, 'negatives': {'size': 4096}}
+    """
+    known = parts()
+    nested: dict[str, Any] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals or not key:
+            raise UserError(f"{word!r} is not of the form key=value", fix="epochs=20")
+        try:
+            value = yaml.safe_load(text) if text else None
+        except yaml.YAMLError as error:
+            raise UserError(f"the value of {key} cannot be read: {text!r}") from error
+        path = key.split(".")
+        if len(path) == 1 and key in known:
+            path = [key, known[key].bare]
+        here = nested
+        for step in path[:-1]:
+            here = here.setdefault(step, {})
+        here[path[-1]] = value
+    return nested
+
+
+def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested dicts laid over each other, the later winning leaf by leaf."""
+    out: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            old = out.get(key)
+            both = isinstance(old, Mapping) and isinstance(value, Mapping)
+            out[key] = merge(old, value) if both else value  # type: ignore[arg-type]
+    return out
+
+
+def build(
+    method: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    file: Path | None = None,
+) -> Recipe:
+    """The recipe of a method, a file and overrides; the later wins.
+
+    Raises UserError for an unknown method or key (with the nearest valid one) and for a value of
+    the wrong type.
+
+    >>> build("moco", {"negatives": {"size": 1024}}).negatives.size
+    1024
+    """
+    given = merge(_read(file) if file else {}, overrides or {})
+    name = method or given.get("method") or "simclr"
+    if name not in METHODS:
+        raise unknown("method", str(name), METHODS)
+    raw = merge(METHODS[name].settings, given, {"method": name})
+    # Options of another objective than the row's do not carry over to the one chosen instead.
+    row = METHODS[name].settings.get("objective", {})
+    chosen = given.get("objective", {})
+    if isinstance(chosen, Mapping) and chosen.get("name", row.get("name")) != row.get("name"):
+        raw["objective"] = dict(chosen)
+    try:
+        recipe = Recipe.model_validate(raw)
+    except ValidationError as error:
+        raise _readable(error) from error
+    _check_options(recipe)
+    return recipe
+
+
+def complete(recipe: Recipe, shape: tuple[int, int, int]) -> Recipe:
+    """Fill in what depends on the images' shape (C, H, W): views.size, both views, the stem."""
+    channels, height, width = shape
+    size = recipe.views.size or min(height, width)
+    if size > min(height, width):
+        raise UserError(
+            f"views.size is {size} px but the images are {width}x{height} px; views are cropped "
+            "from the images and cannot be larger",
+            fix=f"views.size={min(height, width)} or data.size={size}",
+        )
+    views = recipe.views.model_copy(update={"size": size})
+    first, second = (views.model_copy(update={"count": 2})).augmentations()
+    cleared = dict.fromkeys(Augmentation.model_fields)
+    views = Views(
+        **{
+            **cleared,
+            "preset": views.preset,
+            "count": views.count,
+            "size": size,
+            "first": first.model_dump(),
+            "second": second.model_dump(),
+        }
+    )
+    stem = recipe.encoder.stem
+    if stem == "auto":
+        stem = "small" if size <= 64 else "original"
+    return recipe.model_copy(
+        update={
+            "views": views,
+            "data": recipe.data.model_copy(update={"channels": channels}),
+            "encoder": recipe.encoder.model_copy(update={"stem": stem}),
+        }
+    )
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text())
+    except FileNotFoundError as error:
+        raise UserError(f"there is no recipe file {file}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise UserError(f"{file} cannot be read as YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{file} holds {type(content).__name__}; a mapping of keys was expected")
+    known = parts()
+    return {
+        key: {known[key].bare: value} if key in known and not isinstance(value, dict) else value
+        for key, value in content.items()
+    }
+
+
+def _check_options(recipe: Recipe) -> None:
+    try:
+        recipe.objective.options()
+    except ValidationError as error:
+        raise _readable(error, prefix=("objective",)) from error
+
+
+def _readable(error: ValidationError, prefix: tuple[str, ...] = ()) -> UserError:
+    """The first problem of a validation error, by its dotted key."""
+    problem = error.errors()[0]
+    cause = (problem.get("ctx") or {}).get("error")
+    if isinstance(cause, UserError):
+        return cause
+    key = ".".join(str(step) for step in (*prefix, *problem["loc"]))
+    if problem["type"] == "extra_forbidden":
+        guess = nearest(key, keys())
+        hint = f"Did you mean {guess}?" if guess else "docs/recipe.md lists every key."
+        return UserError(f"unknown key {key}. {hint}")
+    described = keys().get(key)
+    meaning = f" ({described})" if described else ""
+    return UserError(f"{key} is {problem['input']!r}: {problem['msg']}{meaning}")
