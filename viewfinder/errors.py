@@ -35,3 +35,7 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> UserError:
     guess = nearest(name, choices)
     hint = f" Did you mean {guess!r}?" if guess else ""
     return UserError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(choices)}")
+
+
+class RunStopped(RuntimeError):
+    """A run that cannot sensibly go on (collapse, NaN); what was computed before is kept."""

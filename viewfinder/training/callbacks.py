@@ -1,0 +1,207 @@
+"""What happens around the steps: measures, history, checkpoints, progress."""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from viewfinder.data.source import Images
+from viewfinder.errors import RunStopped
+from viewfinder.evaluation.features import extract
+from viewfinder.files import write_atomically
+from viewfinder.information.collapse import diagnose, feature_std, rankme
+from viewfinder.training.checkpoint import WEIGHTS
+
+MEASURED_IMAGES = 1024
+
+
+class Measures(L.Callback):
+    """Collapse measures of the frozen encoder after each epoch, and the alarm.
+
+    A NaN loss stops the run at once; collapsed features stop it before that epoch's checkpoint is
+    written, so the newest checkpoint is the last good one. Measured on the same images every time,
+    on every rank alike, so that all ranks stop together.
+    """
+
+    def __init__(self, images: Images, view: Callable[[Tensor], Tensor], seed: int) -> None:
+        from viewfinder.randomness import numpy_generator
+
+        n = min(MEASURED_IMAGES, len(images))
+        chosen = numpy_generator(seed, "measures").choice(len(images), n, replace=False)
+        self.images = _Subset(images, np.sort(chosen))
+        self.view = view
+        self.latest: dict[str, float] = {}
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, step: int
+    ) -> None:
+        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+        # On an accelerator reading the loss waits for it, so it is read only now and then.
+        if (pl_module.device.type == "cpu" or step % 50 == 0) and not torch.isfinite(loss):
+            raise RunStopped(
+                f"the loss became {loss.item()} in epoch {trainer.current_epoch + 1}, step {step + 1}. "
+                "What usually helps: a lower optimizer.lr, optimizer.warmup_epochs=1, a higher "
+                "objective.temperature, precision=32"
+            )
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        encoder = pl_module.encoder
+        try:
+            z = extract(encoder, self.images, self.view, device=pl_module.device)  # type: ignore[arg-type]
+        except ValueError as error:
+            raise RunStopped(f"epoch {trainer.current_epoch + 1}: {error}") from error
+        std, rank = float(feature_std(z)), float(rankme(z))
+        self.latest = {"feature_std": std, "rankme": rank}
+        pl_module.log_dict(self.latest)
+        problem = diagnose(std, rank, z.shape[1])
+        if problem:
+            raise RunStopped(f"epoch {trainer.current_epoch + 1}: {problem}")
+
+
+class History(L.Callback):
+    """One row an epoch in metrics.csv; the rows travel in the checkpoint, so resuming keeps them."""
+
+    def __init__(self, path: Path, measures: Measures, console: Console) -> None:
+        self.path, self.measures, self.console = path, measures, console
+        self.rows: list[dict[str, float]] = []
+        self._started = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = state_dict["rows"]
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._started = time.perf_counter()
+        self._losses: list[Tensor] = []
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, step: int
+    ) -> None:
+        self._losses.append((outputs["loss"] if isinstance(outputs, dict) else outputs).detach())
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        seconds = time.perf_counter() - self._started
+        recipe: Any = pl_module.recipe
+        row = {
+            "epoch": trainer.current_epoch + 1,
+            "loss": torch.stack(self._losses).double().mean().item(),
+            "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+            **self.measures.latest,
+            "images_per_second": len(self._losses) * recipe.batch_size / seconds,
+            "seconds": seconds,
+        }
+        self.rows = [*self.rows, row]
+        if trainer.is_global_zero:
+            write_atomically(self.path, _csv(self.rows))
+            self.console.print(
+                f"epoch {row['epoch']}/{recipe.epochs}  loss {row['loss']:.4f}  "
+                f"feature std {row['feature_std']:.2f}  rank {row['rankme']:.1f}  "
+                f"{row['images_per_second']:,.0f} images/s",
+                highlight=False,
+            )
+
+
+class Checkpoints(L.Callback):
+    """A checkpoint folder every so many epochs and at the end; the last two are kept."""
+
+    def __init__(self, folder: Path, every: int) -> None:
+        self.folder, self.every = folder, every
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        epoch = trainer.current_epoch + 1
+        if epoch % self.every and epoch != trainer.max_epochs:
+            return
+        trainer.save_checkpoint(self.folder / f"epoch-{epoch:05d}")
+        if trainer.is_global_zero:
+            whole = sorted(p for p in self.folder.glob("epoch-*") if (p / WEIGHTS).exists())
+            for old in whole[:-2]:
+                trainer.strategy.remove_checkpoint(old)
+
+
+class ProgressBar(L.Callback):
+    """Images a second, the loss and the time left, live; silent where the output is no terminal."""
+
+    def __init__(self, console: Console, label: str) -> None:
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %  {task.fields[rate]}  {task.fields[loss]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self.label = label
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.bar.start()
+        total = int(trainer.estimated_stepping_batches)
+        self.task = self.bar.add_task(
+            self.label, total=total, completed=trainer.global_step, rate="", loss=""
+        )
+        self._first, self._began = trainer.global_step, time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, step: int
+    ) -> None:
+        if self.bar.disable:
+            return
+        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+        done = trainer.global_step - self._first
+        recipe: Any = pl_module.recipe
+        rate = done * recipe.batch_size / max(time.perf_counter() - self._began, 1e-9)
+        value = loss.item() if pl_module.device.type == "cpu" else math.nan
+        self.bar.update(
+            self.task,
+            completed=trainer.global_step,
+            rate=f"{rate:,.0f} images/s",
+            loss="" if math.isnan(value) else f"loss {value:.3f}",
+        )
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.bar.stop()
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        self.bar.stop()
+
+
+class _Subset:
+    """Some images of a split, by position."""
+
+    def __init__(self, images: Images, positions: np.ndarray) -> None:
+        self.images, self.positions = images, positions
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.images.shape
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def read(self, index: np.ndarray) -> Tensor:
+        return self.images.read(self.positions[index])
+
+
+def _csv(rows: list[dict[str, float]]) -> str:
+    import io
+
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
