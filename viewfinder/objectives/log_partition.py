@@ -1,0 +1,168 @@
+"""The kernel of the contrastive family: log of the sum over all keys, without the full matrix.
+
+    log_partition_i = log sum_{a in A(i)} exp( anchor_i . key_a / temperature )
+
+Every contrastive loss here is this number minus the mean similarity to the positives. The matrix of
+similarities is computed a block of anchors at a time, in the forward and once more in the backward
+pass, and never kept: memory grows with A + K instead of A * K, and the gradients are those of the
+dense form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+# Elements of one block of similarities: on a CPU it should stay in the cache, on a GPU fill it.
+BLOCK = {"cpu": 1 << 21, "cuda": 1 << 26}
+
+
+def log_partition(
+    anchors: Tensor,
+    keys: Tensor,
+    temperature: float,
+    *,
+    own: Tensor | None = None,
+    anchor_tags: Tensor | None = None,
+    key_tags: Tensor | None = None,
+) -> Tensor:
+    """log sum_a exp(anchors_i . keys_a / temperature) for each anchor: (A, D), (K, D) -> (A,).
+
+    ``own`` int64 (A,): the position among the keys of the anchor itself, which is left out.
+    ``anchor_tags`` int64 (A,) and ``key_tags`` int64 (K,): keys with the tag of the anchor are left
+    out, and so is every key with a negative tag (an empty slot). Where nothing is left the result
+    is -inf, with gradient zero. Gradients flow into anchors and keys; float64 stays float64.
+    """
+    if (anchor_tags is None) != (key_tags is None):
+        raise ValueError("anchor_tags and key_tags go together")
+    dtype = torch.promote_types(anchors.dtype, keys.dtype)
+    return _LogPartition.apply(
+        anchors.to(dtype), keys.to(dtype), temperature, own, anchor_tags, key_tags
+    )
+
+
+def log_partition_within(z: Tensor, temperature: float) -> Tensor:
+    """log sum_{b != a} exp(z_a . z_b / temperature) for each row of unit vectors z: (M, D) -> (M,).
+
+    The matrix is symmetric, so each pair is computed once. Without subtracting a maximum this is
+    exact as long as exp(+-1/temperature) is far from the ends of the number range; below that
+    temperature the general form is used.
+    """
+    if 1 / temperature < (40 if z.dtype == torch.float32 else 300):
+        return _LogPartitionWithin.apply(z, temperature)
+    return log_partition(z, z, temperature, own=torch.arange(len(z), device=z.device))
+
+
+def row_blocks(rows: int, columns: int, device: torch.device) -> Iterator[slice]:
+    """Slices over ``rows`` such that a block of full rows has about BLOCK elements."""
+    size = max(1, BLOCK.get(device.type, BLOCK["cuda"]) // max(1, columns))
+    for start in range(0, rows, size):
+        yield slice(start, min(start + size, rows))
+
+
+def full_precision(x: Tensor) -> torch.autocast:
+    """Similarities divided by a small temperature do not survive autocast's 8-bit mantissa."""
+    return torch.autocast(x.device.type, enabled=False)
+
+
+class _LogPartition(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        anchors: Tensor,
+        keys: Tensor,
+        temperature: float,
+        own: Tensor | None,
+        anchor_tags: Tensor | None,
+        key_tags: Tensor | None,
+    ) -> Tensor:
+        scaled = anchors / temperature
+        result = scaled.new_empty(len(scaled))
+        lowest = torch.finfo(scaled.dtype).min
+        with full_precision(scaled):
+            for rows in row_blocks(len(scaled), len(keys), keys.device):
+                s = _similarities(scaled, keys, rows, own, anchor_tags, key_tags)
+                top = s.amax(dim=1, keepdim=True).clamp_(min=lowest)
+                result[rows] = s.sub_(top).exp_().sum(dim=1).log_().add_(top.squeeze(1))
+        ctx.temperature = temperature
+        ctx.save_for_backward(scaled, keys, result, own, anchor_tags, key_tags)
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        scaled, keys, result, own, anchor_tags, key_tags = ctx.saved_tensors
+        to_anchors = torch.empty_like(scaled) if ctx.needs_input_grad[0] else None
+        to_keys = torch.zeros_like(keys) if ctx.needs_input_grad[1] else None
+        floor = result.clamp(min=torch.finfo(scaled.dtype).min)
+        with full_precision(scaled):
+            for rows in row_blocks(len(scaled), len(keys), keys.device):
+                s = _similarities(scaled, keys, rows, own, anchor_tags, key_tags)
+                weights = s.sub_(floor[rows, None]).exp_().mul_(gradient[rows, None])
+                if to_anchors is not None:
+                    torch.mm(weights, keys, out=to_anchors[rows])
+                if to_keys is not None:
+                    to_keys.addmm_(weights.T, scaled[rows])
+        if to_anchors is not None:
+            to_anchors.div_(ctx.temperature)
+        return to_anchors, to_keys, None, None, None, None
+
+
+def _similarities(
+    scaled: Tensor,
+    keys: Tensor,
+    rows: slice,
+    own: Tensor | None,
+    anchor_tags: Tensor | None,
+    key_tags: Tensor | None,
+) -> Tensor:
+    s = scaled[rows] @ keys.T
+    if own is not None:
+        s.scatter_(1, own[rows, None], float("-inf"))
+    if anchor_tags is not None and key_tags is not None:
+        s.masked_fill_((anchor_tags[rows, None] == key_tags) | (key_tags < 0), float("-inf"))
+    return s
+
+
+class _LogPartitionWithin(torch.autograd.Function):
+    """Block i holds the rows of block i against themselves and all later rows."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, temperature: float) -> Tensor:
+        sums = z.new_zeros(len(z))
+        scaled = z / temperature
+        with full_precision(z):
+            for rows in row_blocks(len(z), len(z), z.device):
+                e = _exponentials(scaled, z, rows)
+                sums[rows] += e.sum(dim=1)
+                sums[rows.stop :] += e[:, rows.stop - rows.start :].sum(dim=0)
+        ctx.temperature = temperature
+        ctx.save_for_backward(z, sums)
+        return sums.log()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None]:
+        z, sums = ctx.saved_tensors
+        scaled = z / ctx.temperature
+        # d log(sum_a) / d e_ab; each pair counts once for a and once for b
+        per_row = gradient / sums
+        to_z = torch.zeros_like(z)
+        with full_precision(z):
+            for rows in row_blocks(len(z), len(z), z.device):
+                weights = _exponentials(scaled, z, rows)
+                weights.mul_(per_row[rows, None] + per_row[rows.start :])
+                to_z[rows].addmm_(weights, scaled[rows.start :])
+                later = weights[:, rows.stop - rows.start :]
+                to_z[rows.stop :].addmm_(later.T, scaled[rows])
+        return to_z, None
+
+
+def _exponentials(scaled: Tensor, z: Tensor, rows: slice) -> Tensor:
+    e = (scaled[rows] @ z[rows.start :].T).exp_()
+    e.diagonal().zero_()  # a row is not a key of its own
+    return e

@@ -1,0 +1,64 @@
+"""NT-Xent, the loss of SimCLR."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from viewfinder.objectives.log_partition import log_partition, log_partition_within
+from viewfinder.objectives.similarity import check_pair, rowwise, unit
+
+
+def nt_xent(
+    z0: Tensor, z1: Tensor, temperature: float = 0.5, *, rows: slice | None = None
+) -> Tensor:
+    """Normalised temperature-scaled cross entropy of two views (Chen et al. 2020, equation 1).
+
+        loss = mean_a -log( exp(s_a,pos(a)) / sum_{b != a} exp(s_ab) ),   s = cosine / temperature
+
+    over all 2N rows a of both views; pos(a) is the other view of the same sample, and the sum has
+    2N - 1 terms: the positive is in it, the row itself is not.
+
+    z0, z1       float (N, D), N >= 2, row i of both is sample i; any scale: normalised inside
+    temperature  > 0
+    rows         only these samples are anchors, all samples are keys; the mean is over them
+    Returns a scalar. Raises ValueError for other shapes, and for a single sample, which has nothing
+    to be told from.
+
+    >>> z = torch.eye(4, dtype=torch.float64)
+    >>> round(nt_xent(z, z, 0.1).item(), 6)  # log(1 + 6 exp(-10))
+    0.000272
+    """
+    check_pair(z0, z1, ("z0", "z1"))
+    check_contrast(len(z0), temperature)
+    z = unit(torch.cat([z0, z1]))
+    own = None if rows is None else anchor_positions(len(z0), 2, rows, z.device)
+    partition = other_rows(z, own, temperature)
+    first, second = z.chunk(2)
+    if rows is not None:
+        first, second = first[rows], second[rows]
+    return partition.mean() - rowwise(first, second).mean() / temperature
+
+
+def check_contrast(samples: int, temperature: float) -> None:
+    """Raise ValueError where a contrast among ``samples`` could not teach anything."""
+    if temperature <= 0:
+        raise ValueError(f"temperature must be positive, not {temperature}")
+    if samples < 2:
+        raise ValueError(
+            f"a contrast within a batch needs at least two samples, not {samples}: with one, the "
+            "loss is 0 whatever the encoder does"
+        )
+
+
+def other_rows(z: Tensor, own: Tensor | None, temperature: float) -> Tensor:
+    """Log-partition over all other rows, of the rows at ``own`` or of all: (M, D) -> (A,)."""
+    if own is None:
+        return log_partition_within(z, temperature)
+    return log_partition(z[own], z, temperature, own=own)
+
+
+def anchor_positions(samples: int, views: int, rows: slice | None, device: torch.device) -> Tensor:
+    """Where the samples ``rows`` stand when ``views`` times ``samples`` rows are stacked: int64."""
+    grid = torch.arange(views * samples, device=device).view(views, samples)
+    return grid[:, rows or slice(None)].flatten()

@@ -1,0 +1,181 @@
+"""The table of objectives: name -> what the training step needs to know."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from pydantic import PositiveFloat
+from torch import Tensor
+
+from viewfinder.errors import unknown
+from viewfinder.objectives.cosine import byol_regression, negative_cosine
+from viewfinder.objectives.cross_entropy import cross_entropy
+from viewfinder.objectives.info_nce import Stale, info_nce, info_nce_with_negatives
+from viewfinder.objectives.nt_xent import nt_xent
+from viewfinder.objectives.objective import Inputs, Objective, Options
+from viewfinder.objectives.supcon import Missing, supcon
+
+
+def find(name: str) -> Objective:
+    """The objective of that name; raises UserError with the nearest name otherwise."""
+    if name not in OBJECTIVES:
+        raise unknown("objective", name, OBJECTIVES)
+    return OBJECTIVES[name]
+
+
+class NTXentOptions(Options):
+    temperature: PositiveFloat = 0.5
+
+
+class InfoNCEOptions(Options):
+    """``symmetric``: the mean over both directions; ``stale``: see info_nce_with_negatives."""
+
+    temperature: PositiveFloat = 0.2
+    symmetric: bool = False
+    stale: Stale = "excluded"
+
+
+class SupConOptions(Options):
+    """See supcon."""
+
+    temperature: PositiveFloat = 0.1
+    base_temperature: PositiveFloat | None = None
+    anchors: Literal["all", "first"] = "all"
+    missing: Missing = "error"
+
+
+class CosineOptions(Options):
+    """``form``: "regression" is BYOL's, the sum over both directions of 2 - 2 cos;
+    "negative_cosine" is SimSiam's, the mean over both directions of -cos. Not ``symmetric``: the
+    first view predicts the second, and that is all."""
+
+    form: Literal["regression", "negative_cosine"] = "regression"
+    symmetric: bool = True
+
+
+def _nt_xent(x: Inputs, o: NTXentOptions) -> dict[str, Tensor]:
+    return {"loss": nt_xent(x.online[0], x.online[1], o.temperature, rows=x.rows)}
+
+
+def _info_nce(x: Inputs, o: InfoNCEOptions) -> dict[str, Tensor]:
+    pairs = [(x.online[0], x.target[1]), (x.online[1], x.target[0])][: 2 if o.symmetric else 1]
+    losses = [_info_nce_one_way(query, key, x, o) for query, key in pairs]
+    return {"loss": sum(losses[1:], losses[0]) / len(losses)}
+
+
+def _info_nce_one_way(query: Tensor, key: Tensor, x: Inputs, o: InfoNCEOptions) -> Tensor:
+    if x.negatives is None:
+        return info_nce(query, key, o.temperature, cluster=x.cluster, rows=x.rows)
+    own = x.rows or slice(None)
+    return info_nce_with_negatives(
+        query[own],
+        key[own],
+        x.negatives,
+        o.temperature,
+        index=None if x.index is None else x.index[own],
+        cluster=None if x.cluster is None else x.cluster[own],
+        stale=o.stale,
+    )
+
+
+def _supcon(x: Inputs, o: SupConOptions) -> dict[str, Tensor]:
+    return {"loss": supcon(x.online, x.cluster, rows=x.rows, **o.model_dump())}
+
+
+def _cosine(x: Inputs, o: CosineOptions) -> dict[str, Tensor]:
+    loss = byol_regression if o.form == "regression" else negative_cosine
+    there = loss(x.online[0], x.target[1])
+    if not o.symmetric:
+        return {"loss": there}
+    both = there + loss(x.online[1], x.target[0])
+    return {"loss": both if o.form == "regression" else both / 2}
+
+
+def _cross_entropy(x: Inputs, o: Options) -> dict[str, Tensor]:
+    assert x.cluster is not None  # the table says that it needs them
+    losses = [cross_entropy(logits, x.cluster) for logits in x.online]
+    return {"loss": sum(losses[1:], losses[0]) / len(losses)}
+
+
+def _simplex(temperature: float, positives: int, others: int, classes: int) -> float:
+    """The contrastive minimum: every class at a corner of a regular simplex (Graf et al. 2021)."""
+    apart = 1 + 1 / (classes - 1)  # 1 - cosine of two corners
+    return math.log(positives + others * math.exp(-apart / temperature))
+
+
+OBJECTIVES: dict[str, Objective] = {
+    o.name: o
+    for o in (
+        Objective(
+            name="nt_xent",
+            summary="tell the other view of an image from all other views in the batch",
+            formula="mean_a -log( exp(s_a,pos(a)) / sum_{b != a} exp(s_ab) )",
+            paper="SimCLR, Chen et al. 2020",
+            options=NTXentOptions,
+            compute=_nt_xent,
+            minimum=lambda o, n, v, c: _simplex(o.temperature, 1, 2 * n - 2, n),
+            across_ranks="keys",
+            target="unused",
+            negatives=("batch",),
+            positives=("instance",),
+            views=(2, 2),
+        ),
+        Objective(
+            name="info_nce",
+            summary="tell the key of a query from the batch's other keys, or from a queue",
+            formula="mean_i -log( exp(s_ii) / sum_j exp(s_ij) )",
+            paper="CPC, van den Oord et al. 2018; MoCo, He et al. 2020",
+            options=InfoNCEOptions,
+            compute=_info_nce,
+            minimum=lambda o, n, v, c: _simplex(o.temperature, n // c, n - n // c, c),
+            across_ranks="keys",
+            target="any",
+            negatives=("batch", "queue"),
+            positives=("instance", "clusters"),
+            views=(2, 2),
+        ),
+        Objective(
+            name="supcon",
+            summary="every view of every image of the class, or cluster, is a positive",
+            formula="mean_a -1/|P(a)| sum_{p in P(a)} log( exp(s_ap) / sum_{b != a} exp(s_ab) )",
+            paper="SupCon, Khosla et al. 2020; CI-InfoNCE, Tsai et al. 2021",
+            options=SupConOptions,
+            compute=_supcon,
+            minimum=lambda o, n, v, c: _simplex(o.temperature, v * n // c - 1, v * (n - n // c), c),
+            across_ranks="keys",
+            target="unused",
+            negatives=("batch",),
+            positives=("instance", "clusters"),
+            views=(1, None),
+        ),
+        Objective(
+            name="cosine",
+            summary="predict the other view's target; no negatives",
+            formula="sum over both directions of mean_i 2 - 2 cos(prediction_i, target_i)",
+            paper="BYOL, Grill et al. 2020; SimSiam, Chen and He 2021",
+            options=CosineOptions,
+            compute=_cosine,
+            minimum=lambda o, n, v, c: 0.0 if o.form == "regression" else -1.0,
+            across_ranks="nothing",
+            target="constant",
+            negatives=("none",),
+            positives=("instance",),
+            views=(2, 2),
+        ),
+        Objective(
+            name="cross_entropy",
+            summary="predict the label: the supervised baseline",
+            formula="mean_i -log softmax(logits_i)[label_i]",
+            paper="",
+            options=Options,
+            compute=_cross_entropy,
+            minimum=lambda o, n, v, c: 0.0,
+            across_ranks="nothing",
+            target="unused",
+            negatives=("none",),
+            positives=("clusters",),
+            views=(1, None),
+        ),
+    )
+}

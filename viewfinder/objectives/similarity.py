@@ -1,0 +1,38 @@
+"""Unit vectors: what every cosine similarity of the objectives is made of."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def unit(x: Tensor) -> Tensor:
+    """Rows of ``x`` (..., D) divided by their L2 norm, in float32 or better.
+
+    A row of zeros has no direction: it stays zero and its gradient is zero, where dividing by a
+    small epsilon instead would give a finite but ruinous gradient of about 1e12.
+
+    >>> unit(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).tolist()
+    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    if not x.is_floating_point():
+        raise ValueError(f"vectors must be floating point, not {x.dtype}")
+    if torch.finfo(x.dtype).bits < 32:
+        x = x.float()
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    zero = norm == 0
+    return (x / norm.masked_fill(zero, 1)).masked_fill(zero, 0)
+
+
+def rowwise(x: Tensor, y: Tensor) -> Tensor:
+    """Dot products of matching rows: (N, D), (N, D) -> (N,)."""
+    return (x * y).sum(dim=-1)
+
+
+def check_pair(first: Tensor, second: Tensor, names: tuple[str, str]) -> None:
+    """Raise ValueError unless both are (N, D) of one shape."""
+    if first.ndim != 2 or first.shape != second.shape:
+        raise ValueError(
+            f"{names[0]} and {names[1]} must both be (N, D) of one shape, "
+            f"not {tuple(first.shape)} and {tuple(second.shape)}"
+        )

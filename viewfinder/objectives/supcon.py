@@ -1,0 +1,124 @@
+"""SupCon: contrast with every member of the class, or cluster, as a positive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from viewfinder.objectives.log_partition import full_precision
+from viewfinder.objectives.nt_xent import anchor_positions, check_contrast, other_rows
+from viewfinder.objectives.similarity import check_pair, rowwise, unit
+
+Missing = Literal["error", "skip", "zero"]
+
+
+def supcon(
+    views: Sequence[Tensor],
+    labels: Tensor | None = None,
+    temperature: float = 0.1,
+    *,
+    mask: Tensor | None = None,
+    base_temperature: float | None = None,
+    anchors: Literal["all", "first"] = "all",
+    missing: Missing = "error",
+    rows: slice | None = None,
+) -> Tensor:
+    """Supervised contrastive loss, the mean of logs (Khosla et al. 2020, equation 2, L_out).
+
+        loss = mean_a -1/|P(a)| sum_{p in P(a)} log( exp(s_ap) / sum_{b != a} exp(s_ab) )
+
+    over all V*N rows a, s = cosine / temperature. P(a) are all other rows with the label of a, the
+    other views of the same sample among them. With the clusters Z as labels this is the loss of
+    CI-InfoNCE as its authors code it; without labels and with two views it is NT-Xent.
+
+    views             V tensors float (N, D), N >= 2; any scale: normalised inside
+    labels            int64 (N,); negative: not known, only the sample's own views are positive
+    mask              (N, N) instead of labels: mask[i, j] != 0 where sample j is a positive of i
+    base_temperature  multiplies the loss by temperature / base_temperature, as the authors' code
+                      does (with 0.07); None: no factor, as the paper
+    anchors           "first": only the first view is an anchor, all views are keys
+    missing           an anchor without any positive (one view, and alone in its class): "error"
+                      raises, "skip" leaves it out of the mean, "zero" counts it as 0 in the mean
+    rows              only these samples are anchors, all samples are keys
+    Returns a scalar. Raises ValueError where no anchor at all has a positive, whatever ``missing``.
+
+    >>> z = torch.eye(3, dtype=torch.float64)[[0, 0, 1, 1]]
+    >>> round(supcon([z], torch.tensor([0, 0, 1, 1]), 0.1).item(), 6)  # log(1 + 2 exp(-10))
+    9.1e-05
+    """
+    for view in views:
+        check_pair(views[0], view, ("the first view", "another view"))
+    check_contrast(len(views[0]), temperature)
+    samples, device = len(views[0]), views[0].device
+    z = unit(torch.cat(list(views)))
+    own = None
+    if rows is not None or anchors == "first":
+        own = anchor_positions(samples, len(views) if anchors == "all" else 1, rows, device)
+    anchor = z if own is None else z[own]
+    sample = (torch.arange(len(z), device=device) if own is None else own) % samples
+
+    sums, members, itself = _members(z.view(len(views), samples, -1).sum(dim=0), labels, mask)
+    positives = len(views) * members - itself
+    if len(views) == 1 or mask is not None:
+        _check_missing(positives, missing)
+    sums, count = sums[sample] - itself[sample, None] * anchor, positives[sample]
+    loss = other_rows(z, own, temperature) - rowwise(anchor, sums) / (
+        temperature * count.clamp(min=1)
+    )
+    mean = loss.masked_fill(count == 0, 0).mean()
+    if missing == "skip":  # over the whole batch, so that the parts of several ranks add up
+        mean = mean / (positives > 0).to(mean.dtype).mean()
+    return mean if base_temperature is None else mean * (temperature / base_temperature)
+
+
+def _members(
+    summed: Tensor, labels: Tensor | None, mask: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """For each sample: the sum of ``summed`` (N, D) over the samples that are its positives,
+    their number (N,), and 1 where it is itself among them (N,)."""
+    samples = len(summed)
+    if mask is not None:
+        if labels is not None or mask.shape != (samples, samples):
+            raise ValueError(f"give either labels or a mask ({samples}, {samples}), not both")
+        with full_precision(summed):
+            relation = (mask != 0).to(summed.dtype)
+            return relation @ summed, relation.sum(dim=1), relation.diagonal()
+    ones = summed.new_ones(samples)
+    if labels is None:
+        return summed, ones, ones
+    if labels.shape != (samples,):
+        raise ValueError(f"labels must be ({samples},), not {tuple(labels.shape)}")
+    sums, members = group_sums(summed, known_or_alone(labels))
+    return sums, members, ones
+
+
+def known_or_alone(labels: Tensor) -> Tensor:
+    """The labels (N,), with every negative one replaced by a negative label of its own."""
+    return torch.where(labels < 0, -1 - torch.arange(len(labels), device=labels.device), labels)
+
+
+def group_sums(x: Tensor, groups: Tensor) -> tuple[Tensor, Tensor]:
+    """For each row of x (N, D): the sum of the rows in its group (N, D), and their number (N,)."""
+    # the first position of a value among the sorted ones names its group without a device sync
+    name = torch.searchsorted(groups.sort().values, groups)
+    sums = torch.zeros_like(x).index_add(0, name, x)
+    members = x.new_zeros(len(x)).index_add(0, name, x.new_ones(len(x)))
+    return sums[name], members[name]
+
+
+def _check_missing(positives: Tensor, missing: Missing) -> None:
+    alone = int((positives == 0).sum())
+    if alone == len(positives):
+        raise ValueError(
+            "no anchor has a positive: every label stands alone and there is only one view. "
+            "Give two views, or batches with at least two members of a class"
+        )
+    if alone and missing == "error":
+        raise ValueError(
+            f"{alone} of {len(positives)} samples have no positive. Give two views, or batches "
+            'with at least two members of each class, or choose missing="skip" (leave them out of '
+            'the mean) or missing="zero" (count them as 0)'
+        )
