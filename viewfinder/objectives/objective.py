@@ -56,6 +56,9 @@ class Objective:
     positives     what may count as the same: "instance", views of one image; "clusters", a label
                   or any other Z
     views         least and greatest number of views; None: no limit
+    outputs       what its online side is: an "embedding", or logits, one of each of the "classes"
+    one_way       (options) -> True where the first view is compared with the last target and that
+                  is all: then ``online`` may hold the first view alone, ``target`` the last
     minimum       (options, samples, views, classes) -> the least loss there is when the batch has
                   ``samples`` images in ``classes`` equal clusters and enough dimensions
     """
@@ -72,6 +75,8 @@ class Objective:
     negatives: tuple[Literal["none", "batch", "queue"], ...]
     positives: tuple[Literal["instance", "clusters"], ...]
     views: tuple[int, int | None]
+    outputs: Literal["embedding", "classes"] = "embedding"
+    one_way: Callable[[Any], bool] = lambda options: False
 
     def __call__(
         self,
@@ -91,7 +96,7 @@ class Objective:
         """
         options = self.options() if options is None else options
         inputs = Inputs(online, online if target is None else target, index, cluster, negatives)
-        self._check(inputs)
+        self._check(inputs, options)
         if world_size() == 1:
             return self.compute(inputs, options)
         sizes = rows_per_rank(len(online[0]), online[0].device)
@@ -102,9 +107,11 @@ class Objective:
         share = len(online[0]) * len(sizes) / sum(sizes)
         return {name: term * share for name, term in self.compute(inputs, options).items()}
 
-    def _check(self, inputs: Inputs) -> None:
+    def _check(self, inputs: Inputs, options: Options) -> None:
         least, greatest = self.views
         count = len(inputs.online)
+        if self.one_way(options):
+            count = max(count, least)
         if count < least or (greatest is not None and count > greatest):
             bound = f"at least {least}" if greatest is None else f"{least} to {greatest}"
             raise ValueError(f"{self.name} takes {bound} views, not {count}")

@@ -59,9 +59,11 @@ def _nt_xent(x: Inputs, o: NTXentOptions) -> dict[str, Tensor]:
 
 
 def _info_nce(x: Inputs, o: InfoNCEOptions) -> dict[str, Tensor]:
-    pairs = [(x.online[0], x.target[1]), (x.online[1], x.target[0])][: 2 if o.symmetric else 1]
-    losses = [_info_nce_one_way(query, key, x, o) for query, key in pairs]
-    return {"loss": sum(losses[1:], losses[0]) / len(losses)}
+    there = _info_nce_one_way(x.online[0], x.target[-1], x, o)
+    if not o.symmetric:
+        return {"loss": there}
+    back = _info_nce_one_way(x.online[1], x.target[0], x, o)
+    return {"loss": (there + back) / 2}
 
 
 def _info_nce_one_way(query: Tensor, key: Tensor, x: Inputs, o: InfoNCEOptions) -> Tensor:
@@ -85,7 +87,7 @@ def _supcon(x: Inputs, o: SupConOptions) -> dict[str, Tensor]:
 
 def _cosine(x: Inputs, o: CosineOptions) -> dict[str, Tensor]:
     loss = byol_regression if o.form == "regression" else negative_cosine
-    there = loss(x.online[0], x.target[1])
+    there = loss(x.online[0], x.target[-1])
     if not o.symmetric:
         return {"loss": there}
     both = there + loss(x.online[1], x.target[0])
@@ -129,6 +131,7 @@ OBJECTIVES: dict[str, Objective] = {
             options=InfoNCEOptions,
             compute=_info_nce,
             minimum=lambda o, n, v, c: _simplex(o.temperature, n // c, n - n // c, c),
+            one_way=lambda o: not o.symmetric,
             across_ranks="keys",
             target="any",
             negatives=("batch", "queue"),
@@ -157,6 +160,7 @@ OBJECTIVES: dict[str, Objective] = {
             options=CosineOptions,
             compute=_cosine,
             minimum=lambda o, n, v, c: 0.0 if o.form == "regression" else -1.0,
+            one_way=lambda o: not o.symmetric,
             across_ranks="nothing",
             target="constant",
             negatives=("none",),
@@ -170,6 +174,7 @@ OBJECTIVES: dict[str, Objective] = {
             paper="",
             options=Options,
             compute=_cross_entropy,
+            outputs="classes",
             minimum=lambda o, n, v, c: 0.0,
             across_ranks="nothing",
             target="unused",
