@@ -12,8 +12,8 @@ from torch import Tensor
 class Batch:
     """Data of one step.
 
-    images   uint8 (N, C, H, W); or points float32 (N, 2), tokens int64 (N, T), clips (N, T, C, H, W)
-    index    int64 (N,), position in the dataset; stable, so banks and cluster tables are keyed by it
+    images   uint8 (N, C, H, W); or points float32 (N, 2), tokens int64 (N, T), clips (N,T,C,H,W)
+    index    int64 (N,), position in the dataset; stable: banks and cluster tables are keyed by it
     label    int64 (N,) class, where there are labels
     cluster  int64 (N,) what counts as the same (Z), where the positives need one
     """

@@ -1,0 +1,77 @@
+"""Other channel counts and other sizes of uint8 images, by rules that are said aloud."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from viewfinder.errors import UserError
+
+
+def channel_note(have: int, want: int | None, where: str) -> str | None:
+    """What converting ``have`` to ``want`` channels does, in words; None where nothing is done.
+
+    Raises UserError where no conversion is defined (anything but 1 to 3 and 3 to 1).
+    """
+    if want is None or want == have:
+        return None
+    if (have, want) == (1, 3):
+        return f"{where}: the grey channel was repeated three times (data.channels=3)"
+    if (have, want) == (3, 1):
+        return f"{where}: RGB was turned into ITU-R 601 luma (data.channels=1)"
+    raise UserError(
+        f"{where} has {have} channels and data.channels is {want}; only 1 to 3 (grey repeated) and "
+        "3 to 1 (luma) have one meaning",
+        fix=f"leave data.channels out to keep the {have} channels; an encoder takes any number",
+    )
+
+
+def to_channels(images: Tensor, channels: int) -> Tensor:
+    """uint8 (N, C, H, W) with ``channels`` channels: grey repeated, RGB as ITU-R 601 luma.
+
+    Luma is (19595 R + 38470 G + 7471 B + 32768) >> 16, which is 0.299 R + 0.587 G + 0.114 B in
+    16-bit fixed point, the numbers Pillow uses too.
+    """
+    have = images.shape[1]
+    if have == channels:
+        return images
+    if (have, channels) == (1, 3):
+        return images.expand(-1, 3, -1, -1)
+    if (have, channels) == (3, 1):
+        red, green, blue = images.to(torch.int32).unbind(1)
+        luma = (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16
+        return luma.to(torch.uint8).unsqueeze(1)
+    raise ValueError(f"no conversion from {have} to {channels} channels")
+
+
+def to_square(images: Tensor, size: int) -> Tensor:
+    """uint8 (N, C, H, W) to (N, C, size, size): the centre square, resized with antialiasing.
+
+    The same as resizing the shorter side to ``size`` and cropping the centre.
+    """
+    height, width = images.shape[-2:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    images = images[..., top : top + side, left : left + side]
+    if side == size:
+        return images
+    return F.interpolate(images, size=(size, size), mode="bilinear", antialias=True)
+
+
+def convert(images: Tensor, channels: int | None, size: int | None) -> Tensor:
+    """``to_channels`` and ``to_square``, each only if asked for."""
+    if channels is not None:
+        images = to_channels(images, channels)
+    return images if size is None else to_square(images, size)
+
+
+def converted_shape(
+    shape: tuple[int, int, int], channels: int | None, size: int | None
+) -> tuple[int, int, int]:
+    """The (C, H, W) that ``convert`` makes of ``shape``."""
+    return (
+        channels if channels is not None else shape[0],
+        size if size is not None else shape[1],
+        size if size is not None else shape[2],
+    )

@@ -1,0 +1,192 @@
+"""What is in a source, as plain data for a table or a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from viewfinder.data.source import Attributes, Images, Source, Split
+
+_LOOKED_AT = 5000
+_BLOCK = 256
+
+
+def channel_statistics(images: Images, most: int = _LOOKED_AT) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel, of pixels in [0, 1], float64.
+
+    Over all images, or over ``most`` evenly spaced ones where there are more; exact, from
+    histograms of the 256 values.
+    """
+    rows = np.unique(np.linspace(0, len(images) - 1, min(most, len(images))).round()).astype(int)
+    counts = np.zeros((images.shape[0], 256), dtype=np.int64)
+    for start in range(0, len(rows), _BLOCK):
+        block = images.read(rows[start : start + _BLOCK]).numpy()
+        for channel in range(len(counts)):
+            counts[channel] += np.bincount(block[:, channel].ravel(), minlength=256)
+    values = np.arange(256) / 255
+    share = counts / counts.sum(1, keepdims=True)
+    mean = share @ values
+    variance = (share * (values - mean[:, None]) ** 2).sum(1)
+    return mean.tolist(), np.sqrt(variance).tolist()
+
+
+def entropy_bits(values: np.ndarray) -> float:
+    """Entropy in bits of non-negative integers, H = -sum p log2 p with p the observed shares."""
+    counts = np.bincount(values)
+    share = counts[counts > 0] / len(values)
+    return float(abs((share * np.log2(share)).sum())) if len(values) else 0.0
+
+
+def describe(source: Source) -> dict[str, Any]:
+    """Everything ``viewfinder data`` shows, as JSON-able data.
+
+    spec, notes, unreadable [{path, reason}], splits {name: {images, channels, height, width, mean,
+    std, statistics_over, classes, class_counts {name: n}, label_entropy_bits, attributes [{name,
+    values, missing, entropy_bits}], factors}}; what a split does not have is None or empty.
+    """
+    return {
+        "spec": source.spec,
+        "splits": {name: _describe_split(split) for name, split in source.splits.items()},
+        "notes": list(source.notes),
+        "unreadable": [{"path": str(path), "reason": reason} for path, reason in source.unreadable],
+    }
+
+
+def _describe_split(split: Split) -> dict[str, Any]:
+    channels, height, width = split.images.shape
+    mean, std = channel_statistics(split.images)
+    counts = _class_counts(split)
+    return {
+        "images": len(split),
+        "channels": channels,
+        "height": height,
+        "width": width,
+        "mean": mean,
+        "std": std,
+        "statistics_over": min(len(split), _LOOKED_AT),
+        "classes": None if counts is None else len(counts),
+        "class_counts": counts,
+        "label_entropy_bits": None if split.labels is None else entropy_bits(split.labels),
+        "attributes": [] if split.attributes is None else _describe_attributes(split.attributes),
+        "factors": list(split.factors),
+    }
+
+
+def _class_counts(split: Split) -> dict[str, int] | None:
+    """Images a class by its name; two classes of one name are told apart by their number."""
+    if split.labels is None:
+        return None
+    known = len(split.class_names) if split.class_names is not None else 0
+    counts = np.bincount(split.labels, minlength=known).tolist()
+    names = list(split.class_names or map(str, range(len(counts))))
+    return {
+        name if names.count(name) == 1 else f"{name} ({i})": count
+        for i, (name, count) in enumerate(zip(names, counts, strict=True))
+    }
+
+
+def _describe_attributes(attributes: Attributes) -> list[dict[str, Any]]:
+    rows = []
+    for name, column in zip(attributes.names, attributes.values.T, strict=True):
+        known = column[column >= 0]
+        rows.append(
+            {
+                "name": name,
+                "values": len(np.unique(known)),
+                "missing": len(column) - len(known),
+                "entropy_bits": entropy_bits(known),
+            }
+        )
+    return rows
+
+
+def print_description(description: dict[str, Any]) -> None:
+    """Print what ``describe`` found as tables on standard output."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        out = Table(title=Text(_printable(title)), title_justify="left")
+        for i, name in enumerate(header):
+            out.add_column(name, justify="left" if i == 0 else "right")
+        for row in rows:
+            out.add_row(*(Text(_printable(cell)) for cell in row))
+        console.print(out)
+
+    console = Console()
+    splits = description["splits"]
+    table(
+        description["spec"],
+        ["split", "images", "channels", "height", "width", "classes", "mean", "std"],
+        [
+            [
+                name,
+                f"{split['images']:,}",
+                str(split["channels"]),
+                str(split["height"]),
+                str(split["width"]),
+                "-" if split["classes"] is None else str(split["classes"]),
+                _decimals(split["mean"]),
+                _decimals(split["std"]),
+            ]
+            for name, split in splits.items()
+        ],
+    )
+    balance = _balance_rows(splits)
+    if balance:
+        table("Images a class", ["class", *splits], balance)
+    for name, split in list(splits.items())[:1]:
+        if split["attributes"]:
+            table(
+                f"Attributes of {name}",
+                ["attribute", "values", "missing", "entropy (bits)"],
+                [
+                    [row["name"], str(row["values"]), str(row["missing"]), _bits(row)]
+                    for row in split["attributes"]
+                ],
+            )
+    if description["unreadable"]:
+        shown = description["unreadable"][:20]
+        count = len(description["unreadable"])
+        table(
+            f"{count} unreadable files" + (f", the first {len(shown)}" if count > 20 else ""),
+            ["file", "reason"],
+            [[item["path"], item["reason"]] for item in shown],
+        )
+    for note in description["notes"]:
+        console.print(Text(f"* {_printable(note)}"))
+
+
+def _bits(row: dict[str, Any]) -> str:
+    return f"{row['entropy_bits']:.3f}"
+
+
+def _decimals(values: Sequence[float]) -> str:
+    shown = " ".join(f"{value:.2f}" for value in values[:4])
+    return shown + (" ..." if len(values) > 4 else "")
+
+
+def _balance_rows(splits: dict[str, Any], most: int = 30) -> list[list[str]]:
+    """A row a class; of many classes the largest and the smallest of train."""
+    counted = [split["class_counts"] for split in splits.values() if split["class_counts"]]
+    if not counted:
+        return []
+    names = list(dict.fromkeys(name for counts in counted for name in counts))
+
+    def cell(split: dict[str, Any], name: str) -> str:
+        return "-" if split["class_counts"] is None else str(split["class_counts"].get(name, 0))
+
+    rows = [[name, *(cell(split, name) for split in splits.values())] for name in names]
+    if len(rows) <= most:
+        return rows
+    rows.sort(key=lambda row: -counted[0].get(row[0], 0))
+    gap = [f"... {len(rows) - most} more", *("" for _ in splits)]
+    return [*rows[: most // 2], gap, *rows[-(most - most // 2) :]]
+
+
+def _printable(text: str) -> str:
+    """Without control characters: file and class names must not steer the terminal."""
+    return "".join(c if c.isprintable() else "�" for c in text)

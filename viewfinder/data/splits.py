@@ -1,0 +1,154 @@
+"""Choosing images: class-balanced subsets, held-out parts, and the names of splits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from viewfinder.data.images import Subset
+from viewfinder.data.options import ReadOptions
+from viewfinder.data.source import Attributes, Source, Split
+from viewfinder.randomness import numpy_generator
+
+HELD_OUT = 0.2
+UNLABELLED_HELD_OUT = 2000
+
+_SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+    "unlabeled": ("unlabeled", "unlabelled"),
+}
+_CANONICAL = {alias: name for name, aliases in _SPLIT_NAMES.items() for alias in aliases}
+
+
+def canonical_split(name: str) -> str | None:
+    """The split a folder or file name stands for ("Validation" is "val"), or None."""
+    return _CANONICAL.get(name.lower())
+
+
+def stratified_rows(labels: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
+    """``count`` positions, ascending; each class gets its share count * n / N, rounded up or down.
+
+    The images left over after rounding down go to the largest remainders, ties by lot.
+    """
+    classes, sizes = np.unique(labels, return_counts=True)
+    share, remainder = np.divmod(count * sizes, len(labels))
+    order = np.lexsort((generator.random(len(classes)), -remainder))
+    share[order[: count - share.sum()]] += 1
+    chosen = [
+        generator.permutation(np.flatnonzero(labels == label))[:size]
+        for label, size in zip(classes, share, strict=True)
+    ]
+    return np.sort(np.concatenate(chosen))
+
+
+def limited_rows(
+    count: int, labels: np.ndarray | None, name: str, options: ReadOptions
+) -> tuple[np.ndarray, str | None]:
+    """The positions that ``options.limit`` leaves of a split, and a sentence if it left any out."""
+    limit = options.limit
+    if limit is None or limit >= count:
+        return np.arange(count), None
+    generator = numpy_generator(options.seed, f"data/limit/{name}")
+    if labels is None:
+        rows = np.sort(generator.choice(count, size=limit, replace=False))
+        kind = "random"
+    else:
+        rows = stratified_rows(labels, limit, generator)
+        kind = "class-balanced"
+    note = f"{name}: a {kind} subset of {limit} of {count} images was taken with seed "
+    return rows, f"{note}{options.seed} (data.limit={limit})"
+
+
+def held_out_rows(
+    count: int, labels: np.ndarray | None, generator: np.random.Generator
+) -> np.ndarray:
+    """Positions of the held-out part, ascending.
+
+    Labelled: a fifth of every class, rounded, at least one and never all; classes of one image
+    stay in train. Unlabelled: a plain fifth of all, at most 2000.
+    """
+    if labels is None:
+        size = min(max(1, round(HELD_OUT * count)), UNLABELLED_HELD_OUT)
+        return np.sort(generator.choice(count, size=size, replace=False))
+    chosen = []
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        size = max(1, round(HELD_OUT * len(members))) if len(members) > 1 else 0
+        chosen.append(generator.permutation(members)[:size])
+    return np.sort(np.concatenate(chosen))
+
+
+class SelectedFactors(Mapping[str, np.ndarray]):
+    """The factors of some rows of a split, selected when looked at; plus ``source_row``.
+
+    ``source_row`` is each image's position in the split as the source has it, so that results for
+    a subset can be joined to the user's own tables.
+    """
+
+    def __init__(self, factors: Mapping[str, np.ndarray], rows: np.ndarray) -> None:
+        self._factors = factors
+        self._rows = rows
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        if key == "source_row" and key not in self._factors:
+            return self._rows
+        return self._factors[key][self._rows]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from dict.fromkeys([*self._factors, "source_row"])
+
+    def __len__(self) -> int:
+        return len(self._factors) + ("source_row" not in self._factors)
+
+
+def select_attributes(attributes: Attributes | None, rows: np.ndarray) -> Attributes | None:
+    """The attributes of some rows."""
+    return None if attributes is None else replace(attributes, values=attributes.values[rows])
+
+
+def select(split: Split, rows: np.ndarray, name: str) -> Split:
+    """The images at int64 positions ``rows`` of a split, as a split of its own; pixels shared."""
+    return replace(
+        split,
+        name=name,
+        images=Subset(split.images, rows),
+        labels=None if split.labels is None else split.labels[rows],
+        attributes=select_attributes(split.attributes, rows),
+        paths=None if split.paths is None else [split.paths[row] for row in rows],
+        factors=SelectedFactors(split.factors, rows),
+    )
+
+
+def with_test(source: Source, seed: int) -> Source:
+    """The source with a split "test": its own, its "val" under that name, or a held-out fifth.
+
+    The held-out part depends on the seed and the labels only. What was done is added to ``notes``;
+    nothing is held out where no class has two members.
+    """
+    if "test" in source.splits:
+        return source
+    splits = dict(source.splits)
+    if "val" in splits:
+        splits["test"] = replace(splits.pop("val"), name="test")
+        note = "no test split: the validation split is used as test"
+        return replace(source, splits=splits, notes=[*source.notes, note])
+    train = splits["train"]
+    rows = held_out_rows(len(train), train.labels, numpy_generator(seed, "data/held-out"))
+    if len(rows) == 0:
+        note = "no test split, and none could be held out: no class has two images"
+        return replace(source, notes=[*source.notes, note])
+    rest = np.setdiff1d(np.arange(len(train)), rows)
+    splits["train"] = select(train, rest, "train")
+    splits["test"] = select(train, rows, "test")
+    if train.labels is not None:
+        part = f"a stratified fifth of {len(rows)} images"
+    elif len(rows) < UNLABELLED_HELD_OUT:
+        part = f"a random fifth of {len(rows)} images"
+    else:
+        part = f"a random part of {len(rows)} images"
+    note = f"no test split: {part} was held out with seed {seed}"
+    return replace(source, splits=splits, notes=[*source.notes, note])
