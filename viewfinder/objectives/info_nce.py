@@ -49,11 +49,12 @@ def info_nce(
     check_contrast(len(query), temperature)
     chosen = rows if rows is not None else slice(None)
     query, key = unit(query[chosen]), unit(key)
-    positive = key[chosen]
-    if cluster is not None:
-        sums, members = group_sums(key, known_or_alone(cluster))
-        positive = (sums / members[:, None])[chosen]
-    return (log_partition(query, key, temperature) - rowwise(query, positive) / temperature).mean()
+    if cluster is None:
+        positive = torch.arange(len(key), device=key.device)[chosen]
+        return log_partition(query, key, temperature, positive=positive).mean()
+    sums, members = group_sums(key, known_or_alone(cluster))
+    mean = (sums / members[:, None])[chosen]
+    return (log_partition(query, key, temperature) - rowwise(query, mean) / temperature).mean()
 
 
 def info_nce_with_negatives(
@@ -91,9 +92,9 @@ def info_nce_with_negatives(
     query, key, vectors = unit(query), unit(key), unit(negatives.vectors)
     own = rowwise(query, key) / temperature
     contrast = _paired if vectors.ndim == 3 else _shared
-    denominator, sums, members = contrast(query, own, vectors, given, temperature)
+    above_own, sums, members = contrast(query, own, vectors, given, temperature)
     positive = (own + rowwise(query, sums) / temperature) / (1 + members)
-    return (denominator - positive).mean()
+    return (above_own + (own - positive)).mean()
 
 
 def info_nce_from_scores(scores: Tensor) -> Tensor:
@@ -148,7 +149,8 @@ def _of(x: Tensor, rows: slice) -> Tensor:
 def _shared(
     query: Tensor, own: Tensor, vectors: Tensor, given: _Given, temperature: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Log of the denominator (N,), sum of further positives (N, D), their number (N,)."""
+    """Log of the denominator relative to the own key (N,), sum of further positives (N, D), their
+    number (N,)."""
     tags = given.index
     if given.negatives.index is not None and (tags is None or given.stale != "excluded"):
         tags = torch.full((len(query),), -1, device=query.device)  # only empty slots are left out
@@ -161,7 +163,7 @@ def _shared(
             for rows in row_blocks(len(query), len(vectors), query.device):
                 related = given.positives(rows).to(query.dtype)
                 sums[rows], members[rows] = related @ vectors, related.sum(dim=1)
-    return torch.logaddexp(own, partition), sums, members
+    return F.softplus(partition - own, threshold=50), sums, members
 
 
 def _paired(
@@ -180,7 +182,8 @@ def _paired(
         same = given.same_image(everyone)
         if same is not None and given.stale == "excluded":
             s = s.masked_fill(same, float("-inf"))
-    return torch.cat([own[:, None], s], dim=1).logsumexp(dim=1), sums, members
+    relative = torch.cat([torch.zeros_like(own)[:, None], s - own[:, None]], dim=1)
+    return relative.logsumexp(dim=1), sums, members
 
 
 def _check_negatives(

@@ -26,40 +26,50 @@ def log_partition(
     keys: Tensor,
     temperature: float,
     *,
+    positive: Tensor | None = None,
     own: Tensor | None = None,
     anchor_tags: Tensor | None = None,
     key_tags: Tensor | None = None,
 ) -> Tensor:
     """log sum_a exp(anchors_i . keys_a / temperature) for each anchor: (A, D), (K, D) -> (A,).
 
-    ``own`` int64 (A,): the position among the keys of the anchor itself, which is left out.
-    ``anchor_tags`` int64 (A,) and ``key_tags`` int64 (K,): keys with the tag of the anchor are left
-    out, and so is every key with a negative tag (an empty slot). Where nothing is left the result
-    is -inf, with gradient zero. Gradients flow into anchors and keys; float64 stays float64.
+    positive     int64 (A,), the position among the keys of the anchor's one positive: the result is
+                 relative to it, -log softmax, and keeps its digits where it is close to 0
+    own          int64 (A,), the position among the keys of the anchor itself, which is left out
+    anchor_tags  int64 (A,), and key_tags int64 (K,): keys with the tag of the anchor are left out,
+                 and so is every key with a negative tag (an empty slot)
+    Where nothing is left the result is -inf, with gradient zero. Gradients flow into anchors and
+    keys; float64 stays float64.
     """
     if (anchor_tags is None) != (key_tags is None):
         raise ValueError("anchor_tags and key_tags go together")
     dtype = torch.promote_types(anchors.dtype, keys.dtype)
     return _LogPartition.apply(
-        anchors.to(dtype), keys.to(dtype), temperature, own, anchor_tags, key_tags
+        anchors.to(dtype), keys.to(dtype), temperature, positive, own, anchor_tags, key_tags
     )
 
 
-def log_partition_within(z: Tensor, temperature: float) -> Tensor:
+def log_partition_within(z: Tensor, temperature: float, *, paired: bool = False) -> Tensor:
     """log sum_{b != a} exp(z_a . z_b / temperature) for each row of unit vectors z: (M, D) -> (M,).
 
-    The matrix is symmetric, so each pair is computed once. Without subtracting a maximum this is
-    exact as long as exp(+-1/temperature) is far from the ends of the number range; below that
+    ``paired``: row a and row a + M/2 are each other's one positive, and the result is relative to
+    it. The matrix is symmetric, so each pair is computed once. Without subtracting a maximum this
+    is exact as long as exp(+-1/temperature) is far from the ends of the number range; below that
     temperature the general form is used.
     """
     if 1 / temperature < (40 if z.dtype == torch.float32 else 300):
-        return _LogPartitionWithin.apply(z, temperature)
-    return log_partition(z, z, temperature, own=torch.arange(len(z), device=z.device))
+        return _LogPartitionWithin.apply(z, temperature, len(z) // 2 if paired else None)
+    own = torch.arange(len(z), device=z.device)
+    positive = own.roll(len(z) // 2) if paired else None
+    return log_partition(z, z, temperature, positive=positive, own=own)
 
 
-def row_blocks(rows: int, columns: int, device: torch.device) -> Iterator[slice]:
+def row_blocks(
+    rows: int, columns: int, device: torch.device, largest: int | None = None
+) -> Iterator[slice]:
     """Slices over ``rows`` such that a block of full rows has about BLOCK elements."""
-    size = max(1, BLOCK.get(device.type, BLOCK["cuda"]) // max(1, columns))
+    size = BLOCK.get(device.type, BLOCK["cuda"]) // max(1, columns)
+    size = max(1, size if largest is None else min(size, largest))
     for start in range(0, rows, size):
         yield slice(start, min(start + size, rows))
 
@@ -76,6 +86,7 @@ class _LogPartition(torch.autograd.Function):
         anchors: Tensor,
         keys: Tensor,
         temperature: float,
+        positive: Tensor | None,
         own: Tensor | None,
         anchor_tags: Tensor | None,
         key_tags: Tensor | None,
@@ -85,42 +96,47 @@ class _LogPartition(torch.autograd.Function):
         lowest = torch.finfo(scaled.dtype).min
         with full_precision(scaled):
             for rows in row_blocks(len(scaled), len(keys), keys.device):
-                s = _similarities(scaled, keys, rows, own, anchor_tags, key_tags)
+                s = _similarities(scaled, keys, rows, positive, own, anchor_tags, key_tags)
                 top = s.amax(dim=1, keepdim=True).clamp_(min=lowest)
                 result[rows] = s.sub_(top).exp_().sum(dim=1).log_().add_(top.squeeze(1))
         ctx.temperature = temperature
-        ctx.save_for_backward(scaled, keys, result, own, anchor_tags, key_tags)
+        ctx.save_for_backward(scaled, keys, result, positive, own, anchor_tags, key_tags)
         return result
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        scaled, keys, result, own, anchor_tags, key_tags = ctx.saved_tensors
+        scaled, keys, result, positive, own, anchor_tags, key_tags = ctx.saved_tensors
         to_anchors = torch.empty_like(scaled) if ctx.needs_input_grad[0] else None
         to_keys = torch.zeros_like(keys) if ctx.needs_input_grad[1] else None
         floor = result.clamp(min=torch.finfo(scaled.dtype).min)
         with full_precision(scaled):
             for rows in row_blocks(len(scaled), len(keys), keys.device):
-                s = _similarities(scaled, keys, rows, own, anchor_tags, key_tags)
+                s = _similarities(scaled, keys, rows, positive, own, anchor_tags, key_tags)
                 weights = s.sub_(floor[rows, None]).exp_().mul_(gradient[rows, None])
+                if positive is not None:
+                    weights.scatter_add_(1, positive[rows, None], -gradient[rows, None])
                 if to_anchors is not None:
                     torch.mm(weights, keys, out=to_anchors[rows])
                 if to_keys is not None:
                     to_keys.addmm_(weights.T, scaled[rows])
         if to_anchors is not None:
             to_anchors.div_(ctx.temperature)
-        return to_anchors, to_keys, None, None, None, None
+        return to_anchors, to_keys, None, None, None, None, None
 
 
 def _similarities(
     scaled: Tensor,
     keys: Tensor,
     rows: slice,
+    positive: Tensor | None,
     own: Tensor | None,
     anchor_tags: Tensor | None,
     key_tags: Tensor | None,
 ) -> Tensor:
     s = scaled[rows] @ keys.T
+    if positive is not None:
+        s.sub_(s.gather(1, positive[rows, None]))
     if own is not None:
         s.scatter_(1, own[rows, None], float("-inf"))
     if anchor_tags is not None and key_tags is not None:
@@ -129,37 +145,52 @@ def _similarities(
 
 
 class _LogPartitionWithin(torch.autograd.Function):
-    """Block i holds the rows of block i against themselves and all later rows."""
+    """A block holds some rows against themselves and all later rows.
+
+    ``distance`` in rows to the one positive, if any. No block has more than half of the rows, so it
+    holds each pair of positives once, and half of the work is saved.
+    """
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, temperature: float) -> Tensor:
-        sums = z.new_zeros(len(z))
+    def forward(ctx: Any, z: Tensor, temperature: float, distance: int | None) -> Tensor:
         scaled = z / temperature
+        sums, positives = torch.zeros_like(z[:, 0]), torch.ones_like(z[:, 0])
         with full_precision(z):
-            for rows in row_blocks(len(z), len(z), z.device):
+            for rows in row_blocks(len(z), len(z), z.device, largest=len(z) // 2):
                 e = _exponentials(scaled, z, rows)
                 sums[rows] += e.sum(dim=1)
                 sums[rows.stop :] += e[:, rows.stop - rows.start :].sum(dim=0)
-        ctx.temperature = temperature
+                if distance is not None:
+                    pairs = e.diagonal(distance)
+                    positives[rows.start : rows.start + len(pairs)] = pairs
+        if distance is not None:
+            positives[distance:] = positives[:distance]
+        ctx.temperature, ctx.distance = temperature, distance
         ctx.save_for_backward(z, sums)
-        return sums.log()
+        return (sums / positives).log_()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None]:
         z, sums = ctx.saved_tensors
         scaled = z / ctx.temperature
-        # d log(sum_a) / d e_ab; each pair counts once for a and once for b
-        per_row = gradient / sums
+        # d log(sum_a) / d e_ab; a pair counts once for a and once for b
+        each = gradient / sums
+        pulls = None
+        if ctx.distance is not None:
+            pulls = gradient[: ctx.distance] + gradient[ctx.distance :]
         to_z = torch.zeros_like(z)
         with full_precision(z):
-            for rows in row_blocks(len(z), len(z), z.device):
+            for rows in row_blocks(len(z), len(z), z.device, largest=len(z) // 2):
                 weights = _exponentials(scaled, z, rows)
-                weights.mul_(per_row[rows, None] + per_row[rows.start :])
+                weights.mul_(each[rows, None] + each[rows.start :])
+                if pulls is not None:
+                    pairs = weights.diagonal(ctx.distance)
+                    pairs.sub_(pulls[rows.start : rows.start + len(pairs)])
                 to_z[rows].addmm_(weights, scaled[rows.start :])
                 later = weights[:, rows.stop - rows.start :]
                 to_z[rows.stop :].addmm_(later.T, scaled[rows])
-        return to_z, None
+        return to_z, None, None
 
 
 def _exponentials(scaled: Tensor, z: Tensor, rows: slice) -> Tensor:

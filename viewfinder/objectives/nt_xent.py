@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from viewfinder.objectives.log_partition import log_partition, log_partition_within
-from viewfinder.objectives.similarity import check_pair, rowwise, unit
+from viewfinder.objectives.similarity import check_pair, unit
 
 
 def nt_xent(
@@ -32,12 +32,11 @@ def nt_xent(
     check_pair(z0, z1, ("z0", "z1"))
     check_contrast(len(z0), temperature)
     z = unit(torch.cat([z0, z1]))
-    own = None if rows is None else anchor_positions(len(z0), 2, rows, z.device)
-    partition = other_rows(z, own, temperature)
-    first, second = z.chunk(2)
-    if rows is not None:
-        first, second = first[rows], second[rows]
-    return partition.mean() - rowwise(first, second).mean() / temperature
+    if rows is None:
+        return log_partition_within(z, temperature, paired=True).mean()
+    own = anchor_positions(len(z0), 2, rows, z.device)
+    positive = (own + len(z0)) % len(z)
+    return log_partition(z[own], z, temperature, positive=positive, own=own).mean()
 
 
 def check_contrast(samples: int, temperature: float) -> None:
@@ -49,13 +48,6 @@ def check_contrast(samples: int, temperature: float) -> None:
             f"a contrast within a batch needs at least two samples, not {samples}: with one, the "
             "loss is 0 whatever the encoder does"
         )
-
-
-def other_rows(z: Tensor, own: Tensor | None, temperature: float) -> Tensor:
-    """Log-partition over all other rows, of the rows at ``own`` or of all: (M, D) -> (A,)."""
-    if own is None:
-        return log_partition_within(z, temperature)
-    return log_partition(z[own], z, temperature, own=own)
 
 
 def anchor_positions(samples: int, views: int, rows: slice | None, device: torch.device) -> Tensor:

@@ -8,8 +8,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from viewfinder.objectives.log_partition import full_precision
-from viewfinder.objectives.nt_xent import anchor_positions, check_contrast, other_rows
+from viewfinder.objectives.log_partition import (
+    full_precision,
+    log_partition,
+    log_partition_within,
+)
+from viewfinder.objectives.nt_xent import anchor_positions, check_contrast
 from viewfinder.objectives.similarity import check_pair, rowwise, unit
 
 Missing = Literal["error", "skip", "zero"]
@@ -65,9 +69,11 @@ def supcon(
     if len(views) == 1 or mask is not None:
         _check_missing(positives, missing)
     sums, count = sums[sample] - itself[sample, None] * anchor, positives[sample]
-    loss = other_rows(z, own, temperature) - rowwise(anchor, sums) / (
-        temperature * count.clamp(min=1)
-    )
+    if own is None:
+        partition = log_partition_within(z, temperature)
+    else:
+        partition = log_partition(anchor, z, temperature, own=own)
+    loss = partition - rowwise(anchor, sums) / (temperature * count.clamp(min=1))
     mean = loss.masked_fill(count == 0, 0).mean()
     if missing == "skip":  # over the whole batch, so that the parts of several ranks add up
         mean = mean / (positives > 0).to(mean.dtype).mean()
