@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from viewfinder.errors import UserError
+from viewfinder.report.artifacts import save_embeddings, save_views
+from viewfinder.report.gather import gather
+
+RECIPE = """
+method: moco
+seed: 5
+data: {source: shapes, root: null}
+views: {preset: moco2, count: 2, size: 32, first: {flip: 0.5}}
+positives: {name: instance}
+negatives: {name: queue, size: 4096}
+objective: {name: info_nce, temperature: 0.2}
+regularizers: {}
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    (tmp_path / "metrics.csv").write_text(
+        "epoch,loss,feature_std,rankme\n1,5.5,0.4,12\n2,nan,,13\n2,,0.6,\n3,inf,0.7,x\n"
+    )
+    scores = [
+        {"features": "trained", "probe": "linear", "top1": 0.6, "per_class": [0.5, 0.7, 0.1],
+         "protocol": {"k": 1}},
+        {"features": "untrained", "probe": "linear", "top1": 0.4},
+        {"features": "supervised", "probe": "linear", "top1": 0.8},
+        {"features": "untrained", "probe": "knn", "top1": 0.3},
+    ]  # fmt: skip
+    (tmp_path / "results.json").write_text(json.dumps({"scores": scores}))
+    save_views(
+        tmp_path / "artifacts/views.npz",
+        np.zeros((2, 1, 8, 8), np.uint8),
+        [np.zeros((2, 1, 8, 8))],
+        [0.5],
+        [0.5],
+    )
+    save_embeddings(
+        tmp_path / "artifacts/embeddings.npz",
+        np.random.default_rng(0).normal(size=(40, 5)),
+        labels=np.arange(40) % 2,
+        class_names=["cat", "dog"],
+    )
+    return tmp_path
+
+
+def test_a_whole_run_is_read(run: Path) -> None:
+    found = gather(run)
+    assert (found.title, found.seed, found.notes) == ("moco on shapes", 5, [])
+    assert found.method == {
+        "views": "moco2, 2 views, 32 px",
+        "positives": "instance",
+        "negatives": "queue, size 4096",
+        "objective": "info_nce, temperature 0.2",
+        "regularizers": "none",
+    }
+    assert found.recipe == RECIPE
+    assert found.gallery is not None
+    assert found.embedded is not None
+    assert len(found.embedded) == 40
+    assert found.scores[0].per_class == {"cat": 0.5, "dog": 0.7, "class 2": 0.1}
+
+
+def test_the_summary_compares_within_one_probe(run: Path) -> None:
+    summary = gather(run).summary.replace("\N{NO-BREAK SPACE}", " ")
+    assert summary == (
+        "A linear probe on the frozen features names the class of 60.0 % of held-out images; "
+        "40.0 % by the same encoder untrained, 80.0 % by the same encoder trained with labels."
+    )
+
+
+def test_rows_of_an_epoch_are_joined_and_gaps_stay_gaps(run: Path) -> None:
+    history = gather(run).history
+    assert history["epoch"] == [1, 2, 3]
+    assert history["feature_std"] == [0.4, 0.6, 0.7]
+    assert history["rankme"] == [12, 13, None]
+    assert history["loss"][0] == 5.5
+    assert math.isnan(history["loss"][1] or 0)
+    assert history["loss"][2] == math.inf
+
+
+def test_an_empty_folder_says_what_is_missing(tmp_path: Path) -> None:
+    found = gather(tmp_path)
+    assert found.title == tmp_path.name
+    assert (found.scores, found.history, found.gallery, found.embedded) == ([], {}, None, None)
+    for name in ("recipe.yaml", "metrics.csv", "results.json", "views.npz", "embeddings.npz"):
+        assert any(name in note for note in found.notes)
+
+
+def test_no_folder_is_the_users_mistake(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no run folder"):
+        gather(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("recipe.yaml", "a: [1"),
+        ("recipe.yaml", "!!python/object/apply:os.system [true]"),
+        ("recipe.yaml", "\x00"),
+        ("results.json", "{"),
+        ("results.json", '{"scores": 3}'),
+        ("results.json", "[3]"),
+        ("artifacts/views.npz", "x"),
+        ("artifacts/embeddings.npz", ""),
+    ],
+)
+def test_what_is_damaged_is_left_out_with_a_note(run: Path, name: str, text: str) -> None:
+    (run / name).write_text(text)
+    assert any(Path(name).name in note for note in gather(run).notes)
+
+
+@pytest.mark.parametrize("text", ["", "epoch,loss\n", "\n\n", "1,2\n3,4,5\n", "loss\nx\n"])
+def test_odd_histories_are_read(run: Path, text: str) -> None:
+    (run / "metrics.csv").write_text(text)
+    gather(run)
+
+
+@pytest.mark.parametrize(
+    "recipe", ["- a\n- b", "3", "views: 7\nseed: x", "method: 3\ndata: {}", ""]
+)
+def test_odd_recipes_are_read(run: Path, recipe: str) -> None:
+    (run / "recipe.yaml").write_text(recipe)
+    assert gather(run).seed == 0
+
+
+def test_numbers_that_are_no_fractions_are_not_shown_as_scores(run: Path) -> None:
+    entry = {"features": "trained", "probe": "knn", "top1": 61.2, "top5": "NaN", "protocol": "k=1"}
+    (run / "results.json").write_text(json.dumps([entry]))
+    (score,) = gather(run).scores
+    assert (score.top1, score.top5, score.protocol) == (None, None, {"protocol": "k=1"})
+
+
+def test_many_embeddings_are_thinned_and_broken_ones_left_out(run: Path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(2000, 3))
+    vectors[7] = np.nan
+    save_embeddings(run / "artifacts/embeddings.npz", vectors, names=range(2000))
+    found = gather(run)
+    assert found.embedded is not None
+    assert len(found.embedded) == 1500
+    for i in (0, 700, 1499):
+        np.testing.assert_allclose(
+            found.embedded.vectors[i], vectors[int(found.embedded.names[i])], rtol=1e-6
+        )
+    assert "1 of 2000 embeddings are not finite" in found.notes[0]
+    assert "1,500 of 1,999" in found.notes[1]

@@ -1,0 +1,164 @@
+"""The files from which a report is drawn, written at the end of a run and read back by ``gather``.
+
+Both are plain npz of numbers and text: nothing in them can execute code.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from viewfinder.errors import UserError
+from viewfinder.files import write_atomically
+from viewfinder.report.content import Embedded, Gallery
+from viewfinder.report.sprites import displayable, fit, shrink
+
+THUMBNAIL = 48
+"""Longest side of a stored thumbnail, px."""
+
+GALLERY = 96
+"""Longest side of a stored view, px."""
+
+
+def save_views(
+    path: Path,
+    originals: Any,
+    views: Sequence[Any],
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> None:
+    """Store what the network was shown, for the gallery of views. A dozen images are plenty.
+
+    originals  uint8 (n, C, H, W), tensor or array
+    views      each float (n, c, h, w), normalised as (x / 255 - mean) / std; sizes may differ
+    mean, std  one number a channel, or one for all
+
+    >>> save_views(run / "artifacts/views.npz", batch.images[:12],
+    ...            [v[:12] for v in views], mean, std)  # doctest: +SKIP
+    """
+    columns = [_nhwc(originals).astype(np.uint8)]
+    columns += [_denormalise(_nhwc(view), mean, std) for view in views]
+    shapes = [(c.shape[3], c.shape[1], c.shape[2]) for c in columns]
+    if len({len(c) for c in columns}) != 1:
+        raise ValueError(f"views of one batch expected, got {[len(c) for c in columns]} images")
+    if len({c.shape[3] for c in columns}) > 1:
+        columns = [np.repeat(d, 3 // d.shape[3], axis=3) for d in map(displayable, columns)]
+    shown = columns[1:] or columns
+    height, width = (max(c.shape[axis] for c in shown) for axis in (1, 2))
+    scale = min(1.0, GALLERY / max(height, width))
+    height, width = max(1, round(height * scale)), max(1, round(width * scale))
+    images = np.stack([fit(c, height, width) for c in columns], axis=1)
+    _save(path, views=images, shapes=np.array(shapes, np.int64))
+
+
+def save_embeddings(
+    path: Path,
+    embeddings: Any,
+    images: Any | None = None,
+    *,
+    labels: Any | None = None,
+    class_names: Sequence[str] | None = None,
+    names: Sequence[str | int] | None = None,
+    about: str = "",
+) -> None:
+    """Store held-out embeddings for the map and the nearest neighbours.
+
+    embeddings  float (N, D), tensor or array; a report shows at most 1,500 of them
+    images      uint8 (N, C, H, W) the same images, stored as thumbnails of at most 48 px
+    labels      int (N,), -1 where unknown; class_names names[label]
+    names       path or index of each image
+    about       what they are, for the reader: "test split of shapes"
+
+    Raises ValueError where lengths differ.
+    """
+    vectors = np.asarray(_array(embeddings), np.float32)
+    embedded = Embedded(
+        vectors=vectors,
+        thumbnails=None if images is None else shrink(_nhwc(images), THUMBNAIL),
+        labels=None if labels is None else np.asarray(_array(labels)).astype(np.int64),
+        class_names=[str(name) for name in class_names] if class_names is not None else (),
+        names=[str(name) for name in names] if names is not None else (),
+        about=about,
+    )
+    arrays: dict[str, np.ndarray] = {"embeddings": vectors, "about": np.array(about, np.str_)}
+    if embedded.thumbnails is not None:
+        arrays["thumbnails"] = embedded.thumbnails
+    if embedded.labels is not None:
+        arrays["labels"] = embedded.labels
+    if embedded.class_names:
+        arrays["class_names"] = np.array(embedded.class_names, np.str_)
+    if embedded.names:
+        arrays["names"] = np.array(embedded.names, np.str_)
+    _save(path, **arrays)
+
+
+def load_views(path: Path) -> Gallery:
+    """Read what ``save_views`` wrote. Raises FileNotFoundError, or UserError if it is damaged."""
+    arrays = _load(path, "views")
+    shapes = arrays.get("shapes", np.zeros((0, 3), np.int64))
+    try:
+        return Gallery(arrays["views"], [(int(c), int(h), int(w)) for c, h, w in shapes])
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path} does not fit together: {error}") from error
+
+
+def load_embeddings(path: Path) -> Embedded:
+    """Read what ``save_embeddings`` wrote; raises as ``load_views``."""
+    arrays = _load(path, "embeddings")
+    try:
+        return Embedded(
+            vectors=arrays["embeddings"],
+            thumbnails=arrays.get("thumbnails"),
+            labels=arrays.get("labels"),
+            class_names=arrays.get("class_names", np.array([], np.str_)).tolist(),
+            names=arrays.get("names", np.array([], np.str_)).tolist(),
+            about=str(arrays.get("about", "")),
+        )
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path} does not fit together: {error}") from error
+
+
+def _load(path: Path, key: str) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    if key not in arrays:
+        raise UserError(f"{path} has no array {key!r}; it holds {', '.join(arrays) or 'nothing'}")
+    return arrays
+
+
+def _save(path: Path, **arrays: np.ndarray) -> None:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    write_atomically(Path(path), buffer.getvalue())
+
+
+def _array(values: Any) -> np.ndarray:
+    """A numpy array of a tensor on any device and of any float type, or of anything array-like."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        if values.is_floating_point():
+            values = values.float()  # numpy has no bfloat16
+    return np.asarray(values)
+
+
+def _nhwc(images: Any) -> np.ndarray:
+    array = _array(images)
+    if array.ndim != 4:
+        raise ValueError(f"images (N, C, H, W) expected, got {array.shape}")
+    return array.transpose(0, 2, 3, 1)
+
+
+def _denormalise(view: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
+    pixels = view.astype(np.float64) * np.asarray(std) + np.asarray(mean)
+    return np.round(np.nan_to_num(pixels).clip(0, 1) * 255).astype(np.uint8)

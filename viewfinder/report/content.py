@@ -1,0 +1,163 @@
+"""What a report says, as plain data; how it looks is the business of ``page``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+PARTS = ("views", "positives", "negatives", "objective", "regularizers")
+"""The five parts that make a method."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One measured number with the protocol that made it.
+
+    features   whose features: "trained", "untrained", "supervised", "raw pixels", ...
+    probe      what reads them: "linear", "knn", ...
+    top1       fraction in 0..1, or None where it was not measured; top5 likewise
+    per_class  fraction in 0..1 by class name
+    protocol   everything that fixes the number: layer, k, temperature, split, selection, seed, ...
+    data       what it was measured on, where that differs between scores
+    """
+
+    features: str
+    probe: str
+    top1: float | None = None
+    top5: float | None = None
+    per_class: Mapping[str, float | None] = field(default_factory=dict)
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+    data: str = ""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Images as the network saw them.
+
+    images  uint8 (n, 1 + views, H, W, C), the original first, then each view, de-normalised
+    shapes  (C, H, W) of each column before it was fitted to the gallery; empty: as in ``images``
+    """
+
+    images: np.ndarray
+    shapes: Sequence[tuple[int, int, int]] = ()
+
+    def __post_init__(self) -> None:
+        _expect(self.images, "gallery images", 5, np.uint8)
+        if self.shapes and len(self.shapes) != self.images.shape[1]:
+            raise ValueError(
+                f"{len(self.shapes)} shapes for a gallery of {self.images.shape[1]} columns"
+            )
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Held-out images and their embeddings.
+
+    vectors      float (N, D), finite (``gather`` leaves out the rows that are not)
+    thumbnails   uint8 (N, H, W, C), or None where the data are not images
+    labels       int64 (N,), -1 where unknown; None where there are none
+    class_names  names[label]
+    names        (N,) path or index of each image
+    about        what these images are ("test split of shapes")
+    """
+
+    vectors: np.ndarray
+    thumbnails: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    class_names: Sequence[str] = ()
+    names: Sequence[str] = ()
+    about: str = ""
+
+    def __post_init__(self) -> None:
+        if self.vectors.ndim != 2 or not np.issubdtype(self.vectors.dtype, np.floating):
+            raise ValueError(
+                f"embeddings are {self.vectors.dtype} {self.vectors.shape}; float (N, D) expected"
+            )
+        if self.thumbnails is not None:
+            _expect(self.thumbnails, "thumbnails", 4, np.uint8)
+        if self.labels is not None:
+            _expect(self.labels, "labels", 1, np.integer)
+        lengths = {
+            "thumbnails": self.thumbnails,
+            "labels": self.labels,
+            "names": self.names or None,
+        }
+        for what, rows in lengths.items():
+            if rows is not None and len(rows) != len(self):
+                raise ValueError(f"{len(rows)} {what} for {len(self)} embeddings")
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def take(self, index: np.ndarray) -> Embedded:
+        """The rows at ``index``."""
+        return Embedded(
+            vectors=self.vectors[index],
+            thumbnails=None if self.thumbnails is None else self.thumbnails[index],
+            labels=None if self.labels is None else self.labels[index],
+            class_names=self.class_names,
+            names=[self.names[i] for i in index] if self.names else (),
+            about=self.about,
+        )
+
+    def name(self, i: int) -> str:
+        """Path or index of image ``i``."""
+        return self.names[i] if self.names else f"image {i}"
+
+    def class_name(self, label: int) -> str:
+        """The name of a class, its number where it has none."""
+        if label < 0:
+            return "no label"
+        return self.class_names[label] if label < len(self.class_names) else f"class {label}"
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """All that a report says. Everything but the title may be missing; the page says what is.
+
+    title    "simclr on shapes"
+    summary  the result in a sentence
+    method   text by part (``PARTS``)
+    recipe   the recipe's YAML
+    history  one value an epoch by column of metrics.csv; None where there is none
+    notes    sentences for the reader
+    seed     of the map's layout
+    """
+
+    title: str
+    summary: str = ""
+    method: Mapping[str, str] = field(default_factory=dict)
+    recipe: str = ""
+    history: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+    scores: Sequence[Score] = ()
+    gallery: Gallery | None = None
+    embedded: Embedded | None = None
+    notes: Sequence[str] = ()
+    seed: int = 0
+
+
+def neighbours(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k nearest others of each row by cosine similarity, nearest first, ties by index.
+
+    Returns indices int64 (N, k') and similarities (N, k') with k' = min(k, N - 1). A row of zeros
+    has similarity 0 to everything.
+
+    >>> neighbours(np.array([[1.0, 0.0], [2.0, 0.1], [0.0, 1.0]]), 1)[0].tolist()
+    [[1], [0], [1]]
+    """
+    norm = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit = np.divide(vectors, norm, out=np.zeros_like(vectors), where=norm > 0)
+    similarity = unit @ unit.T
+    np.fill_diagonal(similarity, -np.inf)
+    order = np.argsort(-similarity, axis=1, kind="stable")[:, : max(0, min(k, len(vectors) - 1))]
+    return order, np.take_along_axis(similarity, order, axis=1)
+
+
+def _expect(array: np.ndarray, what: str, ndim: int, kind: type) -> None:
+    if array.ndim != ndim or not np.issubdtype(array.dtype, kind):
+        raise ValueError(
+            f"{what} are {array.dtype} {array.shape}; {kind.__name__} of {ndim} axes expected"
+        )

@@ -1,0 +1,219 @@
+"""From a run folder to the content of its report."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import yaml
+
+from viewfinder.errors import UserError
+from viewfinder.report.artifacts import load_embeddings, load_views
+from viewfinder.report.content import PARTS, Embedded, ReportContent, Score
+from viewfinder.report.projection import thin
+from viewfinder.report.sections import percent
+
+T = TypeVar("T")
+
+ARTIFACTS = "artifacts"
+VIEWS = f"{ARTIFACTS}/views.npz"
+EMBEDDINGS = f"{ARTIFACTS}/embeddings.npz"
+
+
+def gather(run_dir: Path) -> ReportContent:
+    """Read a run folder; what is missing or damaged is left out, and a note says so.
+
+    recipe.yaml               the recipe
+    metrics.csv               one row an epoch: epoch, loss, feature_std, rankme, ...
+    results.json              a list of scores, or a mapping with that list under "scores"; each
+                              {"features": "trained", "probe": "linear", "top1": 0.61, "top5": 0.95,
+                               "per_class": [...] or {name: ...}, "protocol": {...}, "data": "..."}
+                              with fractions in 0..1
+    artifacts/views.npz       written by ``save_views``
+    artifacts/embeddings.npz  written by ``save_embeddings``
+
+    Raises UserError where ``run_dir`` is not a folder.
+
+    >>> write_report(gather(Path("runs/simclr-shapes")), Path("report.html"))  # doctest: +SKIP
+    """
+    run_dir = Path(run_dir)
+    if not run_dir.is_dir():
+        raise UserError(f"there is no run folder {run_dir}", fix="the folder that pretrain printed")
+    notes: list[str] = []
+    text = _try(_text, run_dir / "recipe.yaml", notes) or ""
+    recipe = _recipe(text, notes)
+    seed = recipe.get("seed")
+    seed = seed if isinstance(seed, int) and seed >= 0 else 0
+    embedded = _thinned(_try(load_embeddings, run_dir / EMBEDDINGS, notes), seed, notes)
+    class_names = embedded.class_names if embedded else ()
+    entries = _try(_entries, run_dir / "results.json", notes) or []
+    scores = [score for entry in entries if (score := _score(entry, class_names, notes))]
+    return ReportContent(
+        title=_title(recipe, run_dir),
+        summary=_summary(scores),
+        method={part: _part(part, recipe[part]) for part in PARTS if part in recipe},
+        recipe=text,
+        history=_try(_history, run_dir / "metrics.csv", notes) or {},
+        scores=scores,
+        gallery=_try(load_views, run_dir / VIEWS, notes),
+        embedded=embedded,
+        notes=notes,
+        seed=seed,
+    )
+
+
+def _try(read: Callable[[Path], T], path: Path, notes: list[str]) -> T | None:
+    """What ``read`` finds at ``path``, or None and a note."""
+    try:
+        return read(path)
+    except FileNotFoundError:
+        notes.append(f"There is no {path.name} in the run folder.")
+    except (OSError, ValueError, csv.Error) as error:
+        notes.append(f"{path.name} was left out: {error}.")
+    return None
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _recipe(text: str, notes: list[str]) -> dict[str, Any]:
+    try:
+        recipe = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        notes.append(f"recipe.yaml is not YAML: {error}.")
+        return {}
+    return recipe if isinstance(recipe, dict) else {}
+
+
+def _title(recipe: Mapping[str, Any], run_dir: Path) -> str:
+    data = recipe.get("data")
+    source = data.get("source") if isinstance(data, Mapping) else data
+    method = recipe.get("method")
+    return f"{method} on {source}" if method and source else run_dir.resolve().name
+
+
+def _part(part: str, value: Any) -> str:
+    """A part of the recipe in a few words: its name, then the options that matter to a reader."""
+    if not isinstance(value, Mapping):
+        return "none" if value in (None, [], "") else str(value)
+    if part == "views":
+        words = [str(value.get("preset", ""))]
+        count, size = value.get("count"), value.get("size")
+        words += [f"{count} views"] if count else []
+        words += [f"{size} px"] if size else []
+        return ", ".join(word for word in words if word)
+    name = str(value.get("name", ""))
+    options = {k: v for k, v in value.items() if k != "name"}
+    if part == "negatives" and name != "queue":
+        options.pop("size", None)  # the length of a queue that is not there
+    plain = [f"{k} {v}" for k, v in options.items() if isinstance(v, str | int | float)]
+    return ", ".join([name, *plain] if name else plain) or "none"
+
+
+def _history(path: Path) -> dict[str, list[float | None]]:
+    """Columns of metrics.csv by epoch. Rows of one epoch are joined, a later value winning."""
+    rows: dict[float, dict[str, float]] = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        columns = [name for name in reader.fieldnames or [] if name and name != "epoch"]
+        for number, row in enumerate(reader, start=1):
+            epoch = _number(row.get("epoch"))
+            found = {name: value for name in columns if (value := _number(row[name])) is not None}
+            rows.setdefault(number if epoch is None else epoch, {}).update(found)
+    if not rows:
+        return {}
+    epochs = sorted(rows)
+    history: dict[str, list[float | None]] = {"epoch": [*epochs]}
+    return history | {c: [rows[e].get(c) for e in epochs] for c in columns}
+
+
+def _number(cell: Any) -> float | None:
+    try:
+        return float(cell)
+    except (TypeError, ValueError):
+        return None
+
+
+def _entries(path: Path) -> list[Any]:
+    content = json.loads(_text(path))
+    entries = content.get("scores", []) if isinstance(content, dict) else content
+    if not isinstance(entries, list):
+        raise ValueError("a list of scores was expected")
+    return entries
+
+
+def _score(entry: Any, class_names: Sequence[str], notes: list[str]) -> Score | None:
+    if not isinstance(entry, Mapping):
+        notes.append("An entry of results.json is not a score and was left out.")
+        return None
+    per_class = entry.get("per_class") or {}
+    if not isinstance(per_class, Mapping):
+        known = [str(name) for name in class_names]
+        names = [*known, *(f"class {i}" for i in range(len(known), len(per_class)))]
+        per_class = dict(zip(names, per_class, strict=False))
+    protocol = entry.get("protocol") or {}
+    return Score(
+        features=str(entry.get("features", "features")),
+        probe=str(entry.get("probe", "")),
+        top1=_fraction(entry.get("top1")),
+        top5=_fraction(entry.get("top5")),
+        per_class={str(name): _fraction(value) for name, value in per_class.items()},
+        protocol=protocol if isinstance(protocol, Mapping) else {"protocol": protocol},
+        data=str(entry.get("data") or ""),
+    )
+
+
+def _fraction(value: Any) -> float | None:
+    """A number in 0..1; anything else is no measured fraction and is shown as missing."""
+    number = _number(value)
+    return number if number is not None and 0 <= number <= 1 else None
+
+
+def _thinned(embedded: Embedded | None, seed: int, notes: list[str]) -> Embedded | None:
+    if embedded is None:
+        return None
+    finite = np.isfinite(embedded.vectors).all(axis=1)
+    if not finite.all():
+        lost = int((~finite).sum())
+        notes.append(f"{lost} of {len(embedded)} embeddings are not finite and were left out.")
+        embedded = embedded.take(np.flatnonzero(finite))
+    kept = thin(len(embedded), seed)
+    if len(kept) < len(embedded):
+        notes.append(
+            f"The map and the neighbours show {len(kept):,} of {len(embedded):,} embedded images, "
+            f"drawn by seed {seed}."
+        )
+    return embedded.take(kept)
+
+
+def _summary(scores: Sequence[Score]) -> str:
+    """The result in a sentence: what the first probe reads from the trained features, and else."""
+    measured = [s for s in scores if s.top1 is not None]
+    own = next((s for s in measured if s.features == "trained"), None)
+    if own is None:
+        return ""
+    peers = {
+        s.features: s.top1
+        for s in measured
+        if s.probe == own.probe and s.data == own.data and s is not own
+    }
+    phrases = {
+        "untrained": "by the same encoder untrained",
+        "raw pixels": "by raw pixels",
+        "supervised": "by the same encoder trained with labels",
+    }
+    others = [f"{percent(peers[name])} {text}" for name, text in phrases.items() if name in peers]
+    return (
+        f"{_probe(own.probe)} on the frozen features names the class of {percent(own.top1)} of "
+        f"held-out images{'; ' if others else ''}{', '.join(others)}."
+    )
+
+
+def _probe(probe: str) -> str:
+    known = {"linear": "A linear probe", "knn": "A nearest-neighbour vote"}
+    return known.get(probe, probe or "A probe")

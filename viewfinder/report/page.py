@@ -1,0 +1,175 @@
+"""The report as one HTML file that opens offline and asks nobody for anything."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from viewfinder import __version__
+from viewfinder.files import write_atomically
+from viewfinder.report import sections
+from viewfinder.report.content import PARTS, Embedded, Gallery, ReportContent, neighbours
+from viewfinder.report.projection import project
+from viewfinder.report.sprites import Sheet, displayable, encode, sheet
+
+NEIGHBOURS = 7
+GALLERY_IMAGES = 48
+
+
+def write_report(content: ReportContent, path: Path) -> None:
+    """Write the page to ``path``, all of it or nothing. Raises UserError where it cannot.
+
+    >>> write_report(gather(run), run / "report.html")  # doctest: +SKIP
+    """
+    # A file name may hold bytes that are no text; they must not keep the page from being written.
+    write_atomically(Path(path), render(content).encode("utf-8", "replace"))
+
+
+def render(content: ReportContent) -> str:
+    """The page as text. Names and texts of the content are data in it, never markup or code."""
+    environment = Environment(
+        loader=PackageLoader("viewfinder.report", "template"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+    scripts = [_plotly(), _template("report.js")]
+    curves = sections.curves(content.history)
+    embedded = _embedded(content)
+    return environment.get_template("report.html").render(
+        content=content,
+        version=__version__,
+        parts=PARTS,
+        style=Markup(_template("report.css")),
+        scripts=[Markup(script) for script in scripts],
+        policy=_policy(scripts),
+        groups=sections.score_groups(content),
+        rows=sections.score_rows(content.scores),
+        curves=curves,
+        gallery=_gallery(content.gallery),
+        embedded=embedded,
+        data={
+            "curves": [{k: c[k] for k in ("x", "y", "from_zero")} for c in curves],
+            "map": embedded["data"] if embedded else None,
+        },
+    )
+
+
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return get_plotlyjs().replace("\r\n", "\n").replace("</script", "<\\/script")
+
+
+def _template(name: str) -> str:
+    return (files("viewfinder.report") / "template" / name).read_text(encoding="utf-8")
+
+
+def _policy(scripts: list[str]) -> str:
+    """A content security policy: these scripts, images inside the page, and no network at all."""
+    digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
+    allowed = " ".join(f"'sha256-{base64.b64encode(d).decode()}'" for d in digests)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _gallery(gallery: Gallery | None) -> dict[str, Any] | None:
+    if gallery is None or not gallery.images.size:
+        return None
+    columns, height, width = gallery.images.shape[1:4]
+    shown = displayable(gallery.images[: max(1, GALLERY_IMAGES // columns)])
+    return {
+        "scale": max(1, round(96 / max(height, width))),
+        "height": height,
+        "width": width,
+        "notes": sections.gallery_notes(gallery),
+        "rows": [[encode(image, budget=25_000) for image in row] for row in shown],
+    }
+
+
+def _embedded(content: ReportContent) -> dict[str, Any] | None:
+    embedded = content.embedded
+    if embedded is None or not len(embedded):
+        return None
+    projection = project(embedded.vectors, content.seed)
+    near, similarity = neighbours(embedded.vectors, NEIGHBOURS)
+    tiles = None
+    if embedded.thumbnails is not None and embedded.thumbnails.size:
+        tiles = sheet(embedded.thumbnails)
+    return {
+        "how": projection.how,
+        "count": len(embedded),
+        "about": embedded.about,
+        "agreement": sections.agreement(embedded, near),
+        "k": near.shape[1],
+        "sheet": tiles,
+        "small": _scale(tiles, 56),
+        "labelled": embedded.labels is not None,
+        "rows": [
+            _neighbour_row(embedded, tiles, i, near[i], similarity[i])
+            for i in sections.queries(embedded)
+        ],
+        "data": _map(embedded, projection.places, near, similarity, tiles),
+    }
+
+
+def _scale(tiles: Sheet | None, target: int) -> int:
+    """How much to enlarge a tile to about ``target`` px: whole numbers keep its pixels square."""
+    return max(1, round(target / max(tiles.height, tiles.width))) if tiles else 1
+
+
+def _neighbour_row(
+    embedded: Embedded, tiles: Sheet | None, query: int, near: np.ndarray, similarity: np.ndarray
+) -> list[dict[str, Any]]:
+    """The query, then its neighbours, nearest first."""
+    labels = embedded.labels
+    row = []
+    for i, value in zip([query, *near.tolist()], [None, *similarity.tolist()], strict=True):
+        label = None if labels is None else embedded.class_name(int(labels[i]))
+        row.append(
+            {
+                "corner": tiles.corner(i) if tiles else (0, 0),
+                "label": label,
+                "name": embedded.name(i),
+                "similarity": value,
+                "other": labels is not None and bool(labels[i] != labels[query]),
+            }
+        )
+    return row
+
+
+def _map(
+    embedded: Embedded,
+    places: np.ndarray,
+    near: np.ndarray,
+    similarity: np.ndarray,
+    tiles: Sheet | None,
+) -> dict[str, Any]:
+    """What the script needs to draw the map, plain lists."""
+    classes, label = [], None
+    if embedded.labels is not None:
+        found, label = np.unique(embedded.labels, return_inverse=True)
+        classes = [{"name": embedded.class_name(int(c)), "known": bool(c >= 0)} for c in found]
+    return {
+        "x": np.round(places[:, 0].astype(float), 3).tolist(),
+        "y": np.round(places[:, 1].astype(float), 3).tolist(),
+        "label": None if label is None else label.tolist(),
+        "classes": classes,
+        "names": [embedded.name(i) for i in range(len(embedded))],
+        "near": near.tolist(),
+        "similarity": np.round(similarity.astype(float), 3).tolist(),
+        "corners": [tiles.corner(i) for i in range(len(embedded))] if tiles else None,
+        "small": _scale(tiles, 56),
+        "big": _scale(tiles, 128),
+    }

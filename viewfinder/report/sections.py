@@ -1,0 +1,180 @@
+"""The sections of the page as plain dicts for the template: numbers become words here."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from viewfinder.report.content import Embedded, Gallery, ReportContent, Score
+
+FEATURES = {
+    "trained": "the encoder of this run, frozen",
+    "untrained": "the same encoder with random weights",
+    "supervised": "the same encoder trained with the labels",
+    "raw pixels": "the pixels themselves, no encoder",
+}
+
+PROBES = {"linear": "Linear probe", "knn": "kNN"}
+
+CURVES = {
+    "loss": ("Loss", "The training objective, mean over the epoch.", False),
+    "feature_std": (
+        "Spread of features",
+        "Standard deviation of the normalised features; it falls to 0 when they collapse.",
+        True,
+    ),
+    "rankme": (
+        "Effective rank",
+        "RankMe: how many directions the features use; it falls to 1 when they collapse.",
+        True,
+    ),
+    "learning_rate": ("Learning rate", "At the end of each epoch.", True),
+    "images_per_second": ("Speed", "Training images a second.", True),
+}
+"""Title, meaning, and whether the axis starts at 0, by column; other columns go by their name."""
+
+HIDDEN = ("epoch", "step", "seconds")
+
+
+def percent(value: float | None) -> str:
+    """A fraction as the page shows it."""
+    return "–" if value is None else f"{100 * value:.1f}\N{NO-BREAK SPACE}%"
+
+
+def score_groups(content: ReportContent) -> list[dict[str, Any]]:
+    """Bars by probe and data: the trained features beside what they are compared with."""
+    groups: dict[tuple[str, str], list[Score]] = {}
+    for score in content.scores:
+        groups.setdefault((score.probe, score.data), []).append(score)
+    several = len({score.data for score in content.scores}) > 1
+    return [
+        {
+            "title": PROBES.get(probe, probe) or "Score",
+            "data": data if several else "",
+            "chance": _chance(scores, content),
+            "bars": [
+                {
+                    "features": s.features,
+                    "meaning": FEATURES.get(s.features, ""),
+                    "value": s.top1,
+                    "text": percent(s.top1),
+                    "own": s.features == "trained",
+                }
+                for s in sorted(scores, key=lambda s: s.features != "trained")
+            ],
+        }
+        for (probe, data), scores in groups.items()
+    ]
+
+
+def _chance(scores: Sequence[Score], content: ReportContent) -> float | None:
+    classes = max(len(s.per_class) for s in scores)
+    if not classes and content.embedded and content.embedded.labels is not None:
+        classes = len(content.embedded.class_names)
+    return 1 / classes if classes > 1 else None
+
+
+def score_rows(scores: Sequence[Score]) -> list[dict[str, Any]]:
+    """Rows of the table of scores, each with its protocol."""
+    return [
+        {
+            "features": s.features,
+            "meaning": FEATURES.get(s.features, ""),
+            "probe": PROBES.get(s.probe, s.probe),
+            "data": s.data,
+            "top1": percent(s.top1),
+            "top5": percent(s.top5),
+            "own": s.features == "trained",
+            "protocol": list(_flat(s.protocol)),
+            "per_class": [(name, value, percent(value)) for name, value in s.per_class.items()],
+        }
+        for s in scores
+    ]
+
+
+def _flat(protocol: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in protocol.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{name}.")
+        else:
+            yield name, value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def curves(history: Mapping[str, Sequence[float | None]]) -> list[dict[str, Any]]:
+    """One plot a column; what is not finite is left out of the line and said."""
+    rows = max((len(column) for column in history.values()), default=0)
+    epochs = history.get("epoch") or list(range(1, rows + 1))
+    known = [name for name in CURVES if name in history]
+    others = [name for name in history if name not in CURVES and name not in HIDDEN]
+    found = []
+    for name in known + others:
+        column = history[name]
+        broken = [e for e, v in zip(epochs, column, strict=False) if v and not math.isfinite(v)]
+        y = [v if v is not None and math.isfinite(v) else None for v in column]
+        if not broken and all(v is None for v in y):
+            continue
+        title, meaning, from_zero = CURVES.get(name, (name, "", False))
+        found.append(
+            {
+                "title": title,
+                "meaning": meaning,
+                "from_zero": from_zero,
+                "x": list(epochs),
+                "y": y,
+                "last": next((f"{v:.4g}" for v in reversed(y) if v is not None), "–"),
+                "broken": "Not a finite number in epoch " + ", ".join(f"{e:g}" for e in broken)
+                if broken
+                else "",
+            }
+        )
+    return found
+
+
+def gallery_notes(gallery: Gallery) -> list[str]:
+    """Sentences on what the columns of the gallery are and what was done to show them."""
+    columns, height, width, channels = gallery.images.shape[1:]
+    shapes = list(gallery.shapes) or [(channels, height, width)] * columns
+    names = ["original", *(f"view {v}" for v in range(1, columns))]
+    by_shape: dict[tuple[int, int, int], list[str]] = {}
+    for name, shape in zip(names, shapes, strict=True):
+        by_shape.setdefault(shape, []).append(name)
+    notes = []
+    for (c, h, w), which in by_shape.items():
+        who = "All" if len(by_shape) == 1 else ", ".join(which).capitalize()
+        notes.append(f"{who}: {w}×{h} px, {c} channel{'s' if c > 1 else ''}.")
+    if any((h, w) != (height, width) for _, h, w in shapes):
+        notes.append(f"Here they are fitted to {width}×{height} px.")
+    if any(c not in (1, 3) for c, _, _ in shapes):
+        notes.append(
+            "Images of other than 1 or 3 channels are shown as the mean of their channels."
+        )
+    return notes
+
+
+def agreement(embedded: Embedded, near: np.ndarray) -> tuple[float, float] | None:
+    """The mean share of neighbours with the image's own label, and what chance would give."""
+    if embedded.labels is None or not near.size:
+        return None
+    known = embedded.labels >= 0
+    if known.sum() < 2:
+        return None
+    same = embedded.labels[near] == embedded.labels[:, None]
+    counts = np.unique(embedded.labels[known], return_counts=True)[1].astype(float)
+    chance = float((counts * (counts - 1)).sum() / (known.sum() * (len(embedded) - 1)))
+    return float(same[known].mean()), chance
+
+
+def queries(embedded: Embedded, most: int = 12) -> list[int]:
+    """Images whose neighbours are shown: the first of each class, or at equal steps."""
+    if embedded.labels is not None and (embedded.labels >= 0).any():
+        classes, first = np.unique(embedded.labels, return_index=True)
+        candidates = first[classes >= 0]
+    else:
+        candidates = np.arange(len(embedded))
+    steps = np.linspace(0, len(candidates) - 1, min(most, len(candidates))).astype(int)
+    return candidates[steps].tolist()
