@@ -1,0 +1,101 @@
+"""Embeddings of a data set as a Parquet table, written as they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from viewfinder.data.source import Images
+from viewfinder.errors import UserError
+from viewfinder.evaluation.features import View, batches, check_finite, encode, evaluating
+from viewfinder.evaluation.files import replacing, writing
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def write_embeddings(
+    encoder: nn.Module,
+    images: Images,
+    view: View,
+    out: Path,
+    *,
+    index: np.ndarray | None = None,
+    paths: Sequence[str] | None = None,
+    labels: np.ndarray | None = None,
+    batch_size: int = 1024,
+    device: torch.device | str = "cpu",
+    precision: str | None = None,
+    about: Mapping[str, str] | None = None,
+) -> int:
+    """Embed all images in order into the Parquet file ``out``; returns the dimension D.
+
+    Columns: ``index`` int64 (0..N−1 where none is given), ``path`` string and ``label`` int64 where
+    they are given, ``vector`` fixed-size list of D float32. ``about`` goes into the file's own
+    key-value metadata (run, layer, data). The encoder runs as in ``extract``.
+
+    A row group is one batch, so memory does not grow with N. The rows go to a temporary file beside
+    ``out`` that takes its place at the end: ``out`` is whole or as it was.
+
+    Raises UserError where ``out`` cannot be written, the lengths do not fit, there are no images,
+    or a feature is not finite.
+
+    >>> write_embeddings(encoder, split.images, view, Path("vectors.parquet"),
+    ...                  paths=split.paths, labels=split.labels)  # doctest: +SKIP
+    512
+    """
+    import pyarrow.parquet as pq
+
+    if len(images) == 0:
+        raise UserError("there are no images to embed")
+    given = {"index": index, "path": paths, "label": labels}
+    for name, values in given.items():
+        if values is not None and len(values) != len(images):
+            raise UserError(f"{name}: {len(values)} values do not fit {len(images)} images")
+    encoder.to(device)
+    dim, writer = 0, None
+    with replacing(out) as temporary, evaluating(encoder):
+        try:
+            for span, batch in batches(images, batch_size):
+                vectors = encode(encoder, batch, view, device, precision).cpu()
+                check_finite(vectors, span.start)
+                table = _table(span, vectors, index, paths, labels)
+                with writing(out):
+                    if writer is None:
+                        dim = vectors.shape[1]
+                        writer = pq.ParquetWriter(
+                            temporary, table.schema.with_metadata(dict(about or {}))
+                        )
+                    writer.write_table(table)
+        finally:
+            if writer is not None:
+                with writing(out):
+                    writer.close()
+    return dim
+
+
+def _table(
+    span: range,
+    vectors: Tensor,
+    index: np.ndarray | None,
+    paths: Sequence[str] | None,
+    labels: np.ndarray | None,
+) -> pa.Table:
+    """The rows at ``span`` as a table."""
+    import pyarrow as pa
+
+    rows = slice(span.start, span.stop)
+    positions = np.arange(span.start, span.stop) if index is None else index[rows]
+    columns: dict[str, pa.Array] = {"index": pa.array(positions, pa.int64())}
+    if paths is not None:
+        columns["path"] = pa.array(paths[rows], pa.string())
+    if labels is not None:
+        columns["label"] = pa.array(labels[rows], pa.int64())
+    flat = pa.array(vectors.numpy().reshape(-1))
+    columns["vector"] = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
+    return pa.table(columns)
