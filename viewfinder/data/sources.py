@@ -103,7 +103,7 @@ def open_source(
 
 def _unknown_spec(spec: str) -> UserError:
     path = Path(spec).expanduser()
-    if path.exists():
+    if spec and path.exists():
         kind = "npz" if path.suffix == ".npz" or list(path.glob("*.npz")) else "folder"
         return UserError(f"data source {spec!r} does not say what it is", fix=f"{kind}:{spec}")
     names = [f"{name}:PATH" if name in _WITH_ARGUMENT else name for name in READERS]

@@ -1,0 +1,307 @@
+from __future__ import annotations
+
+import os
+import shutil
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from viewfinder.data import files
+from viewfinder.data.files import FileImages, load_files
+from viewfinder.data.images import ArrayImages
+from viewfinder.data.source import Source
+from viewfinder.data.sources import open_source
+from viewfinder.errors import UserError
+
+Maker = Callable[..., Image.Image]
+
+
+def colour_of(path: str) -> list[int]:
+    return np.random.default_rng(list(path.encode())).integers(0, 256, 3).tolist()
+
+
+def fill(root: Path, paths: list[str]) -> Path:
+    """Write a picture of one colour, the path's own, for each path."""
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (12, 10), tuple(colour_of(path))).save(root / path)
+    return root
+
+
+def classes_of(source: Source) -> dict[str, str]:
+    """The class name of every path, over train and test."""
+    found = {}
+    for split in (source.train, source.test):
+        assert split is not None
+        assert split.paths is not None
+        assert split.labels is not None
+        assert split.class_names is not None
+        found |= {
+            path: split.class_names[label]
+            for path, label in zip(split.paths, split.labels, strict=True)
+        }
+    return found
+
+
+def test_class_folders(class_tree: Path) -> None:
+    source = open_source(f"folder:{class_tree}", size=16)
+    classes = classes_of(source)
+    assert len(classes) == 10
+    assert all(path.split("/")[0] == name for path, name in classes.items())
+    assert source.train.images.shape == (3, 16, 16)
+    assert source.test is not None
+    assert len(source.test) == 2  # one of 6 and one of 4
+    assert any("stratified fifth" in note for note in source.notes)
+
+
+def test_pixels_belong_to_their_paths(tmp_path: Path) -> None:
+    paths = [f"{name}/{i}.png" for name in "abc" for i in range(7)]
+    fill(tmp_path, paths)
+    (tmp_path / "a" / "3.png").write_bytes(b"")
+    (tmp_path / "c" / "0.png").write_bytes(b"x")
+    source = open_source(f"folder:{tmp_path}", size=5, limit=18)
+    for split in source.splits.values():
+        assert split.paths is not None
+        pixels = split.images.read(np.arange(len(split)))
+        for image, path in zip(pixels, split.paths, strict=True):
+            assert image[:, 2, 2].tolist() == colour_of(path)
+            assert len(image.unique()) <= 3
+    assert 16 <= sum(map(len, source.splits.values())) <= 18
+
+
+def test_one_folder_of_photos_of_mixed_sizes(tmp_path: Path, make_picture: Maker) -> None:
+    for i in range(11):
+        make_picture(i, 10 + 7 * i, 90 - 6 * i).save(tmp_path / f"IMG_{i:04}.JPG", "JPEG")
+    source = open_source(f"folder:{tmp_path}")
+    assert source.train.labels is None
+    assert source.train.images.shape == (3, 64, 64)
+    assert source.test is not None
+    assert (len(source.train), len(source.test)) == (9, 2)
+    assert any("no labels" in note for note in source.notes)
+    assert any("random fifth of 2" in note for note in source.notes)
+
+
+@pytest.mark.parametrize(
+    ("paths", "reason"),
+    [
+        (["2019/05/a.png", "2019/06/b.png", "2020/07/c.png"], "no image lies exactly one"),
+        (["a/1.png", "b/2.png", "cover.png"], "cover.png"),
+        (["all/1.png", "all/2.png"], "the one folder all"),
+    ],
+)
+def test_nesting_that_is_no_classes(tmp_path: Path, paths: list[str], reason: str) -> None:
+    source = open_source(f"folder:{fill(tmp_path, paths)}", size=4)
+    assert source.train.labels is None
+    assert any("no labels" in note and reason in note for note in source.notes)
+
+
+@pytest.mark.parametrize(("train", "val"), [("train", "val"), ("Training", "validation")])
+def test_train_and_val_trees(tmp_path: Path, train: str, val: str) -> None:
+    paths = [f"{split}/{name}/{i}.png" for split in (train, val) for name in "ab" for i in "123"]
+    source = open_source(f"folder:{fill(tmp_path, [*paths, 'loose.png'])}", size=4)
+    assert sorted(source.splits) == ["test", "train"]
+    assert all(path.split("/")[1] == name for path, name in classes_of(source).items())
+    assert len(source.train) == 6
+    assert any("validation split is used as test" in note for note in source.notes)
+    assert any("1 images beside the split folders" in note for note in source.notes)
+
+
+def test_a_class_called_train_is_a_class(tmp_path: Path) -> None:
+    paths = [f"{name}/{i}.png" for name in ("bus", "car", "train") for i in "123"]
+    source = open_source(f"folder:{fill(tmp_path, paths)}", size=4)
+    assert source.train.class_names == ["bus", "car", "train"]
+
+
+def test_three_splits_and_an_unlabelled_test(tmp_path: Path) -> None:
+    paths = [f"{split}/{name}/{i}.png" for split in ("train", "val") for name in "ab" for i in "12"]
+    source = open_source(f"folder:{fill(tmp_path, [*paths, 'test/1.png', 'test/2.png'])}", size=4)
+    assert list(source.splits) == ["train", "test", "unlabeled"]
+    assert source.test is not None
+    assert source.test.labels is not None
+    assert source.splits["unlabeled"].labels is None
+    with_classes = [f"test/{name}/{i}.png" for name in "bc" for i in "12"]
+    source = open_source(f"folder:{fill(tmp_path / 'x', [*paths, *with_classes])}", size=4)
+    assert list(source.splits) == ["train", "test", "val"]
+    assert source.train.class_names == ["a", "b", "c"]
+    assert any("test: 1 classes are not in train (c)" in note for note in source.notes)
+
+
+def test_labels_file_wins(tmp_path: Path, class_tree: Path) -> None:
+    paths = sorted(path.relative_to(class_tree).as_posix() for path in class_tree.glob("*/*"))
+    lines = [f"{path},{'even' if int(path[5]) % 2 == 0 else 'odd'}" for path in paths]
+    (tmp_path / "l.csv").write_text("path,label\n" + "\n".join(reversed(lines)))
+    source = open_source(f"folder:{class_tree}", size=4, labels=tmp_path / "l.csv")
+    assert {f"{path},{name}" for path, name in classes_of(source).items()} == set(lines)
+    (tmp_path / "l.csv").write_text("path,label\n" + "\n".join(lines[1:]))
+    with pytest.raises(UserError, match=r"1 of 10 images have no line \(cats/0.png\)"):
+        open_source(f"folder:{class_tree}", labels=tmp_path / "l.csv")
+
+
+def test_unreadable_files_are_listed_and_the_rest_is_aligned(
+    class_tree: Path, bad_files: dict[str, Path]
+) -> None:
+    for path in bad_files.values():
+        target = class_tree / "cats" / f"1{path.name}"
+        shutil.copy(path, target, follow_symlinks=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        source = open_source(f"folder:{class_tree}", size=4)
+    assert len(source.unreadable) == len(bad_files)
+    assert {path.name for path, _ in source.unreadable} == {
+        f"1{path.name}" for path in bad_files.values()
+    }
+    assert any(f"{len(bad_files)} unreadable files were skipped" in n for n in source.notes)
+    classes = classes_of(source)
+    assert len(classes) == 10
+    assert all(path.split("/")[0] == name for path, name in classes.items())
+    with pytest.raises(UserError, match=r"is unreadable: .*data.strict=false"):
+        open_source(f"folder:{class_tree}", size=4, strict=True)
+
+
+def test_damage_found_only_when_decoding(class_tree: Path) -> None:
+    good = (class_tree / "dogs" / "0.png").read_bytes()
+    middle = len(good) // 2
+    broken = class_tree / "dogs" / "0.png"
+    broken.write_bytes(good[:middle] + bytes(40) + good[middle + 40 :])
+    source = open_source(f"folder:{class_tree}", size=4)
+    assert [path for path, _ in source.unreadable] == [broken]
+    assert len(classes_of(source)) == 9
+    paths = [class_tree / "cats" / "0.png", broken]
+    lazy, rows, failed = load_files(paths, 4, 3, strict=False, in_memory=False)
+    assert len(rows) == 2
+    assert not failed
+    with pytest.warns(UserWarning, match="0.png became unreadable"):
+        assert bool((lazy.read(np.array([0, 1]))[1] == 127).all())
+    lazy, _, _ = load_files(paths, 4, 3, strict=True, in_memory=False)
+    with pytest.raises(UserError, match="unreadable"):
+        lazy.read(np.array([1]))
+
+
+def test_reading_from_files_equals_memory(
+    class_tree: Path, bad_files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(bad_files["truncated_jpeg"], class_tree / "cats" / "z.jpg")
+    kept = open_source(f"folder:{class_tree}", size=8)
+    monkeypatch.setattr(files, "MEMORY_LIMIT", 100)
+    decoded: list[Path] = []
+    plain_decode = files.decode
+
+    def counting(path: Path, size: int, channels: int) -> np.ndarray:
+        decoded.append(path)
+        return plain_decode(path, size, channels)
+
+    monkeypatch.setattr(files, "decode", counting)
+    lazy = open_source(f"folder:{class_tree}", size=8)
+    # opening decodes only what seems cut off
+    assert [path.name for path in decoded] == ["z.jpg"]
+    assert lazy.unreadable == kept.unreadable
+    assert lazy.notes == kept.notes
+    for name in ("train", "test"):
+        index = np.random.default_rng(0).permutation(len(kept.splits[name]))
+        expected = kept.splits[name].images.read(index)
+        assert torch.equal(lazy.splits[name].images.read(index), expected)
+        np.testing.assert_array_equal(lazy.splits[name].labels, kept.splits[name].labels)
+    assert isinstance(lazy.train.images.images, FileImages)  # type: ignore[attr-defined]
+    assert isinstance(kept.train.images.images, ArrayImages)  # type: ignore[attr-defined]
+
+
+def test_each_file_is_decoded_once_where_it_fits(
+    class_tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[Path] = []
+    plain_decode = files.decode
+
+    def counting(path: Path, size: int, channels: int) -> np.ndarray:
+        decoded.append(path)
+        return plain_decode(path, size, channels)
+
+    monkeypatch.setattr(files, "decode", counting)
+    source = open_source(f"folder:{class_tree}", size=8)
+    source.train.images.read(np.arange(len(source.train)))
+    assert len(decoded) == len(set(decoded)) == 10
+
+
+def test_channels_follow_the_files_unless_asked(tmp_path: Path, make_picture: Maker) -> None:
+    for i in range(4):
+        make_picture(i, channels=1).save(tmp_path / f"{i}.png")
+    assert open_source(f"folder:{tmp_path}", size=4).train.images.shape[0] == 1
+    source = open_source(f"folder:{tmp_path}", size=4, channels=3)
+    assert any("4 of 4 images were grey" in note for note in source.notes)
+    make_picture(9).save(tmp_path / "colour.png")
+    source = open_source(f"folder:{tmp_path}", size=4)
+    assert source.train.images.shape[0] == 3
+    assert any("4 of 5 images were grey" in note for note in source.notes)
+    source = open_source(f"folder:{tmp_path}", size=4, channels=1)
+    assert any("1 of 5 images were RGB" in note for note in source.notes)
+    with pytest.raises(UserError, match=r"data\.channels is 4"):
+        open_source(f"folder:{tmp_path}", channels=4)
+
+
+def test_limit_is_class_balanced(class_tree: Path) -> None:
+    source = open_source(f"folder:{class_tree}", size=4, limit=5, seed=1)
+    classes = list(classes_of(source).values())
+    assert (classes.count("cats"), classes.count("dogs")) == (3, 2)
+    again = open_source(f"folder:{class_tree}", size=4, limit=5, seed=1)
+    assert classes_of(source) == classes_of(again)
+
+
+def test_hidden_and_foreign_files_are_passed_over(class_tree: Path) -> None:
+    for name in (".hidden.jpg", "._0.jpg", "Thumbs.db", "notes.txt", "photo.heic"):
+        (class_tree / "cats" / name).write_bytes(b"x")
+    for folder in (".git", "__MACOSX"):
+        (class_tree / folder).mkdir()
+        (class_tree / folder / "x.jpg").write_bytes(b"x")
+    source = open_source(f"folder:{class_tree}", size=4)
+    assert len(classes_of(source)) == 10
+    assert not source.unreadable
+    assert any("1 .heic files were passed over" in note for note in source.notes)
+
+
+def test_links_to_folders_are_followed_and_loops_end(tmp_path: Path, class_tree: Path) -> None:
+    root = tmp_path / "linked"
+    root.mkdir()
+    for name in ("cats", "dogs"):
+        (root / name).symlink_to(class_tree / name)
+    (class_tree / "cats" / "loop").symlink_to(root)
+    assert len(classes_of(open_source(f"folder:{root}", size=4))) == 10
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file names of bytes")
+def test_file_names_that_are_no_text(tmp_path: Path) -> None:
+    fill(tmp_path, ["1.png", "2.png", "3.png"])
+    try:
+        (tmp_path / "1.png").rename(tmp_path / os.fsdecode(b"\xff\n.png"))
+    except OSError:
+        pytest.skip("this file system wants text")
+    source = open_source(f"folder:{tmp_path}", size=4)
+    for split in source.splits.values():
+        assert split.paths is not None
+        for path in split.paths:
+            path.encode("utf-8")
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_too_few_images(tmp_path: Path, bad_files: dict[str, Path], count: int) -> None:
+    root = tmp_path / "few"
+    root.mkdir()
+    (root / "video.mov").write_bytes(b"x")
+    fill(root, [f"{i}.png" for i in range(count)])
+    with pytest.raises(UserError, match=rf"{count} readable images.*\.mov"):
+        open_source(f"folder:{root}")
+    shutil.copy(bad_files["zero"], root / "z1.jpg")
+    shutil.copy(bad_files["text"], root / "z2.jpg")
+    with pytest.raises(UserError, match=rf"{count} readable images.*2 are unreadable.*0 bytes"):
+        open_source(f"folder:{root}")
+
+
+def test_no_such_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no folder"):
+        open_source(f"folder:{tmp_path / 'none'}")
+    (tmp_path / "f").touch()
+    with pytest.raises(UserError, match="is a file"):
+        open_source(f"folder:{tmp_path / 'f'}")

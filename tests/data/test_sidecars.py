@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from viewfinder.data.labels import checked_attributes, checked_labels, encode
+from viewfinder.data.sidecars import align, label_column, read_sidecar
+from viewfinder.errors import UserError
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_paths_are_aligned_whatever_the_order_and_slashes(tmp_path: Path) -> None:
+    file = write(tmp_path / "l.csv", "label,path,colour\ndog,b\\2.jpg,red\ncat,./a/1.jpg,blue\n")
+    sidecar = read_sidecar(file)
+    assert sidecar.columns["colour"] == ["red", "blue"]
+    assert align(sidecar, {"train": ["a/1.jpg", "b/2.jpg"]})["train"].tolist() == [1, 0]
+    assert label_column(file, {"train": ["a/1.jpg", "b/2.jpg"]})["train"].tolist() == ["cat", "dog"]
+
+
+def test_byte_order_mark_quotes_and_empty_lines(tmp_path: Path) -> None:
+    file = tmp_path / "l.csv"
+    file.write_bytes('\ufeffpath,label\n"a,b.jpg","x ""y"""\n\nc.jpg,z\n'.encode())
+    assert label_column(file, {"train": ["c.jpg", "a,b.jpg"]})["train"].tolist() == ["z", 'x "y"']
+
+
+def test_index_with_and_without_splits(tmp_path: Path) -> None:
+    file = write(tmp_path / "l.csv", "index,label\n1,b\n0,a\n")
+    assert label_column(file, {"train": 2})["train"].tolist() == ["a", "b"]
+    with pytest.raises(UserError, match="add a column split"):
+        label_column(file, {"train": 2, "test": 2})
+    both = "split,index,label\ntraining,0,a\ntraining,1,b\ntest,0,c\n"
+    got = label_column(write(tmp_path / "s.csv", both), {"train": 2, "test": 1})
+    assert got["train"].tolist() == ["a", "b"]
+    assert got["test"].tolist() == ["c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ["empty"]),
+        ("name,label\na,b\n", ["name, label", "path and index"]),
+        ("path,index,label\na,0,b\n", ["exactly one"]),
+        ("path,label\na.jpg\n", ["1 lines", "2 cells", "(2)"]),
+        ("path,label\na.jpg,x\na.jpg,y\n", ["twice", "a.jpg"]),
+        ("index,label\n-1,x\n", ["whole numbers", "'-1'"]),
+        ("path,class\na.jpg,x\n", ["no column label", "class"]),
+        ("path,label\na.jpg,\nb.jpg,x\n", ["1 labels are missing", "a.jpg"]),
+        ("path,label\na.jpg,x\n", ["1 of 2 images have no line", "b.jpg"]),
+        (
+            "path,label\na.jpg,x\nb.jpg,y\n" + "".join(f"{i}.jpg,z\n" for i in range(7)),
+            ["7 of 9 lines have no image", "0.jpg, 1.jpg, 2.jpg, 3.jpg, 4.jpg, ..."],
+        ),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, text: str, words: list[str]) -> None:
+    file = write(tmp_path / "labels.csv", text)
+    with pytest.raises(UserError) as error:
+        label_column(file, {"train": ["a.jpg", "b.jpg"]})
+    assert "labels.csv" in str(error.value)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_files_that_are_no_csv(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no file"):
+        read_sidecar(tmp_path / "none.csv")
+    (tmp_path / "x.csv").write_bytes(b"\xff\xfe\x00path")
+    with pytest.raises(UserError, match="UTF-8"):
+        read_sidecar(tmp_path / "x.csv")
+    with pytest.raises(UserError, match="keyed by path"):
+        label_column(write(tmp_path / "p.csv", "path,label\na,b\n"), {"train": 3})
+
+
+@given(st.lists(st.integers(0, 5) | st.sampled_from([40, 700]), min_size=2, max_size=30))
+@settings(max_examples=60, deadline=None)
+def test_numbers_become_0_to_k_and_can_be_turned_back(values: list[int]) -> None:
+    labels = np.array(values)
+    coded, names, notes = encode({"train": labels[:-1], "test": labels[-1:]})
+    if len(set(values)) == 1:
+        assert coded == {}
+        assert "unlabelled" in notes[0]
+        return
+    joined = np.concatenate([coded["train"], coded["test"]])
+    assert sorted(set(joined.tolist())) == list(range(len(set(values))))
+    assert (names is None) == (set(values) == set(range(len(set(values)))))
+    back = joined if names is None else np.array([int(names[i]) for i in joined])
+    np.testing.assert_array_equal(back, labels)
+
+
+def test_text_is_sorted_by_number_where_it_is_numbers() -> None:
+    coded, names, _ = encode({"train": np.array(["10", "9", "9"]), "test": np.array(["2"])})
+    assert names == ["2", "9", "10"]
+    assert coded["train"].tolist() == [2, 1, 1]
+    assert encode({"train": np.array(["b", "a", "B"])})[1] == ["B", "a", "b"]
+
+
+def test_class_names_keep_their_numbers() -> None:
+    coded, names, _ = encode({"train": np.array([0, 2])}, ["a", "b", "c"])
+    assert coded["train"].tolist() == [0, 2]
+    assert names == ["a", "b", "c"]
+    with pytest.raises(UserError, match=r"up to 2, but there are 2 class_names"):
+        encode({"train": np.array([0, 2])}, ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    "values", [[0, 1, 2], [0.0, 1.0, 2.0], [False, True, True], [[0], [1], [2]]]
+)
+@pytest.mark.parametrize("dtype", [None, np.uint8, np.int32])
+def test_labels_of_many_types(values: list[object], dtype: type | None) -> None:
+    got = checked_labels(np.array(values, dtype=dtype), 3, "x")
+    assert got.dtype == np.int64
+    assert got.tolist() == [int(np.squeeze(value)) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (np.array([0, 1]), "2 labels for 3 images"),
+        (np.array([0.0, np.nan, 1.0]), "nan at position 1"),
+        (np.array([0.0, 0.5, 1.0]), "0.5 at position 1"),
+        (np.array([0, -1, -1]), "2 labels are negative: -1 at position 1, 2"),
+        (np.zeros((3, 4)), r"shape \(3, 4\)"),
+        (np.array([1j, 0, 0]), "complex128"),
+    ],
+)
+def test_bad_labels_are_named(values: np.ndarray, words: str) -> None:
+    with pytest.raises(UserError, match=f"file.npz: labels.*{words}"):
+        checked_labels(values, 3, "file.npz: labels")
+
+
+def test_attributes() -> None:
+    assert checked_attributes(np.array([1, -1]), 2, "x").tolist() == [[1], [-1]]
+    for values, words in (
+        (np.zeros((3, 2), int), "shape"),
+        (np.zeros((2, 2)), "float64"),
+        (np.full((2, 2), -7), "-7"),
+    ):
+        with pytest.raises(UserError, match=words):
+            checked_attributes(values, 2, "x")
