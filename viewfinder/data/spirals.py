@@ -1,0 +1,54 @@
+"""Two spirals in the plane: points as data, for experiments whose every answer can be seen."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from viewfinder.data.batch import Batch
+
+Arrangement = Literal["interleaved", "mirrored"]
+
+
+def spirals(
+    count: int,
+    generator: torch.Generator,
+    *,
+    radius: float = 1.0,
+    turns: float = 1.25,
+    arrangement: Arrangement = "interleaved",
+) -> Batch:
+    """``count`` points on two Archimedean spirals that wind ``turns`` times out to ``radius``.
+
+        x = r (cos a, sin a),   a = 2 pi turns r / radius,   r = radius sqrt(u),   u ~ U(0, 1)
+
+    so that the points lie about equally dense along the arms. The second spiral is the first one
+    turned by half a circle ("interleaved": the arms never meet, and are radius / (2 turns) apart)
+    or its mirror image ("mirrored": one winds clockwise, the other counter-clockwise, and they
+    cross twice a turn).
+
+    Returns a Batch: images float32 (count, 2), index 0 ... count - 1, label int64 (count,), the
+    spiral, 0 and 1 in turns. Raises ValueError for a count below 1 or an unknown arrangement.
+
+    >>> batch = spirals(4, torch.Generator().manual_seed(0))
+    >>> batch.images.shape, batch.label.tolist()
+    (torch.Size([4, 2]), [0, 1, 0, 1])
+    """
+    if count < 1:
+        raise ValueError(f"count must be at least 1, not {count}")
+    if arrangement not in get_args(Arrangement):
+        raise ValueError(f"arrangement must be one of {get_args(Arrangement)}, not {arrangement!r}")
+    r = radius * torch.rand(count, generator=generator).sqrt()
+    angle = 2 * math.pi * turns * r / radius
+    index = torch.arange(count)
+    label = index % 2
+    return Batch(_place(r, angle, label, arrangement), index, label)
+
+
+def _place(r: Tensor, angle: Tensor, label: Tensor, arrangement: Arrangement) -> Tensor:
+    x, y = r * angle.cos(), r * angle.sin()
+    sign = 1.0 - 2.0 * label
+    return torch.stack([x * sign if arrangement == "interleaved" else x, y * sign], dim=1)
