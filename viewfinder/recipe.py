@@ -52,7 +52,9 @@ class Data(Part):
     labels: str | None = Field(None, description="CSV of labels (path,label or index,label)")
     size: PositiveInt | None = Field(None, description="resize stored images to this side, px")
     channels: PositiveInt | None = Field(None, description="convert images to this many channels")
-    limit: PositiveInt | None = Field(None, description="use at most this many images of each split")
+    limit: PositiveInt | None = Field(
+        None, description="use at most this many images of each split"
+    )
     split: str = Field("train", description="the split to pretrain on")
 
 
@@ -73,8 +75,12 @@ class Views(OptionalAugmentation):  # type: ignore[misc, valid-type]
     bare: ClassVar[str] = "preset"
     preset: str = Field("simclr", description="simclr, moco, moco2, byol, supervised or none")
     count: PositiveInt = Field(2, description="views of each image")
-    first: OptionalAugmentation | None = Field(None, description="overrides of the 1st, 3rd, ... view")  # type: ignore[valid-type]
-    second: OptionalAugmentation | None = Field(None, description="overrides of the 2nd, 4th, ... view")  # type: ignore[valid-type]
+    first: OptionalAugmentation | None = Field(
+        None, description="overrides of the 1st, 3rd, ... view"
+    )  # type: ignore[valid-type]
+    second: OptionalAugmentation | None = Field(
+        None, description="overrides of the 2nd, 4th, ... view"
+    )  # type: ignore[valid-type]
 
     def augmentations(self) -> list[Augmentation]:
         """One augmentation a view: the preset's, then this part's fields, then first/second's."""
@@ -82,10 +88,15 @@ class Views(OptionalAugmentation):  # type: ignore[misc, valid-type]
             raise UserError("views.size is not set", fix="views.size=32")
         shared = {name: getattr(self, name) for name in Augmentation.model_fields}
         pair = []
-        for base, own in zip(preset(self.preset, self.size), (self.first, self.second), strict=True):
+        for base, own in zip(
+            preset(self.preset, self.size), (self.first, self.second), strict=True
+        ):
             layers = [base.model_dump(), shared, own.model_dump() if own else {}]
             chosen = {k: v for layer in layers for k, v in layer.items() if v is not None}
-            pair.append(Augmentation(**chosen))
+            try:
+                pair.append(Augmentation(**chosen))
+            except ValidationError as error:
+                raise _readable(error, prefix=("views",)) from error
         return [pair[i % 2] for i in range(self.count)]
 
 
@@ -164,7 +175,9 @@ class Target(Part):
 class Optimizer(Part):
     """Optimiser; biases and norms get no weight decay (and no LARS scaling)."""
 
-    name: Literal["sgd", "adam", "adamw", "lars"] = Field("sgd", description="sgd, adam, adamw, lars")
+    name: Literal["sgd", "adam", "adamw", "lars"] = Field(
+        "sgd", description="sgd, adam, adamw, lars"
+    )
     lr: PositiveFloat = Field(0.06, description="base learning rate; used: lr x batch / 256")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd and lars")
     nesterov: bool = Field(False, description="Nesterov momentum, for sgd")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +60,35 @@ class Subset:
 
     def read(self, index: np.ndarray) -> Tensor:
         return self.images.read(self.rows[np.asarray(index)])
+
+
+@dataclass(frozen=True)
+class JoinedImages:
+    """Images of several splits of one shape, one after the other."""
+
+    parts: Sequence[Images]
+
+    def __post_init__(self) -> None:
+        shapes = {part.shape for part in self.parts}
+        if len(shapes) != 1:
+            raise ValueError(f"images of one shape can be joined, not of {sorted(shapes)}")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.parts[0].shape
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    def read(self, index: np.ndarray) -> Tensor:
+        out = torch.empty((len(index), *self.shape), dtype=torch.uint8)
+        start = 0
+        for part in self.parts:
+            here = np.flatnonzero((index >= start) & (index < start + len(part)))
+            if len(here):
+                out[torch.from_numpy(here)] = part.read(index[here] - start)
+            start += len(part)
+        return out
 
 
 @dataclass(frozen=True)

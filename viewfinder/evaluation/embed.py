@@ -28,6 +28,7 @@ def write_embeddings(
     index: np.ndarray | None = None,
     paths: Sequence[str] | None = None,
     labels: np.ndarray | None = None,
+    splits: Sequence[str] | None = None,
     batch_size: int = 1024,
     device: torch.device | str = "cpu",
     precision: str | None = None,
@@ -35,8 +36,8 @@ def write_embeddings(
 ) -> int:
     """Embed all images in order into the Parquet file ``out``; returns the dimension D.
 
-    Columns: ``index`` int64 (0..N−1 where none is given), ``path`` string and ``label`` int64 where
-    they are given, ``vector`` fixed-size list of D float32. ``about`` goes into the file's own
+    Columns: ``index`` int64 (0..N−1 where none is given), ``path`` string, ``label`` int64 and
+    ``split`` string where they are given, ``vector`` fixed-size list of D float32. ``about`` goes into the file's own
     key-value metadata (run, layer, data). The encoder runs as in ``extract``.
 
     A row group is one batch, so memory does not grow with N. The rows go to a temporary file beside
@@ -53,7 +54,7 @@ def write_embeddings(
 
     if len(images) == 0:
         raise UserError("there are no images to embed")
-    given = {"index": index, "path": paths, "label": labels}
+    given = {"index": index, "path": paths, "label": labels, "split": splits}
     for name, values in given.items():
         if values is not None and len(values) != len(images):
             raise UserError(f"{name}: {len(values)} values do not fit {len(images)} images")
@@ -64,7 +65,7 @@ def write_embeddings(
             for span, batch in batches(images, batch_size):
                 vectors = encode(encoder, batch, view, device, precision).cpu()
                 check_finite(vectors, span.start)
-                table = _table(span, vectors, index, paths, labels)
+                table = _table(span, vectors, index, paths, labels, splits)
                 with writing(out):
                     if writer is None:
                         dim = vectors.shape[1]
@@ -85,6 +86,7 @@ def _table(
     index: np.ndarray | None,
     paths: Sequence[str] | None,
     labels: np.ndarray | None,
+    splits: Sequence[str] | None,
 ) -> pa.Table:
     """The rows at ``span`` as a table."""
     import pyarrow as pa
@@ -96,6 +98,8 @@ def _table(
         columns["path"] = pa.array(paths[rows], pa.string())
     if labels is not None:
         columns["label"] = pa.array(labels[rows], pa.int64())
+    if splits is not None:
+        columns["split"] = pa.array(splits[rows], pa.string())
     flat = pa.array(vectors.numpy().reshape(-1))
     columns["vector"] = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
     return pa.table(columns)

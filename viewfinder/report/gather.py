@@ -29,10 +29,8 @@ def gather(run_dir: Path) -> ReportContent:
 
     recipe.yaml               the recipe
     metrics.csv               one row an epoch: epoch, loss, feature_std, rankme, ...
-    results.json              a list of scores, or a mapping with that list under "scores"; each
-                              {"features": "trained", "probe": "linear", "top1": 0.61, "top5": 0.95,
-                               "per_class": [...] or {name: ...}, "protocol": {...}, "data": "..."}
-                              with fractions in 0..1
+    results.json              a list of scores as ``evaluation.scores`` writes it; what a score was
+                              measured by and on is its protocol's "protocol" and "data"
     artifacts/views.npz       written by ``save_views``
     artifacts/embeddings.npz  written by ``save_embeddings``
 
@@ -49,9 +47,8 @@ def gather(run_dir: Path) -> ReportContent:
     seed = recipe.get("seed")
     seed = seed if isinstance(seed, int) and seed >= 0 else 0
     embedded = _thinned(_try(load_embeddings, run_dir / EMBEDDINGS, notes), seed, notes)
-    class_names = embedded.class_names if embedded else ()
     entries = _try(_entries, run_dir / "results.json", notes) or []
-    scores = [score for entry in entries if (score := _score(entry, class_names, notes))]
+    scores = [score for entry in entries if (score := _score(entry, notes))]
     return ReportContent(
         title=_title(recipe, run_dir),
         summary=_summary(scores),
@@ -140,32 +137,30 @@ def _number(cell: Any) -> float | None:
 
 
 def _entries(path: Path) -> list[Any]:
-    content = json.loads(_text(path))
-    entries = content.get("scores", []) if isinstance(content, dict) else content
+    entries = json.loads(_text(path))
     if not isinstance(entries, list):
         raise ValueError("a list of scores was expected")
     return entries
 
 
-def _score(entry: Any, class_names: Sequence[str], notes: list[str]) -> Score | None:
+def _score(entry: Any, notes: list[str]) -> Score | None:
     if not isinstance(entry, Mapping):
         notes.append("An entry of results.json is not a score and was left out.")
         return None
-    per_class = entry.get("per_class") or {}
-    if not isinstance(per_class, Mapping):
-        known = [str(name) for name in class_names]
-        names = [*known, *(f"class {i}" for i in range(len(known), len(per_class)))]
-        per_class = dict(zip(names, per_class, strict=False))
-    protocol = entry.get("protocol") or {}
+    protocol = _mapping(entry.get("protocol"))
     return Score(
         features=str(entry.get("features", "features")),
-        probe=str(entry.get("probe", "")),
+        probe=str(protocol.get("protocol", "")),
         top1=_fraction(entry.get("top1")),
         top5=_fraction(entry.get("top5")),
-        per_class={str(name): _fraction(value) for name, value in per_class.items()},
-        protocol=protocol if isinstance(protocol, Mapping) else {"protocol": protocol},
-        data=str(entry.get("data") or ""),
+        per_class={str(k): _fraction(v) for k, v in _mapping(entry.get("per_class")).items()},
+        protocol=dict(protocol) | ({"n_test": entry["n_test"]} if "n_test" in entry else {}),
+        data=str(protocol.get("data", "")),
     )
+
+
+def _mapping(value: Any) -> Mapping[Any, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _fraction(value: Any) -> float | None:

@@ -16,11 +16,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from viewfinder.data.images import Subset
 from viewfinder.data.source import Images
 from viewfinder.errors import RunStopped
 from viewfinder.evaluation.features import extract
 from viewfinder.files import write_atomically
 from viewfinder.information.collapse import diagnose, feature_std, rankme
+from viewfinder.randomness import numpy_generator
 from viewfinder.training.checkpoint import WEIGHTS
 
 MEASURED_IMAGES = 1024
@@ -35,11 +37,9 @@ class Measures(L.Callback):
     """
 
     def __init__(self, images: Images, view: Callable[[Tensor], Tensor], seed: int) -> None:
-        from viewfinder.randomness import numpy_generator
-
         n = min(MEASURED_IMAGES, len(images))
         chosen = numpy_generator(seed, "measures").choice(len(images), n, replace=False)
-        self.images = _Subset(images, np.sort(chosen))
+        self.images = Subset(images, np.sort(chosen))
         self.view = view
         self.latest: dict[str, float] = {}
 
@@ -50,7 +50,8 @@ class Measures(L.Callback):
         # On an accelerator reading the loss waits for it, so it is read only now and then.
         if (pl_module.device.type == "cpu" or step % 50 == 0) and not torch.isfinite(loss):
             raise RunStopped(
-                f"the loss became {loss.item()} in epoch {trainer.current_epoch + 1}, step {step + 1}. "
+                f"the loss became {loss.item()} in epoch {trainer.current_epoch + 1}, "
+                f"step {step + 1}. "
                 "What usually helps: a lower optimizer.lr, optimizer.warmup_epochs=1, a higher "
                 "objective.temperature, precision=32"
             )
@@ -70,7 +71,7 @@ class Measures(L.Callback):
 
 
 class History(L.Callback):
-    """One row an epoch in metrics.csv; the rows travel in the checkpoint, so resuming keeps them."""
+    """One row an epoch in metrics.csv; the rows travel in the checkpoint, so none is lost."""
 
     def __init__(self, path: Path, measures: Measures, console: Console) -> None:
         self.path, self.measures, self.console = path, measures, console
@@ -178,23 +179,6 @@ class ProgressBar(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
         self.bar.stop()
-
-
-class _Subset:
-    """Some images of a split, by position."""
-
-    def __init__(self, images: Images, positions: np.ndarray) -> None:
-        self.images, self.positions = images, positions
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        return self.images.shape
-
-    def __len__(self) -> int:
-        return len(self.positions)
-
-    def read(self, index: np.ndarray) -> Tensor:
-        return self.images.read(self.positions[index])
 
 
 def _csv(rows: list[dict[str, float]]) -> str:

@@ -14,10 +14,10 @@ from viewfinder.data.batch import Batch
 from viewfinder.encoders.build import build_encoder
 from viewfinder.encoders.heads import head
 from viewfinder.negatives.queue import Queue
-from viewfinder.objectives.across_ranks import gather
-from viewfinder.objectives.registry import OBJECTIVES
+from viewfinder.objectives.registry import find
 from viewfinder.randomness import derive, torch_generator
 from viewfinder.recipe import Recipe
+from viewfinder.training.memory import fast_layout
 from viewfinder.training.momentum import ema_update
 from viewfinder.training.optimizers import build_optimizer
 from viewfinder.training.schedules import cosine_momentum, warmup_cosine
@@ -37,7 +37,7 @@ class Pretraining(L.LightningModule):
     def __init__(self, recipe: Recipe, classes: int | None = None) -> None:
         super().__init__()
         self.recipe = recipe
-        self.objective = OBJECTIVES[recipe.objective.name]
+        self.objective = find(recipe.objective.name)
         self.objective_options = recipe.objective.options()
         self.augmentations = recipe.views.augmentations()
         size, channels = recipe.views.size, recipe.data.channels
@@ -52,12 +52,15 @@ class Pretraining(L.LightningModule):
                 stem=recipe.encoder.stem,
                 pretrained=recipe.encoder.pretrained,
             )
+            fast_layout(self.encoder)
             self._build_heads(classes)
 
     def _build_heads(self, classes: int | None) -> None:
         recipe = self.recipe
-        if self.objective.predicts_classes:
-            assert classes is not None, "the objective predicts classes, and their number is not given"
+        if self.objective.outputs == "classes":
+            assert classes is not None, (
+                "the objective predicts classes, and their number is not given"
+            )
             units = [classes]
         else:
             units = list(recipe.head.projector)
@@ -100,13 +103,18 @@ class Pretraining(L.LightningModule):
         )
         views = self.views(batch, step)
         online, target = self.project(views)
-        negatives = self.queue.negatives() if self.queue is not None else None
-        loss = self.objective.compute(
-            online, target, negatives, batch.index, batch.cluster, self.objective_options
+        queue = self.queue
+        terms = self.objective(
+            online,
+            target,
+            index=batch.index,
+            cluster=batch.cluster,
+            negatives=None if queue is None else queue.propose(online[0], batch.index),
+            options=self.objective_options,
         )
-        if self.queue is not None:  # after the loss: a key is never its own query's negative
-            keys = torch.nn.functional.normalize(target[-1].detach().float(), dim=1)
-            self.queue.enqueue(gather(keys), gather(batch.index), _gather(batch.cluster))
+        if queue is not None:  # after the loss: a key is never its own query's negative
+            queue.update(target[-1].detach(), batch.index, batch.cluster)
+        loss = terms["loss"]
         self.log("loss", loss.detach(), on_step=True, on_epoch=True, batch_size=len(batch))
         return loss
 
@@ -116,7 +124,7 @@ class Pretraining(L.LightningModule):
         Views of one shape go through the network together, so batch norm sees them all. An
         objective that compares the first view with the second alone costs one pass each.
         """
-        one_way = len(views) == 2 and not self.objective.uses_both_directions(self.objective_options)
+        one_way = self.objective.one_way(self.objective_options)
         anchors = views[:1] if one_way else views
         if self.target is None:
             projected = self._together(nn.Sequential(self.encoder, self.projector), views)
@@ -166,13 +174,6 @@ class Pretraining(L.LightningModule):
         }
 
 
-def clusters_of(positives: str, labels: np.ndarray | None, n: int) -> np.ndarray:
-    """Z, int64 (n,): the cluster of each image under ``positives``."""
-    if positives == "labels":
-        assert labels is not None
-        return labels
-    return np.arange(n, dtype=np.int64)
-
-
-def _gather(values: Tensor | None) -> Tensor | None:
-    return None if values is None else gather(values)
+def clusters_of(positives: str, labels: np.ndarray | None) -> np.ndarray | None:
+    """Z, int64 (N,): the cluster of each image; None where each image is its own."""
+    return labels if positives == "labels" else None

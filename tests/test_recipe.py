@@ -1,0 +1,148 @@
+"""Recipes: layers, completion, round trip, and errors that name the key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from viewfinder.errors import UserError
+from viewfinder.methods import METHODS
+from viewfinder.recipe import build, complete, keys, merge, parse_overrides
+from viewfinder.training.check import check_parts
+
+SHAPE = (3, 32, 32)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_row_of_the_table_is_a_valid_run(method: str) -> None:
+    recipe = complete(build(method), SHAPE)
+    check_parts(recipe)
+    assert len(recipe.views.augmentations()) == recipe.views.count
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_saved_recipe_reads_back_equal(method: str, tmp_path: Path) -> None:
+    recipe = complete(build(method, {"seed": 3, "optimizer": {"lr": 0.1}}), SHAPE)
+    file = tmp_path / "recipe.yaml"
+    file.write_text(recipe.to_yaml())
+    again = build(file=file)
+    assert again.to_yaml() == recipe.to_yaml()
+    assert again.views.augmentations() == recipe.views.augmentations()
+    assert again.objective.options() == recipe.objective.options()
+    assert complete(again, SHAPE).to_yaml() == recipe.to_yaml()
+
+
+def test_layers_win_in_order(tmp_path: Path) -> None:
+    file = tmp_path / "r.yaml"
+    file.write_text("method: moco\nnegatives: {size: 100}\nepochs: 7\n")
+    recipe = build("moco", parse_overrides(["negatives.size=200"]), file)
+    assert (recipe.negatives.size, recipe.epochs, recipe.negatives.name) == (200, 7, "queue")
+
+
+def test_a_part_by_its_bare_name() -> None:
+    recipe = build("moco", parse_overrides(["positives=labels", "data=digits", "views=simclr"]))
+    assert recipe.positives.name == "labels"
+    assert recipe.data.source == "digits"
+    assert recipe.views.preset == "simclr"
+
+
+def test_overrides_of_views_apply_to_both_and_to_one() -> None:
+    words = ["views.flip_p=0", "views.second.blur_p=1.0"]
+    first, second = complete(build("byol", parse_overrides(words)), SHAPE).views.augmentations()
+    assert first.flip_p == second.flip_p == 0
+    assert second.blur_p == 1.0
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["optimiser.lr=1"], "optimizer.lr"),
+        (["optimizer.rl=1"], "optimizer.lr"),
+        (["epoch=3"], "epochs"),
+        (["objective.temprature=1"], "objective.temperature"),
+        (["objective=nt_xnet"], "nt_xent"),
+        (["epochs=many"], "epochs is 'many'"),
+        (["optimizer.lr=-1"], "optimizer.lr is -1"),
+        (["views.first.flop_p=1"], "views.first.flip_p"),
+        (["epochs"], "key=value"),
+        (["objective.temperature=0"], "objective.temperature is 0"),
+    ],
+)
+def test_a_bad_key_is_named_with_the_nearest(words: list[str], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        build("simclr", parse_overrides(words))
+
+
+@pytest.mark.parametrize(
+    ("method", "words", "says"),
+    [
+        ("simclr", ["positives=labels"], "objective=supcon"),
+        ("simclr", ["negatives=queue"], "negatives=batch"),
+        ("byol", ["target=shared"], "collapse"),
+        ("byol", ["target=detached", "head.predictor=null"], "collapses"),
+        ("byol", ["negatives=queue"], "negatives=none"),
+        ("moco", ["target=shared"], "target=momentum"),
+        ("simclr", ["target=momentum"], "objective=info_nce"),
+        ("simclr", ["views.count=1"], "views.count=2"),
+        ("byol", ["head.predictor=[64,32]"], r"head.predictor=\[64,128\]"),
+        ("simclr", ["devices=3"], "devices=3"),
+        ("simclr", ["optimizer.warmup_epochs=100"], "warmup_epochs"),
+        ("supcon", ["positives=instance", "objective=cross_entropy", "negatives=none"], "labels"),
+    ],
+)
+def test_a_senseless_combination_is_refused_with_a_way_out(
+    method: str, words: list[str], says: str
+) -> None:
+    with pytest.raises(UserError, match=says):
+        check_parts(build(method, parse_overrides(words)))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["positives=labels", "negatives.size=4096"],
+        ["objective.symmetric=true"],
+        ["negatives=batch", "target=shared"],
+    ],
+)
+def test_parts_of_moco_can_be_swapped(words: list[str]) -> None:
+    check_parts(build("moco", parse_overrides(words)))
+
+
+def test_views_larger_than_the_images_are_refused() -> None:
+    with pytest.raises(UserError, match="data.size=64"):
+        complete(build("simclr", {"views": {"size": 64}}), SHAPE)
+
+
+def test_non_square_images_give_square_views() -> None:
+    assert complete(build("simclr"), (3, 80, 60)).views.size == 60
+
+
+def test_every_key_is_described() -> None:
+    missing = [key for key, text in keys().items() if not text]
+    assert not missing
+
+
+def test_a_broken_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no recipe file"):
+        build(file=tmp_path / "none.yaml")
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    with pytest.raises(UserError, match="mapping"):
+        build(file=tmp_path / "list.yaml")
+    (tmp_path / "bad.yaml").write_text("a: [")
+    with pytest.raises(UserError, match=r"bad\.yaml"):
+        build(file=tmp_path / "bad.yaml")
+
+
+trees = st.recursive(
+    st.integers(), lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=3)
+).filter(lambda t: isinstance(t, dict))
+
+
+@given(trees, trees, trees)
+def test_merging_is_associative_with_identity(a: dict, b: dict, c: dict) -> None:
+    assert merge(a, {}) == merge({}, a) == a
+    assert merge(merge(a, b), c) == merge(a, merge(b, c))

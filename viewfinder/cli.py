@@ -1,0 +1,173 @@
+"""The command line: each command reads its words, calls one function and prints.
+
+Heavy imports happen inside the command that needs them, so ``--help`` is instant.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="viewfinder",
+    help="Learn image representations without labels, and see what made them good.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[METHOD] [KEY=VALUE ...]", help="a method and overrides of its recipe"),
+]
+
+
+@app.command()
+def pretrain(
+    words: Words = None,
+    recipe: Annotated[Path | None, typer.Option(help="a YAML file of recipe keys")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="run folder to write; default runs/METHOD-N")
+    ] = None,
+    resume: Annotated[Path | None, typer.Option(help="run folder to continue")] = None,
+    print_recipe: Annotated[
+        bool, typer.Option("--print-recipe", help="print the complete recipe and stop")
+    ] = False,
+) -> None:
+    """Pretrain an encoder, score it beside its baselines, and write a report.
+
+    viewfinder pretrain simclr data=folder:photos epochs=20 --out runs/photos
+    """
+    from viewfinder import pipeline
+
+    method, overrides = _split_words(words or [])
+    if print_recipe:
+        sys.stdout.write(pipeline.resolved(method, overrides, recipe).to_yaml())
+        return
+    if resume is not None:
+        _refuse_with_resume(words, recipe, out)
+        pipeline.resume(resume)
+        return
+    pipeline.pretrain(method, overrides, recipe, out)
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="a run folder")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE ...]", help="overrides: data.*, evaluation.*"),
+    ] = None,
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(help="linear, knn, or a paper's schedule by name; may be repeated"),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="source to evaluate on; default: the run's")
+    ] = None,
+    baselines: Annotated[
+        bool, typer.Option(help="measure raw pixels and the untrained encoder too")
+    ] = False,
+) -> None:
+    """Probe the frozen encoder of a run; every score is stored with its protocol."""
+    from viewfinder import pipeline
+
+    pipeline.evaluate(run, protocol or ["linear", "knn"], data, words or [], baselines=baselines)
+
+
+@app.command()
+def embed(
+    run: Annotated[Path, typer.Argument(help="a run folder")],
+    data: Annotated[str, typer.Option(help="source to embed")],
+    out: Annotated[Path, typer.Option(help="Parquet file to write")],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="overrides: data.*")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="one split only; default: all of the source")
+    ] = None,
+) -> None:
+    """Write the embedding of every image: path or index, label if any, vector."""
+    from viewfinder import pipeline
+
+    pipeline.embed(run, data, out, words or [], split)
+
+
+@app.command()
+def data(
+    source: Annotated[
+        str, typer.Argument(help="shapes, digits, npz:PATH, folder:DIR, cifar10, ...")
+    ],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="overrides: data.*")
+    ] = None,
+) -> None:
+    """Say what is in a source: counts, sizes, classes, attributes, unreadable files."""
+    from viewfinder import pipeline
+
+    pipeline.describe(source, words or [])
+
+
+@app.command()
+def methods() -> None:
+    """The table of methods: each a choice of five parts."""
+    from viewfinder import pipeline
+
+    pipeline.print_methods()
+
+
+@app.command()
+def reproduce(
+    name: Annotated[
+        str | None, typer.Argument(help="a table or figure; without it: the list")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="folder for results; default reproductions/NAME")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="runs of each variant")] = 3,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="a short form, minutes instead of an hour")
+    ] = False,
+) -> None:
+    """List, or run, the papers' tables and figures at desk scale."""
+    from viewfinder import pipeline
+
+    pipeline.reproduce(name, out, seeds=seeds, quick=quick)
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one message and exit code 2, never a traceback."""
+    from viewfinder.errors import RunStopped, UserError
+
+    try:
+        app()
+    except UserError as error:
+        sys.stderr.write(f"viewfinder: {error}\n")
+        sys.exit(2)
+    except RunStopped as error:
+        sys.stderr.write(f"viewfinder: {error}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write("viewfinder: interrupted\n")
+        sys.exit(130)
+
+
+def _split_words(words: list[str]) -> tuple[str | None, list[str]]:
+    """The method (a first word without "=") and the overrides."""
+    if words and "=" not in words[0]:
+        return words[0], words[1:]
+    return None, words
+
+
+def _refuse_with_resume(words: list[str] | None, recipe: Path | None, out: Path | None) -> None:
+    from viewfinder.errors import UserError
+
+    if words or recipe or out:
+        raise UserError(
+            "--resume continues a run exactly as it was started, so it takes no other words",
+            fix="a new run for another recipe",
+        )

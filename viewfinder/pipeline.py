@@ -1,0 +1,261 @@
+"""What each command does, from words to a result: the only place where all parts meet."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from viewfinder.data.source import Source, Split
+from viewfinder.data.sources import open_source
+from viewfinder.errors import UserError
+from viewfinder.files import write_atomically
+from viewfinder.methods import METHODS
+from viewfinder.recipe import Data, Recipe, build, complete, merge, parse_overrides
+from viewfinder.training.check import check_data, check_parts
+from viewfinder.training.run import Run
+
+
+@cache
+def console() -> Console:
+    """Where progress and tables go."""
+    return Console()
+
+
+def resolved(method: str | None, words: Sequence[str], file: Path | None) -> Recipe:
+    """The complete recipe of a command line, checked against itself and its data."""
+    recipe = build(method, parse_overrides(words), file)
+    check_parts(recipe)
+    return _with_data(recipe)[0]
+
+
+def pretrain(method: str | None, words: Sequence[str], file: Path | None, out: Path | None) -> Run:
+    """A new run: train, score beside the baselines, write the report."""
+    recipe = build(method, parse_overrides(words), file)
+    check_parts(recipe)
+    recipe, source = _with_data(recipe)
+    run = Run(_new_folder(out, recipe.method))
+    if _is_first_process():
+        write_atomically(run.recipe_file, recipe.to_yaml())
+    return _train_and_finish(recipe, source, run)
+
+
+def resume(folder: Path) -> Run:
+    """Continue a run where its newest checkpoint stands; the result is as if never interrupted."""
+    run = Run(folder)
+    recipe = run.recipe()
+    check_parts(recipe)
+    recipe, source = _with_data(recipe)
+    return _train_and_finish(recipe, source, run)
+
+
+def open_data(data: Data, seed: int) -> Source:
+    """The source that a recipe's data part names; its notes are printed."""
+    source = open_source(
+        data.source,
+        root=data.root,
+        download=data.download,
+        strict=data.strict,
+        labels=data.labels,
+        channels=data.channels,
+        size=data.size,
+        limit=data.limit,
+        seed=seed,
+    )
+    for note in source.notes:
+        console().print(f"note: {note}", highlight=False, markup=False)
+    if source.unreadable:
+        shown = [f"  {path}: {reason}" for path, reason in source.unreadable[:5]]
+        more = len(source.unreadable) - len(shown)
+        tail = [f"  and {more} more (viewfinder data lists them)"] if more else []
+        lines = [f"note: {len(source.unreadable)} files were skipped:", *shown, *tail]
+        console().print("\n".join(lines), highlight=False, markup=False)
+    return source
+
+
+def training_split(recipe: Recipe, source: Source) -> Split:
+    """The split to pretrain on."""
+    if recipe.data.split not in source.splits:
+        raise UserError(
+            f"data.split={recipe.data.split}: {recipe.data.source} has "
+            f"{', '.join(sorted(source.splits))}"
+        )
+    return source.splits[recipe.data.split]
+
+
+def _with_data(recipe: Recipe) -> tuple[Recipe, Source]:
+    source = open_data(recipe.data, recipe.seed)
+    split = training_split(recipe, source)
+    recipe = complete(recipe, split.images.shape)
+    check_data(recipe, split)
+    return recipe, source
+
+
+def _is_first_process() -> bool:
+    """False in the further processes that a distributed strategy starts."""
+    return int(os.environ.get("LOCAL_RANK", 0)) == 0 and int(os.environ.get("RANK", 0)) == 0
+
+
+def _new_folder(out: Path | None, method: str) -> Path:
+    """The folder of a new run; an existing run is never overwritten."""
+    # The strategies start further processes with the same words: they find the folder here.
+    if not _is_first_process() and "VIEWFINDER_RUN" in os.environ:
+        return Path(os.environ["VIEWFINDER_RUN"])
+    if out is None:
+        taken = [
+            int(match[1])
+            for path in Path("runs").glob(f"{method}-*")
+            if (match := re.fullmatch(rf"{re.escape(method)}-(\d+)", path.name))
+        ]
+        out = Path("runs") / f"{method}-{max(taken, default=0) + 1}"
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(
+            f"{out} already exists and is not empty; runs are never overwritten",
+            fix=f"--resume {out} to continue it, or another --out",
+        )
+    os.environ["VIEWFINDER_RUN"] = str(out)
+    return out
+
+
+def _train_and_finish(recipe: Recipe, source: Source, run: Run) -> Run:
+    from viewfinder.scoring import finish
+    from viewfinder.training.fit import fit
+
+    split = training_split(recipe, source)
+    shape = "x".join(str(side) for side in split.images.shape)
+    console().print(
+        f"[bold]{recipe.method}[/] on {recipe.data.source}: {len(split):,} images of {shape}, "
+        f"{recipe.epochs} epochs, run folder {run.folder}",
+        highlight=False,
+    )
+    module = fit(recipe, split, run, console(), "pretraining")
+    if _is_first_process():
+        finish(recipe, source, run, module.encoder, console())
+    return run
+
+
+def evaluate(
+    folder: Path,
+    protocols: Sequence[str],
+    data: str | None,
+    words: Sequence[str],
+    *,
+    baselines: bool,
+) -> None:
+    """Score the encoder of a run on its own or other data; results are added to the run."""
+    from viewfinder.report.gather import gather
+    from viewfinder.report.page import write_report
+    from viewfinder.scoring import print_scores, score
+    from viewfinder.training.run import load_encoder
+
+    run = Run(folder)
+    encoder, recipe, _ = load_encoder(run)
+    recipe = _override(recipe, words, ("data", "evaluation"), data)
+    source = open_data(recipe.data, recipe.seed)
+    recipe = recipe.model_copy(
+        update={"evaluation": recipe.evaluation.model_copy(update={"protocols": list(protocols)})}
+    )
+    kinds = ["trained", *(("untrained", "raw pixels") if baselines else ())]
+    entries = score(recipe, source, run, encoder, kinds, console())
+    print_scores(entries, console())
+    write_report(gather(run.folder), run.report)
+
+
+def embed(folder: Path, data: str, out: Path, words: Sequence[str], split: str | None) -> None:
+    """Write the embedding of every image of a source as Parquet."""
+    from viewfinder.scoring import write_all_embeddings
+    from viewfinder.training.run import load_encoder
+
+    encoder, recipe, _ = load_encoder(Run(folder))
+    recipe = _override(recipe, words, ("data",), data)
+    source = open_data(recipe.data, recipe.seed)
+    if split is not None and split not in source.splits:
+        raise UserError(f"--split {split}: {data} has {', '.join(sorted(source.splits))}")
+    rows = write_all_embeddings(recipe, source, encoder, out, split)
+    console().print(f"{rows:,} embeddings written to {out}", highlight=False)
+
+
+def describe(spec: str, words: Sequence[str]) -> None:
+    """Print what is in a source."""
+    from viewfinder.data.describe import describe as facts_of
+    from viewfinder.data.describe import print_description
+
+    given = _only(parse_overrides(words), ("data",)).get("data", {})
+    part = build("simclr", {"data": {**given, "source": spec}}).data
+    source = open_source(**_arguments(part))
+    print_description(facts_of(source))
+
+
+def _arguments(data: Data) -> dict[str, Any]:
+    plain = data.model_dump(exclude={"source", "split"})
+    return {"spec": data.source, **plain}
+
+
+def _only(overrides: Mapping[str, Any], allowed: tuple[str, ...]) -> Mapping[str, Any]:
+    for key in overrides:
+        if key not in allowed:
+            raise UserError(
+                f"{key} cannot be set here, only {', '.join(f'{a}.*' for a in allowed)}"
+            )
+    return overrides
+
+
+def _override(
+    recipe: Recipe, words: Sequence[str], allowed: tuple[str, ...], source: str | None
+) -> Recipe:
+    """A run's recipe with other data or evaluation settings; the encoder's channels stay.
+
+    Other data starts from the defaults of the data part: a limit or label file of the training
+    data says nothing about it.
+    """
+    given = dict(_only(parse_overrides(words), allowed))
+    own = recipe.model_dump(mode="json", exclude={"objective"})
+    if source is not None and source != recipe.data.source:
+        own["data"] = {"source": source, "channels": recipe.data.channels}
+    layers = merge({"data": own["data"], "evaluation": own["evaluation"]}, given)
+    changed = build(recipe.method, layers)
+    return recipe.model_copy(update={"data": changed.data, "evaluation": changed.evaluation})
+
+
+def print_methods() -> None:
+    """Print the table of methods."""
+    table = Table(title="Every method is a choice of five parts; any part can be overridden")
+    for heading in (
+        "method",
+        "views",
+        "positives",
+        "negatives",
+        "objective",
+        "regularizers",
+        "target",
+    ):
+        table.add_column(heading, no_wrap=heading == "method")
+    table.add_column("in a line")
+    for name, method in METHODS.items():
+        recipe = build(name)
+        negatives = recipe.negatives.name
+        if negatives == "queue":
+            negatives += f" {recipe.negatives.size}"
+        target = recipe.target.name + (" + predictor" if recipe.head.predictor else "")
+        table.add_row(
+            name,
+            f"{recipe.views.count} x {recipe.views.preset}",
+            recipe.positives.name,
+            negatives,
+            recipe.objective.name,
+            "none",
+            target,
+            f"{method.summary} ({method.source})",
+        )
+    console().print(table)
+
+
+def reproduce(name: str | None, out: Path | None, *, seeds: int, quick: bool) -> None:
+    """List the reproductions, or run one."""
+    raise UserError("not wired yet")

@@ -1,0 +1,233 @@
+"""A trained encoder beside its baselines: scores with their protocols, artifacts, the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from viewfinder.data.images import JoinedImages
+from viewfinder.data.source import Source, Split
+from viewfinder.errors import UserError
+from viewfinder.evaluation.baselines import pixel_size, raw_pixels
+from viewfinder.evaluation.embed import write_embeddings
+from viewfinder.evaluation.evaluate import PROTOCOLS, evaluate_features
+from viewfinder.evaluation.features import cached_features, extract, fingerprint
+from viewfinder.evaluation.scores import Score, append_results
+from viewfinder.randomness import numpy_generator, torch_generator
+from viewfinder.recipe import Recipe, build, merge
+from viewfinder.training.fit import fit, frozen_view, network
+from viewfinder.training.run import Run, pick_device
+from viewfinder.views.augment import make_views
+
+BASELINES = ("untrained", "raw pixels", "supervised")
+GALLERY_IMAGES = 12
+MAPPED_IMAGES = 1500
+LAYER = "backbone, after pooling"
+
+
+def finish(recipe: Recipe, source: Source, run: Run, encoder: nn.Module, console: Console) -> None:
+    """Score the encoder and its baselines, store what the report shows, and write it."""
+    from viewfinder.report.gather import gather
+    from viewfinder.report.page import write_report
+
+    save_artifacts(recipe, source, run, encoder)
+    if has_labels(source):
+        kinds = ("trained", *(BASELINES if recipe.evaluation.baselines else ()))
+        print_scores(score(recipe, source, run, encoder, kinds, console), console)
+    else:
+        console.print(
+            f"{recipe.data.source} has no labels, so nothing is scored. With labelled images: "
+            f"viewfinder evaluate {run.folder} --data SOURCE",
+            highlight=False,
+        )
+    write_report(gather(run.folder), run.report)
+    console.print(f"report: {run.report}", highlight=False)
+
+
+def has_labels(source: Source) -> bool:
+    """Whether train and test both have labels, so that probes can be fitted and measured."""
+    test = source.test
+    return source.train.labels is not None and test is not None and test.labels is not None
+
+
+def score(
+    recipe: Recipe,
+    source: Source,
+    run: Run,
+    encoder: nn.Module,
+    kinds: Sequence[str],
+    console: Console,
+) -> list[Score]:
+    """Scores of ``kinds`` ("trained" and baselines) under the recipe's protocols, kept in the run.
+
+    Every kind is probed in the same way on the same data; each is stored as soon as it is known.
+    """
+    for protocol in recipe.evaluation.protocols:
+        if protocol not in PROTOCOLS:
+            raise UserError(f"unknown protocol {protocol!r}. Known: {', '.join(PROTOCOLS)}")
+    train, test = source.train, source.test
+    if test is None or not has_labels(source):
+        raise UserError(
+            f"{source.spec} has no labels, so it cannot score anything",
+            fix="--data SOURCE with labels, or data.labels=FILE.csv",
+        )
+    entries = []
+    for kind in kinds:
+        features = [
+            _features(kind, recipe, source, s, run, encoder, console) for s in (train, test)
+        ]
+        layer = LAYER
+        if kind == "raw pixels":
+            layer = "pixels {}x{}x{}".format(*pixel_size(train.images.shape))
+        found = [
+            evaluate_features(
+                features[0],
+                train.labels,
+                features[1],
+                test.labels,
+                protocol,
+                data=source.spec,
+                layer=layer,
+                features=kind,
+                split=_split_words(recipe, source),
+                class_names=train.class_names,
+                seed=recipe.seed,
+                k=min(recipe.evaluation.k, len(train)),
+                temperature=recipe.evaluation.temperature,
+            )
+            for protocol in recipe.evaluation.protocols
+        ]
+        append_results(run.results_file, found)
+        entries += found
+    return entries
+
+
+def _split_words(recipe: Recipe, source: Source) -> str:
+    limit = f", limited to {recipe.data.limit} each" if recipe.data.limit else ""
+    held = [note for note in source.notes if "held out" in note]
+    return f"train -> test{limit}" + (f" ({held[0]})" if held else "")
+
+
+def _features(
+    kind: str,
+    recipe: Recipe,
+    source: Source,
+    split: Split,
+    run: Run,
+    encoder: nn.Module,
+    console: Console,
+) -> Tensor:
+    """Features (N, D) of a split for one kind; those of encoders are computed once and kept."""
+    if kind == "raw pixels":
+        return raw_pixels(split.images)
+    if kind == "untrained":
+        encoder = network(recipe, source.train).encoder
+    elif kind == "supervised":
+        encoder = _supervised(recipe, source, run, console)
+    device = pick_device(recipe.accelerator)
+    compute = partial(
+        extract,
+        encoder,
+        split.images,
+        frozen_view(recipe),
+        device=device,
+        precision=recipe.precision,
+    )
+    facts = (recipe.data.model_dump_json(), split.name, str(len(split)), str(recipe.views.size))
+    file = run.cache / f"{kind}-{split.name}.safetensors"
+    return cached_features(file, fingerprint(encoder, *facts, recipe.precision), compute)
+
+
+def _supervised(recipe: Recipe, source: Source, run: Run, console: Console) -> nn.Module:
+    """The same encoder trained with labels on the same images, as a run within the run."""
+    epochs = recipe.evaluation.supervised_epochs or recipe.epochs
+    own = recipe.model_dump(mode="json", include={"encoder", "data", "precision", "accelerator"})
+    shared = {"seed": recipe.seed, "batch_size": recipe.batch_size, "logger": "none"}
+    size = {"views": {"size": recipe.views.size}}
+    supervised = build("cross-entropy", merge(own, shared, size, {"epochs": epochs}))
+    inner = Run(run.folder / "baselines" / "supervised")
+    quiet = Console(quiet=True)
+    module = fit(supervised, source.train, inner, quiet, "supervised baseline")
+    return module.encoder
+
+
+def save_artifacts(recipe: Recipe, source: Source, run: Run, encoder: nn.Module) -> None:
+    """Store the views as the network saw them and held-out embeddings with thumbnails."""
+    from viewfinder.report.artifacts import save_embeddings, save_views
+
+    split = source.splits[recipe.data.split]
+    shown = split.images.read(np.arange(min(GALLERY_IMAGES, len(split))))
+    augmentations = recipe.views.augmentations()
+    views = make_views(shown, augmentations, torch_generator(recipe.seed, "gallery"))
+    one = augmentations[0]
+    save_views(run.artifacts / "views.npz", shown, views, one.mean, one.std)
+
+    held = source.test or source.train
+    n = min(MAPPED_IMAGES, len(held))
+    chosen = np.sort(numpy_generator(recipe.seed, "map").choice(len(held), n, replace=False))
+    images = held.images.read(chosen)
+    device = pick_device(recipe.accelerator)
+    from viewfinder.data.images import ArrayImages
+
+    vectors = extract(encoder, ArrayImages(images), frozen_view(recipe), device=device)
+    paths = held.paths
+    save_embeddings(
+        run.artifacts / "embeddings.npz",
+        vectors,
+        images,
+        labels=None if held.labels is None else held.labels[chosen],
+        class_names=held.class_names,
+        names=[paths[i] for i in chosen] if paths else [f"image {i}" for i in chosen],
+        about=f"{n} images of the {held.name} split of {recipe.data.source}",
+    )
+
+
+def write_all_embeddings(
+    recipe: Recipe, source: Source, encoder: nn.Module, out: Path, split: str | None
+) -> int:
+    """Embed one split, or all of them, into a Parquet file; returns the number of rows."""
+    chosen = [s for name, s in source.splits.items() if split in (None, name)]
+    paths = [p for s in chosen for p in s.paths or ()]
+    labels = [s.labels for s in chosen if s.labels is not None]
+    rows = sum(len(s) for s in chosen)
+    write_embeddings(
+        encoder,
+        JoinedImages([s.images for s in chosen]),
+        frozen_view(recipe),
+        out,
+        index=np.concatenate([np.arange(len(s)) for s in chosen]),
+        paths=paths if len(paths) == rows else None,
+        labels=np.concatenate(labels) if sum(map(len, labels)) == rows else None,
+        splits=[s.name for s in chosen for _ in range(len(s))],
+        device=pick_device(recipe.accelerator),
+        precision=recipe.precision,
+        about={"data": source.spec, "layer": LAYER},
+    )
+    return rows
+
+
+def print_scores(entries: Sequence[Score], console: Console) -> None:
+    """A table of scores: one row of features, one column a protocol."""
+    protocols = list(dict.fromkeys(str(e.protocol["protocol"]) for e in entries))
+    table = Table(title="top-1 on held-out images, frozen features")
+    table.add_column("features")
+    for protocol in protocols:
+        table.add_column(protocol, justify="right")
+    for kind in dict.fromkeys(e.features for e in entries):
+        cells = {str(e.protocol["protocol"]): e.top1 for e in entries if e.features == kind}
+        shown = [f"{100 * cells[p]:.2f} %" if p in cells else "" for p in protocols]
+        table.add_row(kind, *shown, style="bold" if kind == "trained" else "")
+    console.print(table)
+    first = entries[0]
+    console.print(
+        f"{first.protocol['data']}, {first.protocol['split']}: {first.protocol['n_train']:,} -> "
+        f"{first.n_test:,} images; each score's full protocol is in results.json",
+        highlight=False,
+        markup=False,
+    )

@@ -1,0 +1,116 @@
+"""Refuse a combination of parts that makes no sense, before anything runs, with the reason."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from viewfinder.data.source import Split
+from viewfinder.errors import UserError
+from viewfinder.objectives.registry import OBJECTIVES
+from viewfinder.recipe import Recipe
+
+
+def check_parts(recipe: Recipe) -> None:
+    """Raise UserError where the five parts contradict each other; needs no data."""
+    objective = OBJECTIVES[recipe.objective.name]
+    negatives, positives, target = recipe.negatives.name, recipe.positives.name, recipe.target.name
+    low, high = objective.views
+    if recipe.views.count < low or (high is not None and recipe.views.count > high):
+        wanted = (
+            f"{low}" if low == high else f"{low} or more" if high is None else f"{low} to {high}"
+        )
+        raise UserError(
+            f"objective={objective.name} works on {wanted} views of an image, "
+            f"views.count is {recipe.views.count}",
+            fix=f"views.count={low}",
+        )
+    if negatives not in objective.negatives:
+        raise UserError(
+            f"objective={objective.name} cannot use negatives={negatives}: "
+            f"it contrasts with {' or '.join(objective.negatives)}",
+            fix=f"negatives={objective.negatives[0]}",
+        )
+    kind = "instance" if positives == "instance" else "clusters"
+    if kind not in objective.positives:
+        raise UserError(
+            f"objective={objective.name} has no use for positives={positives}: "
+            + (
+                "only the views of one image are positives in it"
+                if kind == "clusters"
+                else "it learns from labels or clusters"
+            ),
+            fix="objective=supcon" if kind == "clusters" else "positives=labels",
+        )
+    if objective.target == "constant" and target == "shared":
+        raise UserError(
+            f"objective={objective.name} has no negatives; with target=shared a constant output is "
+            "its best solution, so the run would collapse",
+            fix="target=momentum, or target=detached with head.predictor=[256,128]",
+        )
+    if objective.target == "constant" and target == "detached" and not recipe.head.predictor:
+        raise UserError(
+            f"objective={objective.name} with target=detached and no predictor collapses: both "
+            "sides are one network",
+            fix="head.predictor=[256,128], or target=momentum",
+        )
+    if objective.target == "unused" and target != "shared":
+        raise UserError(
+            f"objective={objective.name} compares the online projections with each other and "
+            f"has no use for target={target}",
+            fix="target=shared, or objective=info_nce",
+        )
+    if negatives == "queue" and target == "shared":
+        raise UserError(
+            "negatives=queue keeps keys of past steps; with target=shared the network that made "
+            "them moves away at full speed",
+            fix="target=momentum",
+        )
+    _check_heads(recipe)
+
+
+def _check_heads(recipe: Recipe) -> None:
+    predictor, projector = recipe.head.predictor, recipe.head.projector
+    if predictor and predictor[-1] != projector[-1]:
+        raise UserError(
+            f"head.predictor ends with {predictor[-1]} units, head.projector with {projector[-1]}; "
+            "the prediction is compared with a projection, so they must be equal",
+            fix=f"head.predictor=[{predictor[0]},{projector[-1]}]",
+        )
+    if recipe.batch_size % recipe.devices:
+        raise UserError(
+            f"batch_size={recipe.batch_size} is over all devices and must be a multiple of "
+            f"devices={recipe.devices}"
+        )
+    if recipe.optimizer.warmup_epochs > recipe.epochs:
+        raise UserError(
+            f"optimizer.warmup_epochs={recipe.optimizer.warmup_epochs} is more than "
+            f"epochs={recipe.epochs}"
+        )
+
+
+def check_data(recipe: Recipe, split: Split) -> None:
+    """Raise UserError where the recipe asks for what the data does not have."""
+    if recipe.positives.name == "labels":
+        if split.labels is None:
+            raise UserError(
+                f"positives=labels, but {recipe.data.source} has no labels",
+                fix="data.labels=FILE.csv, or positives=instance",
+            )
+        members = np.bincount(split.labels)
+        names = split.class_names
+        alone = [str(names[c] if names else c) for c in np.flatnonzero(members == 1)]
+        if alone and recipe.views.count == 1 and recipe.objective.name == "supcon":
+            raise UserError(
+                f"{len(alone)} classes have one image only ({', '.join(alone[:5])}): with "
+                "views.count=1 that image has no positive",
+                fix="views.count=2",
+            )
+        if np.count_nonzero(members) < 2:
+            raise UserError("positives=labels needs two classes or more; the data has one")
+    if recipe.batch_size > len(split):
+        raise UserError(
+            f"batch_size is {recipe.batch_size} but there are only {len(split)} images to train on",
+            fix=f"batch_size={2 ** int(math.log2(max(len(split), 2)))}",
+        )

@@ -1,0 +1,127 @@
+"""Train the network of a recipe in a run folder, from the start or from its last checkpoint."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable
+from functools import partial
+
+import lightning as L
+import torch
+from lightning.pytorch.loggers import Logger
+from rich.console import Console
+from torch import Tensor
+
+from viewfinder.data.source import Split
+from viewfinder.errors import RunStopped, UserError
+from viewfinder.recipe import Recipe
+from viewfinder.training.callbacks import Checkpoints, History, Measures, ProgressBar
+from viewfinder.training.checkpoint import SafeCheckpointIO, load_into, load_state, load_weights
+from viewfinder.training.loader import loader
+from viewfinder.training.module import Pretraining, clusters_of
+from viewfinder.training.run import Run
+from viewfinder.views.augment import evaluation_view
+
+
+def network(recipe: Recipe, split: Split) -> Pretraining:
+    """The untrained network of a complete recipe; its weights depend on the seed alone."""
+    classes = None if split.labels is None else int(split.labels.max()) + 1
+    return Pretraining(recipe, classes)
+
+
+def frozen_view(recipe: Recipe) -> Callable[[Tensor], Tensor]:
+    """The deterministic view that evaluation uses: resize, centre crop, normalise."""
+    one = recipe.views.augmentations()[0]
+    return partial(evaluation_view, size=one.size, mean=one.mean, std=one.std)
+
+
+def fit(recipe: Recipe, split: Split, run: Run, console: Console, label: str) -> Pretraining:
+    """Train until ``recipe.epochs``; continues from the run's newest checkpoint if it has one.
+
+    Raises RunStopped at collapse or NaN, UserError where the data or the checkpoint do not fit.
+    An interruption (Ctrl-C, SIGTERM) leaves the run ready to be continued and raises RunStopped.
+    """
+    module = network(recipe, split)
+    last = run.last_checkpoint()
+    if last is not None:
+        load_into(module, load_weights(last), f"the checkpoint {last}")
+        if load_state(last)["epoch"] + 1 >= recipe.epochs:
+            return module
+    trainer = _trainer(recipe, split, run, console, label)
+    rank, world = trainer.global_rank, trainer.world_size
+    clusters = clusters_of(recipe.positives.name, split.labels)
+    batches = loader(
+        split,
+        clusters,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+        workers=recipe.workers,
+        rank=rank,
+        world=world,
+    )
+    try:
+        trainer.fit(module, batches, ckpt_path=None if last is None else str(last))
+    except SystemExit as stop:  # how the engine ends after Ctrl-C
+        raise RunStopped(_how_to_continue(run)) from stop
+    return module
+
+
+def _how_to_continue(run: Run) -> str:
+    return f"interrupted. To continue: viewfinder pretrain --resume {run.folder}"
+
+
+def _trainer(recipe: Recipe, split: Split, run: Run, console: Console, label: str) -> L.Trainer:
+    _quiet()
+    measures = Measures(split.images, frozen_view(recipe), recipe.seed)
+    callbacks: list[L.Callback] = [
+        measures,
+        History(run.metrics_file, measures, console),
+        Checkpoints(run.checkpoints, recipe.checkpoint_every),
+        ProgressBar(console, label),
+    ]
+    if recipe.accelerator == "cpu" or not torch.cuda.is_available():
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    return L.Trainer(
+        max_epochs=recipe.epochs,
+        accelerator=recipe.accelerator,
+        devices=recipe.devices,
+        strategy=recipe.strategy,
+        precision=recipe.precision,
+        sync_batchnorm=recipe.devices > 1 and torch.cuda.is_available(),
+        callbacks=callbacks,
+        plugins=[SafeCheckpointIO()],
+        logger=_logger(recipe, run),
+        log_every_n_steps=10,
+        use_distributed_sampler=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=run.folder,
+    )
+
+
+def _logger(recipe: Recipe, run: Run) -> Logger | bool:
+    if recipe.logger == "tensorboard":
+        from lightning.pytorch.loggers import TensorBoardLogger
+
+        return TensorBoardLogger(save_dir=run.folder, name="tensorboard", version="")
+    if recipe.logger == "wandb":
+        try:
+            import wandb  # noqa: F401
+        except ImportError as error:
+            raise UserError(
+                "logger=wandb, but wandb is not installed", fix='pip install "viewfinder[wandb]"'
+            ) from error
+        from lightning.pytorch.loggers import WandbLogger
+
+        return WandbLogger(save_dir=run.folder, project="viewfinder", name=run.folder.name)
+    return False
+
+
+def _quiet() -> None:
+    """The engine's banners and tips say nothing about the user's run."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning.*")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
