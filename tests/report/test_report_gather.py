@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from viewfinder.errors import UserError
+from viewfinder.evaluation.scores import Score, append_results
 from viewfinder.report.artifacts import save_embeddings, save_views
 from viewfinder.report.gather import gather
 
@@ -23,20 +24,34 @@ regularizers: {}
 """
 
 
+def score(
+    features: str, probe: str, top1: float, per_class: dict[str, float] | None = None
+) -> Score:
+    return Score(
+        features=features,
+        top1=top1,
+        top5=None,
+        per_class=per_class or {},
+        n_test=40,
+        protocol={"protocol": probe, "data": "shapes", "k": 20},
+    )
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     (tmp_path / "metrics.csv").write_text(
         "epoch,loss,feature_std,rankme\n1,5.5,0.4,12\n2,nan,,13\n2,,0.6,\n3,inf,0.7,x\n"
     )
-    scores = [
-        {"features": "trained", "probe": "linear", "top1": 0.6, "per_class": [0.5, 0.7, 0.1],
-         "protocol": {"k": 1}},
-        {"features": "untrained", "probe": "linear", "top1": 0.4},
-        {"features": "supervised", "probe": "linear", "top1": 0.8},
-        {"features": "untrained", "probe": "knn", "top1": 0.3},
-    ]  # fmt: skip
-    (tmp_path / "results.json").write_text(json.dumps({"scores": scores}))
+    append_results(
+        tmp_path / "results.json",
+        [
+            score("trained", "linear", 0.6, {"cat": 0.5, "dog": 0.7}),
+            score("untrained", "linear", 0.4),
+            score("supervised", "linear", 0.8),
+            score("untrained", "knn", 0.3),
+        ],
+    )
     save_views(
         tmp_path / "artifacts/views.npz",
         np.zeros((2, 1, 8, 8), np.uint8),
@@ -67,7 +82,15 @@ def test_a_whole_run_is_read(run: Path) -> None:
     assert found.gallery is not None
     assert found.embedded is not None
     assert len(found.embedded) == 40
-    assert found.scores[0].per_class == {"cat": 0.5, "dog": 0.7, "class 2": 0.1}
+    first = found.scores[0]
+    assert (first.features, first.probe, first.data, first.top1) == (
+        "trained",
+        "linear",
+        "shapes",
+        0.6,
+    )
+    assert first.per_class == {"cat": 0.5, "dog": 0.7}
+    assert (first.protocol["k"], first.protocol["n_test"]) == (20, 40)
 
 
 def test_the_summary_compares_within_one_probe(run: Path) -> None:
@@ -134,10 +157,11 @@ def test_odd_recipes_are_read(run: Path, recipe: str) -> None:
 
 
 def test_numbers_that_are_no_fractions_are_not_shown_as_scores(run: Path) -> None:
-    entry = {"features": "trained", "probe": "knn", "top1": 61.2, "top5": "NaN", "protocol": "k=1"}
+    entry = {"features": 3, "top1": 61.2, "top5": "NaN", "protocol": "k=1", "per_class": [1]}
     (run / "results.json").write_text(json.dumps([entry]))
-    (score,) = gather(run).scores
-    assert (score.top1, score.top5, score.protocol) == (None, None, {"protocol": "k=1"})
+    (found,) = gather(run).scores
+    assert (found.features, found.top1, found.top5) == ("3", None, None)
+    assert (found.protocol, found.per_class) == ({}, {})
 
 
 def test_many_embeddings_are_thinned_and_broken_ones_left_out(run: Path) -> None:

@@ -24,12 +24,12 @@ CURVES = {
     "loss": ("Loss", "The training objective, mean over the epoch.", False),
     "feature_std": (
         "Spread of features",
-        "Standard deviation of the normalised features; it falls to 0 when they collapse.",
+        "Of their directions: 1 is evenly over the sphere, 0 is collapsed.",
         True,
     ),
     "rankme": (
         "Effective rank",
-        "RankMe: how many directions the features use; it falls to 1 when they collapse.",
+        "RankMe: how many directions the features use; 1 is collapsed.",
         True,
     ),
     "learning_rate": ("Learning rate", "At the end of each epoch.", True),
