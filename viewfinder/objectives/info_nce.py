@@ -89,7 +89,8 @@ def info_nce_with_negatives(
         raise ValueError(f"temperature must be positive, not {temperature}")
     _check_negatives(negatives, query, index, cluster)
     given = _Given(negatives, index if negatives.index is not None else None, cluster, stale)
-    query, key, vectors = unit(query), unit(key), unit(negatives.vectors)
+    query, key = unit(query), unit(key)
+    vectors = unit(negatives.vectors).to(query.dtype)
     own = rowwise(query, key) / temperature
     contrast = _paired if vectors.ndim == 3 else _shared
     above_own, sums, members = contrast(query, own, vectors, given, temperature)

@@ -1,0 +1,122 @@
+"""Every way to use a registered objective, read from what it declares.
+
+An objective joins the tests of the hard rules by being registered: its declared positives,
+negatives and the choices among its options (booleans and literals, one at a time) make the
+situations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args, get_origin
+
+import torch
+from torch import Tensor
+
+from viewfinder.negatives import Negatives
+from viewfinder.objectives import OBJECTIVES, Objective, Options
+
+DIM = 6
+
+
+@dataclass(frozen=True)
+class Situation:
+    objective: Objective
+    positives: str
+    negatives: str
+    chosen: dict[str, Any] = field(default_factory=dict)
+    views: int = 2
+
+    def __str__(self) -> str:
+        chosen = [f"{key}={value}" for key, value in self.chosen.items()]
+        parts = [self.objective.name, self.positives, self.negatives, *chosen]
+        return "-".join(parts) + ("" if self.views == 2 else f"-views={self.views}")
+
+    def options(self, **more: Any) -> Options:
+        known = {k: v for k, v in more.items() if k in self.objective.options.model_fields}
+        return self.objective.options(**self.chosen, **known)
+
+    def clusters(self, samples: int) -> Tensor | None:
+        """Clusters 0, 0, 1, 1, ..., and among many samples the last one alone."""
+        if self.positives == "instance":
+            return None
+        cluster = torch.arange(samples) // 2
+        if samples > 4:
+            cluster[-1] = 5
+        return cluster
+
+    def loss(
+        self,
+        online: list[Tensor],
+        target: list[Tensor],
+        queue: Negatives | None = None,
+        *,
+        index: Tensor | None = None,
+        cluster: Tensor | None = None,
+        **options: Any,
+    ) -> Tensor:
+        samples = len(online[0])
+        return self.objective(
+            online,
+            target,
+            index=torch.arange(samples) if index is None else index,
+            cluster=self.clusters(samples) if cluster is None else cluster,
+            negatives=queue if self.negatives == "queue" else None,
+            options=self.options(**options),
+        )["loss"]
+
+
+@dataclass(frozen=True)
+class Data:
+    """Random inputs of one situation: online ones, and targets where they may, carry gradients."""
+
+    online: list[Tensor]
+    target: list[Tensor]
+    queue: Negatives
+
+    @property
+    def leaves(self) -> list[Tensor]:
+        return [x for x in (*self.online, *self.target) if x.requires_grad]
+
+
+def random_data(
+    situation: Situation, samples: int, dtype: torch.dtype = torch.float64, seed: int = 0
+) -> Data:
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
+
+    online = [draw(samples, DIM).requires_grad_() for _ in range(situation.views)]
+    flows = situation.objective.target == "any"
+    target = [draw(samples, DIM).requires_grad_(flows) for _ in range(situation.views)]
+    # stale keys of samples 0 and 1, keys of other images, and an empty slot
+    index = torch.tensor([0, 100, 1, 101, 102, -1])
+    cluster = torch.tensor([0, 1, 1, 0, -1, -1])
+    return Data(online, target, Negatives(draw(6, DIM), index, cluster))
+
+
+def _choices(objective: Objective) -> Iterator[dict[str, Any]]:
+    yield {}
+    for name, option in objective.options.model_fields.items():
+        kind = option.annotation
+        values = get_args(kind) if get_origin(kind) is Literal else (True, False)
+        if get_origin(kind) is Literal or kind is bool:
+            yield from ({name: value} for value in values if value != option.default)
+
+
+SITUATIONS = [
+    *(
+        Situation(objective, positives, negatives, chosen)
+        for objective in OBJECTIVES.values()
+        for positives in objective.positives
+        for negatives in objective.negatives
+        for chosen in _choices(objective)
+    ),
+    # one view, so that the single member of a cluster has no positive
+    *(
+        Situation(OBJECTIVES["supcon"], "clusters", "batch", {"missing": missing}, views=1)
+        for missing in ("skip", "zero")
+    ),
+]

@@ -1,0 +1,179 @@
+"""The rules that every objective keeps, in every situation it declares. See situations.py."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from situations import SITUATIONS, Data, Situation, random_data
+
+from viewfinder.negatives import Negatives, Queue
+from viewfinder.objectives import log_partition
+
+every_situation = pytest.mark.parametrize("situation", SITUATIONS, ids=str)
+
+
+def value(situation: Situation, data: Data, **more) -> torch.Tensor:
+    return situation.loss(data.online, data.target, data.queue, **more)
+
+
+@every_situation
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_precision_in_is_precision_out(situation: Situation, dtype: torch.dtype) -> None:
+    data = random_data(situation, 5, dtype)
+    loss = value(situation, data)
+    loss.backward()
+    assert loss.dtype == dtype
+    assert loss.ndim == 0
+    assert all(x.grad.dtype == dtype for x in data.leaves if x.grad is not None)
+
+
+@every_situation
+@pytest.mark.parametrize("where", ["random", "equal views", "opposite views", "zero vectors"])
+def test_finite_in_float32_at_temperature_one_hundredth(situation: Situation, where: str) -> None:
+    data = random_data(situation, 6, torch.float32)
+    first = data.online[0]
+    with torch.no_grad():
+        for other in (*data.online[1:], *data.target):
+            if where == "equal views":
+                other.copy_(first)
+            elif where == "opposite views":
+                other.copy_(-first)
+        if where == "zero vectors":
+            for x in (*data.online, *data.target, data.queue.vectors):
+                x[0] = 0
+    loss = value(situation, data, temperature=0.01)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert all(torch.isfinite(x.grad).all() for x in data.leaves if x.grad is not None)
+    assert max(x.grad.abs().max() for x in data.leaves if x.grad is not None) < 1e4
+
+
+@every_situation
+@pytest.mark.parametrize("samples", [2, 5])
+def test_order_of_samples_and_size_of_blocks_do_not_matter(
+    situation: Situation, samples: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = random_data(situation, samples)
+    loss = value(situation, data)
+    gradients = torch.autograd.grad(loss, data.leaves, allow_unused=True)
+    monkeypatch.setitem(log_partition.BLOCK, "cpu", 3)
+    order = torch.tensor([1, 0, 3, 4, 2][:samples] if samples > 2 else [1, 0])
+    cluster = situation.clusters(samples)
+    shuffled = situation.loss(
+        [x[order] for x in data.online],
+        [x[order] for x in data.target],
+        data.queue,
+        index=order,
+        cluster=None if cluster is None else cluster[order],
+    )
+    torch.testing.assert_close(shuffled, loss, rtol=1e-12, atol=1e-14)
+    again = torch.autograd.grad(shuffled, data.leaves, allow_unused=True)
+    torch.testing.assert_close(again, gradients, rtol=1e-10, atol=1e-13)
+
+
+@every_situation
+@pytest.mark.parametrize("samples", [2, 3])
+def test_gradcheck(situation: Situation, samples: int) -> None:
+    data = random_data(situation, samples)
+
+    def loss(*leaves):
+        given = iter(leaves)
+        online = [next(given) for _ in data.online]
+        return situation.loss(online, [next(given, x) for x in data.target], data.queue)
+
+    torch.autograd.gradcheck(loss, data.leaves)
+
+
+@pytest.mark.parametrize(
+    "situation",
+    # stale keys as positives or negatives are asked for, and then the minimum is another one
+    [s for s in SITUATIONS if s.negatives != "queue" or "stale" not in s.chosen],
+    ids=str,
+)
+@pytest.mark.parametrize("temperature", [0.01, 0.1, 1.0])
+def test_perfect_query_reaches_the_known_minimum(situation: Situation, temperature: float) -> None:
+    """All views of an image at one point, the classes at the corners of a simplex.
+
+    The queue holds the current keys already: no positive may be its own negative.
+    """
+    samples, classes = 8, 8 if situation.positives == "instance" else 4
+    cluster = None if situation.positives == "instance" else torch.arange(samples) % classes
+    corners = torch.eye(classes, dtype=torch.float64) - 1 / classes
+    perfect = 1000 * corners[torch.arange(samples) % classes]
+    queue = Negatives(perfect, torch.arange(samples), cluster)
+    views = [perfect] * situation.views
+    loss = situation.loss(views, views, queue, cluster=cluster, temperature=temperature)
+    minimum = situation.objective.minimum(
+        situation.options(temperature=temperature), samples, situation.views, classes
+    )
+    assert loss.item() == pytest.approx(minimum, rel=1e-9, abs=1e-12)
+    for seed in range(3):  # and nothing is below it
+        noise = torch.randn(2, samples, classes, generator=torch.Generator().manual_seed(seed))
+        views = list(perfect / 1000 + noise[: situation.views] * 0.1)
+        worse = situation.loss(views, views, queue, cluster=cluster, temperature=temperature)
+        assert worse >= minimum - 1e-12
+
+
+@every_situation
+def test_a_single_sample_teaches_or_is_refused(situation: Situation) -> None:
+    data = random_data(situation, 1)
+    if situation.negatives == "batch":
+        with pytest.raises(ValueError, match="needs at least two samples"):
+            value(situation, data)
+        return
+    loss = value(situation, data)
+    gradients = torch.autograd.grad(loss, data.online, allow_unused=True)
+    assert max(g.abs().max() for g in gradients if g is not None) > 1e-3
+
+
+@every_situation
+def test_autocast_changes_nothing(situation: Situation) -> None:
+    data = random_data(situation, 5, torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        under = value(situation, data, temperature=0.05)
+        gradient = torch.autograd.grad(under, data.leaves, allow_unused=True)
+    plain = value(situation, data, temperature=0.05)
+    torch.testing.assert_close(under, plain)
+    wanted = torch.autograd.grad(plain, data.leaves, allow_unused=True)
+    torch.testing.assert_close(gradient, wanted)
+    half = Data(
+        [x.bfloat16() for x in data.online], [x.bfloat16() for x in data.target], data.queue
+    )
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = value(situation, half, temperature=0.5)
+    assert rough.dtype == torch.float32 or situation.objective.outputs == "classes"
+    assert rough.item() == pytest.approx(value(situation, data, temperature=0.5).item(), abs=0.05)
+
+
+@pytest.mark.parametrize("situation", [s for s in SITUATIONS if s.negatives == "queue"], ids=str)
+def test_negatives_survive_a_restart(situation: Situation) -> None:
+    data = random_data(situation, 3)
+    queue = Queue(5, data.online[0].shape[1])
+    for step in range(3):
+        queue.update(data.target[0].detach(), torch.arange(3) + 10 * step, torch.arange(3) % 2)
+    restored = Queue(5, data.online[0].shape[1])
+    restored.load_state_dict(queue.state_dict())
+    for _ in range(2):
+        first, second = (
+            value(situation, replace(data, queue=q.propose(data.online[0], torch.arange(3))))
+            for q in (queue, restored)
+        )
+        assert torch.isfinite(first)
+        assert torch.equal(first, second)
+        for q in (queue, restored):
+            q.update(data.online[0].detach(), torch.arange(3), torch.arange(3) % 2)
+
+
+@every_situation
+def test_what_has_no_place_is_refused(situation: Situation) -> None:
+    data = random_data(situation, 4)
+    if "queue" not in situation.objective.negatives:
+        with pytest.raises(ValueError, match="no place for given negatives"):
+            situation.objective(data.online, data.target, negatives=data.queue)
+    if "clusters" not in situation.objective.positives:
+        with pytest.raises(ValueError, match="no positives by cluster"):
+            value(situation, data, cluster=torch.zeros(4, dtype=torch.int64))
+    with pytest.raises(ValueError, match="Extra inputs are not permitted"):
+        situation.objective.options(temprature=0.1)
