@@ -27,8 +27,8 @@ def spirals(
 
     so that the points lie about equally dense along the arms. The second spiral is the first one
     turned by half a circle ("interleaved": the arms never meet, and are radius / (2 turns) apart)
-    or its mirror image ("mirrored": one winds clockwise, the other counter-clockwise, and they
-    cross twice a turn).
+    or its mirror image, left and right exchanged ("mirrored": one winds clockwise, the other
+    counter-clockwise, and they cross twice a turn).
 
     Returns a Batch: images float32 (count, 2), index 0 ... count - 1, label int64 (count,), the
     spiral, 0 and 1 in turns. Raises ValueError for a count below 1 or an unknown arrangement.
@@ -51,4 +51,4 @@ def spirals(
 def _place(r: Tensor, angle: Tensor, label: Tensor, arrangement: Arrangement) -> Tensor:
     x, y = r * angle.cos(), r * angle.sin()
     sign = 1.0 - 2.0 * label
-    return torch.stack([x * sign if arrangement == "interleaved" else x, y * sign], dim=1)
+    return torch.stack([x * sign, y * sign if arrangement == "interleaved" else y], dim=1)

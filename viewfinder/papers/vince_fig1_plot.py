@@ -29,7 +29,8 @@ def draw(runs: Runs, reading: Reading, path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(2.1 * max(4, len(runs)), 8.2), layout="constrained")
-    above, below = np.ravel(figure.subfigures(2, 1, height_ratios=(1.25, 1)))
+    grid = figure.add_gridspec(2, 1, height_ratios=(1.25, 1))
+    above, below = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
     panels = above.subplots(2, len(runs), squeeze=False)
     for column, (eta, results) in enumerate(runs.items()):
         _points(panels[0, column], eta, reading)
