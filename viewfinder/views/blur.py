@@ -1,0 +1,62 @@
+"""Gaussian blur: one small matrix a sample, with the reflected border folded in."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def sample_sigma(n: int, sigma: tuple[float, float], generator: torch.Generator) -> Tensor:
+    """Standard deviations uniform in ``sigma``, px: float32 (n,) on the generator's device."""
+    low, high = sigma
+    return torch.rand(n, generator=generator, device=generator.device) * (high - low) + low
+
+
+def default_kernel(size: int) -> int:
+    """An odd side of about 10 % of the image's, as SimCLR takes it (23 at 224)."""
+    side = size // 10
+    return side + 1 - side % 2
+
+
+def blur_matrix(sigma: Tensor, kernel: int, size: int) -> Tensor:
+    """The blur of a line of ``size`` pixels as a matrix (N, size, size), one a sigma (N,).
+
+    Row i holds ``exp(-t**2 / (2 sigma**2))``, normalised over the ``kernel`` offsets t, at the
+    pixel i + t; pixels beyond the border are reflected (the border pixel itself is not repeated).
+    """
+    radius = kernel // 2
+    offset = torch.arange(-radius, radius + 1, device=sigma.device)
+    taps = torch.softmax(-0.5 * (offset.to(sigma.dtype) / sigma[:, None]) ** 2, 1)
+    at = torch.arange(size, device=sigma.device) + offset[:, None]
+    at = at.abs()
+    at = torch.minimum(at, 2 * (size - 1) - at)
+    place = torch.nn.functional.one_hot(at, size).to(sigma.dtype)
+    return (taps @ place.view(kernel, size * size)).view(-1, size, size)
+
+
+def gaussian_blur(images: Tensor, sigma: Tensor, kernel: int) -> Tensor:
+    """Blur each image with its own Gaussian, reflecting at the border, as torchvision does.
+
+    images  floating (N, C, H, W)
+    sigma   floating (N,), standard deviation in pixels, positive
+    kernel  side of the kernel in pixels, odd, at most twice the image's side less one
+
+    Returns (N, C, H, W). Raises ValueError for another shape, an even or a too large kernel.
+
+    >>> gaussian_blur(torch.full((1, 1, 4, 4), 0.5), torch.tensor([1.0]), 3).unique().tolist()
+    [0.5]
+    """
+    n, channels, height, width = images.shape
+    if sigma.shape != (n,):
+        raise ValueError(f"sigma has shape {tuple(sigma.shape)}; ({n},) is expected")
+    if kernel % 2 == 0 or not 0 < kernel <= 2 * min(height, width) - 1:
+        limit = 2 * min(height, width) - 1
+        raise ValueError(f"the kernel is {kernel} pixels; an odd number up to {limit} is expected")
+    sigma = sigma.to(images.dtype)
+    rows = blur_matrix(sigma, kernel, height)
+    columns = rows if width == height else blur_matrix(sigma, kernel, width)
+    planes = images.new_empty(channels, n, height, width)
+    for channel in range(channels):
+        wide = torch.bmm(images[:, channel], columns.transpose(1, 2))
+        torch.bmm(rows, wide, out=planes[channel])
+    return planes.transpose(0, 1)

@@ -1,0 +1,128 @@
+"""Random resized crop and flip: one pair of small matrices a sample.
+
+Cropping a box, resizing it with antialiased bilinear weights and flipping it are linear in the
+image and separable, so all three together are ``out = Wy @ image @ Wx.T``.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+TRIES = 10  # as torchvision's RandomResizedCrop: the first box of ten that fits, else the centre
+
+
+def sample_crops(
+    n: int,
+    height: int,
+    width: int,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+    generator: torch.Generator,
+) -> Tensor:
+    """Boxes of random area and aspect ratio, as torchvision's RandomResizedCrop draws them.
+
+    The area is uniform in ``scale`` (fractions of the image), the ratio width/height log-uniform in
+    ``ratio``, the place uniform. Where none of ten tries fits, the largest centred box whose ratio
+    is within ``ratio`` is taken.
+
+    Returns int64 (n, 4): top, left, height, width in pixels, on the generator's device.
+
+    >>> sample_crops(2, 32, 32, (1.0, 1.0), (1.0, 1.0), torch.Generator().manual_seed(0)).tolist()
+    [[0, 0, 32, 32], [0, 0, 32, 32]]
+    """
+    device = generator.device
+    area, aspect = torch.rand(2, n, TRIES, generator=generator, device=device)
+    area = (area * (scale[1] - scale[0]) + scale[0]) * (height * width)
+    low, high = math.log(ratio[0]), math.log(ratio[1])
+    aspect = (aspect * (high - low) + low).exp()
+    w, h = (area * aspect).sqrt().round(), (area / aspect).sqrt().round()
+    fits = (w > 0) & (w <= width) & (h > 0) & (h <= height)
+    first = fits.int().argmax(1, keepdim=True)
+
+    centre_h, centre_w = _central_box(height, width, ratio)
+    found = fits.any(1)
+    h = torch.where(found, h.gather(1, first)[:, 0], centre_h)
+    w = torch.where(found, w.gather(1, first)[:, 0], centre_w)
+    free = torch.stack([height - h, width - w])
+    place = torch.rand(2, n, generator=generator, device=device)
+    # float32 can round u * (free + 1) up to free + 1 itself
+    drawn = torch.minimum((place * (free + 1)).floor(), free)
+    top, left = torch.where(found, drawn, (free / 2).floor())
+    return torch.stack([top, left, h, w], 1).long()
+
+
+def _central_box(height: int, width: int, ratio: tuple[float, float]) -> tuple[int, int]:
+    """Height and width of the largest box whose ratio width/height lies within ``ratio``."""
+    if width / height < ratio[0]:
+        return round(width / ratio[0]), width
+    if width / height > ratio[1]:
+        return height, round(height * ratio[1])
+    return height, width
+
+
+def resize_matrix(
+    start: Tensor, length: Tensor, full: int, size: int, flip: Tensor | None = None
+) -> Tensor:
+    """Weights that resize the pixels [start, start + length) of a line of ``full`` to ``size``.
+
+    Antialiased bilinear: output i is the mean of the inputs j weighted by a triangle around
+    ``(i + 1/2) * length / size`` whose half-width is ``max(1, length / size)`` input pixels;
+    weights outside the box are zero and each row sums to 1.
+
+    start, length  floating (N,), in pixels;  flip  bool (N,): reverse the output
+    Returns (N, size, full) in the dtype of ``length``.
+    """
+    dtype, device = length.dtype, length.device
+    scale = (length / size)[:, None]
+    narrow = 1 / scale.clamp(min=1)
+    output = torch.arange(size, dtype=dtype, device=device) + 0.5
+    if flip is not None:
+        output = torch.where(flip[:, None], size - output, output)
+    pixel = torch.arange(full, dtype=dtype, device=device) - start[:, None]
+    outside = (pixel < 0) | (pixel >= length[:, None])
+    # an infinite distance gives weight 0 without another pass over the large array
+    pixel = ((pixel + 0.5) * narrow).masked_fill_(outside, math.inf)
+    distance = (pixel[:, None, :] - (output * scale * narrow)[:, :, None]).abs_()
+    negative = distance.clamp_(max=1).sub_(1)
+    return negative.div_(negative.sum(2, keepdim=True))
+
+
+def resized_crop(images: Tensor, boxes: Tensor, size: int, flip: Tensor | None = None) -> Tensor:
+    """Cut a box out of each image, resize it to ``size`` x ``size`` and flip it where asked.
+
+    Equal to torchvision's ``resized_crop(..., antialias=True)``, but on floats: nothing is rounded
+    to 8 bits.
+
+    images  uint8 (N, C, H, W), or floating
+    boxes   int64 (N, 4): top, left, height, width, inside the image
+    flip    bool (N,), mirror left and right
+    Returns (N, C, size, size): float32 in [0, 1] of uint8, else the dtype and range of ``images``.
+    Its memory holds one plane a channel, which the colour operations are fastest on.
+
+    Raises ValueError for other shapes.
+
+    >>> row = torch.tensor([0.0, 1.0, 2.0, 3.0])
+    >>> resized_crop(row.expand(1, 1, 4, 4), torch.tensor([[0, 2, 2, 2]]), 2)[0, 0].tolist()
+    [[2.0, 3.0], [2.0, 3.0]]
+    """
+    if images.ndim != 4:
+        raise ValueError(f"images have shape {tuple(images.shape)}; (N, C, H, W) is expected")
+    n, channels, height, width = images.shape
+    if boxes.shape != (n, 4):
+        raise ValueError(f"boxes have shape {tuple(boxes.shape)}; ({n}, 4) is expected")
+    pixels = images if images.is_floating_point() else images.float()
+    top, left, h, w = boxes.to(pixels.dtype).unbind(1)
+    rows = resize_matrix(top, h, height, size)
+    if not images.is_floating_point():
+        rows = rows.div_(255)
+    columns = resize_matrix(left, w, width, size, flip)
+
+    wide = torch.bmm(pixels.reshape(n, channels * height, width), columns.transpose(1, 2))
+    wide = wide.view(n, channels, height, size)
+    planes = pixels.new_empty(channels, n, size, size)
+    for channel in range(channels):  # one batched product a plane spares a copy of ``rows``
+        torch.bmm(rows, wide[:, channel], out=planes[channel])
+    return planes.transpose(0, 1)
