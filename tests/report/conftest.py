@@ -46,7 +46,7 @@ def content(digits: Embedded) -> ReportContent:
     assert digits.thumbnails is not None
     pictures = digits.thumbnails[:4]
     per_class = dict.fromkeys(digits.class_names, 0.5)
-    protocol = {"layer": "encoder output", "knn": {"k": 20, "temperature": 0.07}}
+    protocol = {"layer": "encoder output", "knn": {"k": 20, "temperature": 0.07}, "tried": [1, "a"]}
     return ReportContent(
         title="simclr on digits",
         summary="A linear probe names 61.2 % of held-out images.",

@@ -102,7 +102,13 @@ def _flat(protocol: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
         if isinstance(value, Mapping) and value:
             yield from _flat(value, f"{name}.")
         else:
-            yield name, value if isinstance(value, str) else json.dumps(value, default=str)
+            yield name, _plain(value)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_plain(item) for item in value) or "none"
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def curves(history: Mapping[str, Sequence[float | None]]) -> list[dict[str, Any]]:
