@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.cluster import KMeans as SklearnKMeans
+
+from viewfinder.errors import UserError
+from viewfinder.information.discrete import information
+from viewfinder.positives.kmeans import kmeans, kmeans_many
+
+pytest.importorskip("faiss")
+
+CENTERS = np.eye(4, 6, dtype=np.float32) * 5
+
+
+def blobs(n: int = 400) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    t = rng.integers(0, 4, n)
+    return (CENTERS[t] + rng.normal(0, 0.3, (n, 6))).astype(np.float32), t
+
+
+def test_finds_the_clusters_that_sklearn_finds() -> None:
+    x, t = blobs()
+    found = kmeans(x, 4)
+    assert information(found.clusters.z, t).nmi == pytest.approx(1)
+    peer = SklearnKMeans(4, n_init=5, random_state=0).fit(x)
+    assert found.distance.sum() == pytest.approx(peer.inertia_, rel=1e-4)
+    assert found.clusters.notes == ()
+
+
+def test_assignment_and_distance_are_those_of_the_nearest_centroid() -> None:
+    x, _ = blobs(300)
+    found = kmeans(x, 7, niter=5, nredo=1)
+    square = ((x[:, None] - found.centroids[None]) ** 2).sum(-1)
+    np.testing.assert_array_equal(square.argmin(1), found.clusters.z)
+    np.testing.assert_allclose(square.min(1), found.distance, rtol=1e-3, atol=1e-4)
+
+
+def test_equal_seed_equal_clusters() -> None:
+    x, _ = blobs()
+    assert (kmeans(x, 9, seed=3).clusters.z == kmeans(x, 9, seed=3).clusters.z).all()
+    one, two = kmeans_many(x, [5, 9], seed=2)
+    assert (one.clusters.count, two.clusters.count) == (5, 9)
+    assert (two.clusters.z == kmeans(x, 9, seed=3).clusters.z).all()
+
+
+def test_no_cluster_is_without_data() -> None:
+    x = np.repeat(np.eye(3, dtype=np.float32), 10, axis=0)  # three different points only
+    found = kmeans(x, 6)
+    assert set(found.clusters.z.tolist()) == set(range(found.clusters.count))
+    assert len(found.centroids) == found.clusters.count
+    assert any("fewer than 10 each" in note for note in found.clusters.notes)
+
+
+def test_refused() -> None:
+    x, _ = blobs(30)
+    with pytest.raises(UserError, match="40 clusters of 30 images"):
+        kmeans(x, 40)
+    with pytest.raises(UserError, match="k is 0"):
+        kmeans(x, 0)
+    x[7, 0] = np.nan
+    with pytest.raises(UserError, match=r"1 of 30 features are not finite.*row 7"):
+        kmeans(x, 3)
+    with pytest.raises(ValueError, match="shape"):
+        kmeans(x[0], 3)

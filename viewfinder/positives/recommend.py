@@ -1,0 +1,158 @@
+"""Which of several choices of clusters to take, and by which rule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Protocol
+
+from viewfinder.information.discrete import Information
+
+LARGEST = "largest I(Z;T) - H(Z|T)"
+SCALED = "where I(Z;T) and H(Z|T), each scaled to its range, meet"
+BALANCE = "H(Z) nearest to half of log N"
+
+
+class Measured(Protocol):
+    """What a recommendation looks at: one choice of clusters of n data."""
+
+    @property
+    def value(self) -> Any: ...
+    @property
+    def n(self) -> int: ...
+    @property
+    def clusters(self) -> int: ...
+    @property
+    def h_z(self) -> float: ...
+    @property
+    def information(self) -> Information | None: ...
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The recommended value, None where no choice has more than one cluster.
+
+    rule      the rule it follows
+    by_rule   what each rule would take
+    crossing  the neighbouring values between which I(Z;T) - H(Z|T) changes its sign, if it does
+    remarks   sentences for the user: reasons, and where the rules disagree
+    """
+
+    value: Any
+    rule: str
+    by_rule: Mapping[str, Any] = field(default_factory=dict)
+    crossing: tuple[Any, Any] | None = None
+    remarks: Sequence[str] = ()
+
+
+def recommend(parameter: str, rows: Sequence[Measured]) -> Recommendation:
+    """Choose among measured clusters; a single cluster is never chosen, it leaves no negatives.
+
+    With labels: the largest I(Z;T) - H(Z|T) (CI-InfoNCE, section 4.4), unless that lies at an end
+    of the sweep, where it only says "coarser" or "finer", or more than half of its I(Z;T) is what
+    shuffled labels give. Then the value is taken at which I(Z;T) and -H(Z|T) of the paper's
+    Figure 5 meet, each drawn on its own axis: where I(Z;T) / H(T), which rises from 0 to 1 as
+    clusters get finer, passes 1 - H(Z|T) / H(instance|T), which falls from 1 to 0.
+
+    Without labels, from cluster sizes alone: the H(Z) nearest to half of log N, where telling the
+    cluster of a datum takes as many nats as telling the datum within its cluster.
+    """
+    usable = sorted((row for row in rows if row.clusters > 1), key=lambda row: row.h_z)
+    if not usable:
+        return Recommendation(
+            None,
+            "none",
+            remarks=("every choice puts all images into one cluster: there are no negatives",),
+        )
+    balance = min(usable, key=lambda row: abs(row.h_z - math.log(row.n) / 2)).value
+    measured = [(row, row.information) for row in usable if row.information is not None]
+    if len(measured) < len(usable):
+        return Recommendation(
+            balance,
+            BALANCE,
+            {BALANCE: balance},
+            remarks=(
+                f"{parameter}={balance} is chosen from cluster sizes alone: naming the cluster and "
+                "naming the image within it take about equally many bits. With labels of some "
+                "images the choice can be measured",
+            ),
+        )
+    return _with_labels(parameter, usable, [i for _, i in measured], balance)
+
+
+def _with_labels(
+    parameter: str, rows: Sequence[Measured], found: Sequence[Information], balance: Any
+) -> Recommendation:
+    def best(score: Callable[[Information], float]) -> int:
+        return max(range(len(rows)), key=lambda j: score(found[j]))
+
+    largest = best(_gain)
+    scaled = min(range(len(rows)), key=lambda j: abs(_scaled_gap(found[j])))
+    by_rule = {
+        LARGEST: rows[largest].value,
+        SCALED: rows[scaled].value,
+        "largest after Miller and Madow's correction": rows[best(_corrected_gain)].value,
+        "largest adjusted mutual information": rows[best(lambda i: i.ami)].value,
+        BALANCE: balance,
+    }
+    crossing = next(
+        (
+            (rows[j].value, rows[j + 1].value)
+            for j, (one, two) in enumerate(pairwise(found))
+            if (_gain(one) > 0) != (_gain(two) > 0)
+        ),
+        None,
+    )
+    doubt = _doubt(parameter, rows, found[largest], largest) if largest != scaled else None
+    chosen, rule = (scaled, SCALED) if doubt else (largest, LARGEST)
+    remarks = [f"{doubt}; {SCALED}: {parameter}={rows[scaled].value}"] if doubt else []
+    remarks += _disagreement(parameter, rows, found, largest, by_rule)
+    return Recommendation(rows[chosen].value, rule, by_rule, crossing, tuple(remarks))
+
+
+def _doubt(parameter: str, rows: Sequence[Measured], i: Information, best: int) -> str | None:
+    """Why the largest I(Z;T) - H(Z|T) is no good guide, if it is none."""
+    told = f"I(Z;T) - H(Z|T) is largest for {parameter}={rows[best].value}"
+    if i.i_expected > i.i / 2:
+        return f"{told}, but most of I(Z;T) there is what shuffled labels give too"
+    for end, way in ((rows[0], "coarser"), (rows[-1], "finer")):
+        if len(rows) > 2 and math.isclose(end.h_z, rows[best].h_z):
+            return f"{told}, the end of the sweep, which only says that {way} is better"
+    return None
+
+
+def _disagreement(
+    parameter: str,
+    rows: Sequence[Measured],
+    found: Sequence[Information],
+    largest: int,
+    by_rule: Mapping[str, Any],
+) -> list[str]:
+    names = list(by_rule)
+    corrected = {name: by_rule[name] for name in (names[2], names[3])}
+    if all(value == rows[largest].value for value in corrected.values()):
+        return []
+    told = "; ".join(f"{name}: {parameter}={value}" for name, value in corrected.items())
+    i = found[largest].bits
+    return [
+        f"the measures disagree. {LARGEST}: {parameter}={rows[largest].value}; {told}. Small "
+        f"clusters raise the plug-in I(Z;T): of its {i.i:.2f} bits there, {i.i_expected:.2f} are "
+        "what shuffled labels give"
+    ]
+
+
+def _gain(i: Information) -> float:
+    return i.i - i.h_z_given_t
+
+
+def _corrected_gain(i: Information) -> float:
+    return i.i_miller_madow - i.h_z_given_t_miller_madow
+
+
+def _scaled_gap(i: Information) -> float:
+    instance = math.log(i.nats.n) - i.nats.h_t  # H(instance | T), the most that H(Z|T) can be
+    left = i.nats.i / i.nats.h_t if i.h_t > 0 else 1.0
+    right = 1 - i.nats.h_z_given_t / instance if instance > 0 else 1.0
+    return left - right

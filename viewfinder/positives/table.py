@@ -1,0 +1,147 @@
+"""Z in a file: Parquet with the columns index and cluster, or a user's own table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from viewfinder.data.sidecars import first_five, read_sidecar
+from viewfinder.data.source import Split
+from viewfinder.errors import UserError
+from viewfinder.files import write_atomically
+from viewfinder.positives.clusters import Clusters, dense
+from viewfinder.positives.sidecar import rows_of
+
+_META = b"viewfinder.clusters"
+
+
+def write_clusters(
+    path: Path | str, clusters: Clusters, about: Mapping[str, Any] | None = None
+) -> None:
+    """Write Z as Parquet: ``index`` int64 and ``cluster`` int64, one row a datum in their order.
+
+    Data of ``keep`` False are left out. ``about`` (plain values: the source, the constructor and
+    its settings) is stored with n, the number of data, as JSON in the file's metadata under
+    "viewfinder.clusters".
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    index = np.arange(len(clusters)) if clusters.keep is None else np.flatnonzero(clusters.keep)
+    meta = {**(about or {}), "version": 1, "n": len(clusters), "clusters": clusters.count}
+    table = pa.table({"index": index, "cluster": clusters.z[index]})
+    table = table.replace_schema_metadata({_META: json.dumps(meta).encode()})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    write_atomically(Path(path), sink.getvalue().to_pybytes())
+
+
+def read_about(path: Path | str) -> dict[str, Any]:
+    """What ``write_clusters`` stored beside Z; empty for other Parquet files."""
+    import pyarrow.parquet as pq
+
+    metadata = pq.read_schema(Path(path)).metadata or {}
+    return dict(json.loads(metadata.get(_META, b"{}")))
+
+
+def read_clusters(path: Path | str, split: Split) -> Clusters:
+    """Z of a split from a Parquet file or a CSV: ``index`` or ``path``, and ``cluster``.
+
+    Clusters may be any integers or text; they are numbered densely in their order. A file written
+    by ``write_clusters`` may leave images out: these are marked in ``keep``.
+
+    Raises UserError for a file that cannot be read, columns that are missing or of another type,
+    and rows that do not match the images (which, how many, the first five).
+    """
+    path = Path(path).expanduser()
+    if path.suffix.lower() in (".csv", ".txt"):
+        sidecar = read_sidecar(path)
+        if "cluster" not in sidecar.columns:
+            raise _no_column(path, "cluster", [sidecar.key, *sidecar.columns])
+        return dense(_numbers(np.asarray(sidecar.columns["cluster"])[rows_of(sidecar, split)]))
+    key, keys, values = _parquet(path)
+    if key == "path":
+        return dense(values[_path_rows(path, keys, split)])
+    return _by_index(path, keys, values, split)
+
+
+def _parquet(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise UserError(f"there is no file {path}") from None
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path} cannot be read as Parquet: {error}") from None
+    found = [name for name in ("index", "path") if name in table.column_names]
+    if "cluster" not in table.column_names or not found:
+        raise _no_column(path, "index (or path) and cluster", table.column_names)
+    for name, column in ((n, table[n]) for n in (found[0], "cluster")):
+        whole = pa.types.is_integer(column.type)
+        text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+        if column.null_count or not (whole or (text and name != "index")):
+            raise UserError(
+                f"{path}: column {name} is {column.type} with {column.null_count} empty values; "
+                f"{'integers' if name == 'index' else 'integers or text'}, none empty, are expected"
+            )
+    return found[0], table[found[0]].to_numpy(), np.asarray(table["cluster"].to_pylist())
+
+
+def _by_index(path: Path, index: np.ndarray, values: np.ndarray, split: Split) -> Clusters:
+    n = len(split)
+    about = read_about(path)
+    written = about.get("n", n)
+    outside = index[(index < 0) | (index >= n)]
+    order, times = np.unique(index, return_counts=True)
+    absent = np.setdiff1d(np.arange(n), order)
+    if len(outside) or (times > 1).any() or written != n or (len(absent) and "n" not in about):
+        raise UserError(
+            f"{path} does not match the {n} images of {split.name}: it is for {written} images, "
+            f"{len(index)} rows; {len(outside)} indices out of range ({first_five(outside)}), "
+            f"{int((times > 1).sum())} twice ({first_five(order[times > 1])}), {len(absent)} "
+            f"absent ({first_five(absent)})",
+            fix="one row for each image, index 0 to N-1, made from this very source and limit",
+        )
+    codes = dense(values).z
+    z = np.empty(n, np.int64)
+    z[index] = codes
+    if len(absent) == 0:
+        return Clusters(z)
+    z[absent] = codes.max() + 1
+    keep = np.ones(n, bool)
+    keep[absent] = False
+    return Clusters(z, (f"{len(absent)} images are left out by {path}",), keep)
+
+
+def _path_rows(path: Path, keys: np.ndarray, split: Split) -> np.ndarray:
+    if split.paths is None:
+        raise UserError(f"{path} is keyed by path, but these images are not files")
+    row = {str(PurePosixPath(str(key))): i for i, key in enumerate(keys)}
+    lost = [name for name in split.paths if str(PurePosixPath(name)) not in row]
+    if lost or len(row) < len(keys):
+        raise UserError(
+            f"{path} does not match the images of {split.name}: {len(lost)} of {len(split)} have "
+            f"no row ({first_five(lost)}), {len(keys) - len(row)} rows are double",
+            fix="one row for each image, with paths relative to the source's folder",
+        )
+    return np.array([row[str(PurePosixPath(name))] for name in split.paths], np.int64)
+
+
+def _numbers(text: np.ndarray) -> np.ndarray:
+    """Cluster names of a CSV as integers where all are, so that 10 follows 9."""
+    try:
+        return text.astype(np.int64)
+    except ValueError:
+        return text
+
+
+def _no_column(path: Path, wanted: str, found: Sequence[str]) -> UserError:
+    return UserError(
+        f"{path} has the columns {', '.join(found)}; {wanted} is expected", fix="index,cluster"
+    )

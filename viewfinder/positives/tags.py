@@ -1,0 +1,72 @@
+"""Multi-valued tags ("red;shoe"): a yes/no column for each, and how alike two sets of them are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from viewfinder.data.source import Attributes
+from viewfinder.errors import UserError
+
+
+@dataclass(frozen=True)
+class Tags:
+    """Which datum has which tag: matrix bool (N, V), names (V,), the most frequent tag first."""
+
+    matrix: np.ndarray
+    names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    def attributes(self) -> Attributes:
+        """The tags as binary attributes, for ``positives.attributes``."""
+        return Attributes(self.matrix, self.names)
+
+
+def tags(
+    cells: Sequence[str], *, separator: str = ";", min_count: int = 1, most: int | None = 1000
+) -> Tags:
+    """Tags from one cell a datum; spaces around a tag do not count, case does.
+
+    Tags of fewer than ``min_count`` data are dropped, and those after the ``most`` most frequent
+    ones (ties in the order of the alphabet); a note says how many. An empty cell has no tags.
+
+    >>> tags(["red;shoe", "shoe", ""]).names
+    ('shoe', 'red')
+    """
+    sets = [{tag.strip() for tag in cell.split(separator)} - {""} for cell in cells]
+    times = Counter(tag for found in sets for tag in found)
+    frequent = sorted((t for t in times if times[t] >= min_count), key=lambda t: (-times[t], t))
+    names = tuple(frequent[:most])
+    if not names:
+        raise UserError(
+            f"no tag is left: {len(times)} tags are in {len(sets)} cells, and each of them is "
+            f"needed {min_count} times",
+            fix=f"cells such as: red{separator}shoe",
+        )
+    column = {name: i for i, name in enumerate(names)}
+    matrix = np.zeros((len(sets), len(names)), bool)
+    for row, found in enumerate(sets):
+        matrix[row, [column[tag] for tag in found if tag in column]] = True
+    dropped = len(times) - len(names)
+    note = f"{dropped} of {len(times)} tags were left out: rarer than the {len(names)} kept"
+    return Tags(matrix, names, (note,) if dropped else ())
+
+
+def shared_over_union(tags: np.ndarray, other: np.ndarray | None = None) -> np.ndarray:
+    """Weights of positives for data with several tags, float64 (N, M) in 0..1.
+
+    |A and B| / |A or B| for each row A of ``tags`` (N, V) and B of ``other`` (M, V), yes/no; the
+    rows of ``tags`` themselves where there is no other. Two data without tags share nothing: 0.
+
+    >>> shared_over_union(np.array([[1, 1, 0], [0, 1, 1]]))
+    array([[1.        , 0.33333333],
+           [0.33333333, 1.        ]])
+    """
+    a = np.asarray(tags, np.float64)
+    b = a if other is None else np.asarray(other, np.float64)
+    shared = a @ b.T
+    union = a.sum(1)[:, None] + b.sum(1)[None, :] - shared
+    return shared / np.maximum(union, 1)
