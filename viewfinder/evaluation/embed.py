@@ -37,8 +37,8 @@ def write_embeddings(
     """Embed all images in order into the Parquet file ``out``; returns the dimension D.
 
     Columns: ``index`` int64 (0..N−1 where none is given), ``path`` string, ``label`` int64 and
-    ``split`` string where they are given, ``vector`` fixed-size list of D float32. ``about`` goes into the file's own
-    key-value metadata (run, layer, data). The encoder runs as in ``extract``.
+    ``split`` string where they are given, ``vector`` fixed-size list of D float32. ``about`` goes
+    into the file's own key-value metadata (run, layer, data). The encoder runs as in ``extract``.
 
     A row group is one batch, so memory does not grow with N. The rows go to a temporary file beside
     ``out`` that takes its place at the end: ``out`` is whole or as it was.

@@ -62,11 +62,11 @@ def minimise(
         iterations[active] += 1
         steps = -_inverse_hessian_times(gradients[active], [_rows(p, active) for p in pairs])
         slopes = (gradients[active] * steps).sum(1)
-        before, slope_before = points.clone(), gradients.clone()
+        before = points.clone(), values.clone(), gradients.clone(), residuals.clone()
         bounds, pending = values[active] + noise * values[active].abs(), active
         length = 1.0
         for _ in range(HALVINGS):
-            points[pending] = before[pending] + length * steps
+            points[pending] = before[0][pending] + length * steps
             values[pending], gradients[pending], residuals[pending] = objective(
                 points[pending], pending
             )
@@ -76,8 +76,9 @@ def minimise(
                 break
             length /= 2
         stuck[pending] = True
-        points[pending] = before[pending]
-        moved, turned = points - before, gradients - slope_before
+        for now, then in zip((points, values, gradients, residuals), before, strict=True):
+            now[pending] = then[pending]
+        moved, turned = points - before[0], gradients - before[2]
         curvature = (moved * turned).sum(1)
         inverse = torch.where(curvature > 0, 1 / curvature, torch.zeros_like(curvature))
         pairs.append((moved, turned, inverse))

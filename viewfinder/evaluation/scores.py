@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter
 from torch import Tensor
 
 from viewfinder.errors import UserError
@@ -35,6 +35,9 @@ class Score(BaseModel):
     per_class: dict[str, float]
     n_test: int
     protocol: dict[str, JsonValue]
+
+
+_SCORES = TypeAdapter(list[Score])
 
 
 def accuracies(
@@ -67,8 +70,8 @@ def read_results(path: Path) -> list[Score]:
     if not path.exists():
         return []
     try:
-        return [Score.model_validate(entry) for entry in json.loads(path.read_bytes())]
-    except (OSError, ValueError, TypeError, ValidationError) as error:
+        return _SCORES.validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise UserError(
             f"{path} is not a list of scores: {str(error).splitlines()[0]}",
             fix="moving it away; a new one is written",
@@ -76,8 +79,8 @@ def read_results(path: Path) -> list[Score]:
 
 
 def append_results(path: Path, entries: Iterable[Score]) -> None:
-    """Add scores to the JSON list in ``path``; an earlier one of the same
-    features with an equal protocol is replaced.
+    """Add scores to the JSON list in ``path``; an earlier one of the same features with an equal
+    protocol is replaced.
 
     The file is replaced whole, so it is never seen half written, and several processes may append
     at the same time where the system has file locks.
