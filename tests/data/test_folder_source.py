@@ -64,14 +64,19 @@ def test_pixels_belong_to_their_paths(tmp_path: Path) -> None:
     fill(tmp_path, paths)
     (tmp_path / "a" / "3.png").write_bytes(b"")
     (tmp_path / "c" / "0.png").write_bytes(b"x")
-    source = open_source(f"folder:{tmp_path}", size=5, limit=18)
+    for name in ("a/1.png", "b/2.png"):  # damage inside, found when decoding
+        data = (tmp_path / name).read_bytes()
+        place = data.index(b"IDAT") + 6
+        (tmp_path / name).write_bytes(data[:place] + bytes(9) + data[place + 9 :])
+    source = open_source(f"folder:{tmp_path}", size=5, limit=20)
+    assert 3 <= len(source.unreadable) <= 4
     for split in source.splits.values():
         assert split.paths is not None
         pixels = split.images.read(np.arange(len(split)))
         for image, path in zip(pixels, split.paths, strict=True):
             assert image[:, 2, 2].tolist() == colour_of(path)
             assert len(image.unique()) <= 3
-    assert 16 <= sum(map(len, source.splits.values())) <= 18
+    assert sum(map(len, source.splits.values())) == 20 - len(source.unreadable)
 
 
 def test_one_folder_of_photos_of_mixed_sizes(tmp_path: Path, make_picture: Maker) -> None:
@@ -131,6 +136,14 @@ def test_three_splits_and_an_unlabelled_test(tmp_path: Path) -> None:
     assert any("test: 1 classes are not in train (c)" in note for note in source.notes)
 
 
+def test_folders_of_the_unlabelled_split_are_no_classes(tmp_path: Path) -> None:
+    paths = [f"{split}/{name}/{i}.png" for split in ("train", "val") for name in "ab" for i in "12"]
+    extra = [f"unlabeled/part{i}/{i}.png" for i in range(3)]
+    source = open_source(f"folder:{fill(tmp_path, [*paths, *extra])}", size=4)
+    assert source.splits["unlabeled"].labels is None
+    assert source.train.class_names == ["a", "b"]
+
+
 def test_labels_file_wins(tmp_path: Path, class_tree: Path) -> None:
     paths = sorted(path.relative_to(class_tree).as_posix() for path in class_tree.glob("*/*"))
     lines = [f"{path},{'even' if int(path[5]) % 2 == 0 else 'odd'}" for path in paths]
@@ -170,7 +183,9 @@ def test_damage_found_only_when_decoding(class_tree: Path) -> None:
     broken.write_bytes(good[:middle] + bytes(40) + good[middle + 40 :])
     source = open_source(f"folder:{class_tree}", size=4)
     assert [path for path, _ in source.unreadable] == [broken]
-    assert len(classes_of(source)) == 9
+    classes = classes_of(source)
+    assert len(classes) == 9
+    assert all(path.split("/")[0] == name for path, name in classes.items())
     paths = [class_tree / "cats" / "0.png", broken]
     lazy, rows, failed = load_files(paths, 4, 3, strict=False, in_memory=False)
     assert len(rows) == 2

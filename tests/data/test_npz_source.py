@@ -74,6 +74,9 @@ def test_factors_are_read_when_looked_at(tmp_path: Path, monkeypatch: pytest.Mon
     assert "masks" not in loaded
     rows = source.train.factors["source_row"]
     np.testing.assert_array_equal(source.train.factors["masks"], train["masks"][rows])
+    assert source.train.attributes is not None
+    np.testing.assert_array_equal(source.train.attributes.values, train["attributes"][rows])
+    np.testing.assert_array_equal(source.train.labels, train["labels"][rows])
     assert "masks" in loaded
 
 
