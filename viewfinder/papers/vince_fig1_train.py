@@ -34,10 +34,12 @@ class Reading:
     radius, turns, arrangement   see ``spirals``; the arms are radius / (2 turns) apart
     temperature  the scores are divided by it
     normalize    compare representations on the circle, as instance discrimination does
-    noised       "both" views (equation 5), or "one", the other being the point itself
-    negatives    "views", noised like the positive (equation 5), or "points"
-    encoders     2, one for each view (equation 2: g_theta and g_phi), or 1 shared by both;
-                 the transfer task uses the first
+    keys         what a view is compared with: "bank", the memory bank of instance discrimination
+                 (equations 6 and 7; no gradient); or other views, encoded afresh (equation 5) by
+                 the same "encoder" or by a "second" one
+    update       the bank's alpha in equation 7: the share of the old entry that stays
+    noised       without a bank: "both" views (equation 5), or "one", its pair and the negatives
+                 being the points themselves
     """
 
     steps: int = 10_000
@@ -56,9 +58,9 @@ class Reading:
     arrangement: str = "interleaved"
     temperature: float = 1.0
     normalize: bool = False
+    keys: str = "bank"
+    update: float = 0.0
     noised: str = "both"
-    negatives: str = "views"
-    encoders: int = 2
     activation: str = "relu"
 
 
@@ -98,12 +100,13 @@ def _draw(reading: Reading, split: str, count: int, seed: int) -> Batch:
 
 
 def _encoders(reading: Reading, seed: int) -> nn.ModuleList:
-    """The encoders of the first and the second view; the same one twice where it is shared."""
+    """The encoder of the views and that of what they are compared with, often one and the same."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "spirals/weights"))
         shape = (2, reading.hidden, reading.layers, reading.outputs)
-        made = [mlp(*shape, reading.activation) for _ in range(reading.encoders)]  # type: ignore[arg-type]
-    return nn.ModuleList([made[0], made[-1]])
+        first = mlp(*shape, reading.activation)  # type: ignore[arg-type]
+        second = mlp(*shape, reading.activation) if reading.keys == "second" else first  # type: ignore[arg-type]
+    return nn.ModuleList([first, second])
 
 
 def _optimise(
@@ -117,14 +120,27 @@ def _optimise(
         momentum=reading.momentum,
         weight_decay=reading.weight_decay,
     )
+    bank = _bank(encoders[0], points, eta, reading, generator) if reading.keys == "bank" else None
     losses = np.full(reading.steps, np.nan)
     order = torch.empty(0, dtype=torch.int64)
     for step in range(reading.steps):
         if len(order) < reading.batch:
             order = torch.randperm(len(points), generator=generator, device=points.device)
         index, order = order[: reading.batch], order[reading.batch :]
-        views = _views(points, index, eta, reading, generator)
-        loss = info_nce_loss(encoders, *views, reading)
+        drawn = torch.randint(
+            len(points), (reading.negative_count,), generator=generator, device=points.device
+        )
+        view = uniform_noise(points[index], eta, generator)
+        if bank is not None:
+            anchor = _maybe_unit(encoders[0](view), reading)
+            keys, negatives = bank[index], bank[drawn]
+            bank[index] = _maybe_unit(torch.lerp(anchor.detach(), keys, reading.update), reading)
+        else:
+            other = eta if reading.noised == "both" else 0.0
+            others = uniform_noise(points[torch.cat([index, drawn])], other, generator)
+            anchor, rest = _encode(encoders, view, others, reading)
+            keys, negatives = rest[: len(index)], rest[len(index) :]
+        loss = info_nce_of_dots(anchor, keys, negatives, reading.temperature)
         losses[step] = loss.item()
         if not np.isfinite(losses[step]):
             break
@@ -134,40 +150,41 @@ def _optimise(
     return losses
 
 
-def _views(
-    points: Tensor, index: Tensor, eta: float, reading: Reading, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Both views of a batch, and negatives drawn afresh from all points, with replacement."""
-    drawn = torch.randint(
-        len(points), (reading.negative_count,), generator=generator, device=points.device
-    )
-    first = uniform_noise(points[index], eta, generator)
-    second = uniform_noise(points[index], eta if reading.noised == "both" else 0.0, generator)
-    others = uniform_noise(points[drawn], eta if reading.negatives == "views" else 0.0, generator)
-    return first, second, others
-
-
-def info_nce_loss(
-    encoders: nn.ModuleList, first: Tensor, second: Tensor, others: Tensor, reading: Reading
+@torch.no_grad()
+def _bank(
+    encoder: nn.Module, points: Tensor, eta: float, reading: Reading, generator: torch.Generator
 ) -> Tensor:
-    """InfoNCE of a batch: -log of the positive's share among itself and the negatives.
+    """The memory bank before training: a view of every point, encoded."""
+    return _maybe_unit(encoder(uniform_noise(points, eta, generator)), reading)
 
-        loss = mean_i -log( exp(s_ii) / (exp(s_ii) + sum_k exp(s_ik)) ),   s = g(x) . h(y) / tau
 
-    (equation 5 of the paper, negated, without the constant log K), with the same negatives for
-    the whole batch. first, second (N, 2), others (K, 2): returns a scalar.
-    """
+def _encode(
+    encoders: nn.ModuleList, view: Tensor, others: Tensor, reading: Reading
+) -> tuple[Tensor, Tensor]:
     if encoders[0] is encoders[1]:  # one call is faster than two
-        z = encoders[0](torch.cat([first, second, others]))
-        anchor, keys = z[: len(first)], z[len(first) :]
+        z = encoders[0](torch.cat([view, others]))
+        anchor, rest = z[: len(view)], z[len(view) :]
     else:
-        anchor, keys = encoders[0](first), encoders[1](torch.cat([second, others]))
-    if reading.normalize:
-        anchor, keys = unit(anchor), unit(keys)
-    own = rowwise(anchor, keys[: len(first)])
-    scores = torch.cat([own[:, None], anchor @ keys[len(first) :].T], dim=1)
-    target = torch.zeros(len(first), dtype=torch.int64, device=first.device)
-    return F.cross_entropy(scores / reading.temperature, target)
+        anchor, rest = encoders[0](view), encoders[1](others)
+    return _maybe_unit(anchor, reading), _maybe_unit(rest, reading)
+
+
+def _maybe_unit(z: Tensor, reading: Reading) -> Tensor:
+    return unit(z) if reading.normalize else z
+
+
+def info_nce_of_dots(anchor: Tensor, keys: Tensor, negatives: Tensor, temperature: float) -> Tensor:
+    """InfoNCE with dot products as scores: -log of the key's share among itself and the negatives.
+
+        loss = mean_i -log( exp(s_i+) / (exp(s_i+) + sum_m exp(s_im)) ),   s = a . k / temperature
+
+    (Equation 5 of the paper, negated, without its constant log K.) Vectors are taken as they are,
+    not normalised. anchor, keys (N, D), negatives (K, D), shared by all anchors. Returns a scalar.
+    """
+    own = rowwise(anchor, keys)
+    scores = torch.cat([own[:, None], anchor @ negatives.T], dim=1) / temperature
+    target = torch.zeros(len(anchor), dtype=torch.int64, device=anchor.device)
+    return F.cross_entropy(scores, target)
 
 
 @torch.no_grad()
