@@ -20,4 +20,6 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise UserError(f"{path} could not be written: {error}", fix="free space, or another folder") from error
+        raise UserError(
+            f"{path} could not be written: {error}", fix="free space, or another folder"
+        ) from error

@@ -225,16 +225,10 @@ def _override(
 
 def print_methods() -> None:
     """Print the table of methods."""
+    from viewfinder.report.content import PARTS
+
     table = Table(title="Every method is a choice of five parts; any part can be overridden")
-    for heading in (
-        "method",
-        "views",
-        "positives",
-        "negatives",
-        "objective",
-        "regularizers",
-        "target",
-    ):
+    for heading in ("method", *PARTS, "target"):
         table.add_column(heading, no_wrap=heading == "method")
     table.add_column("in a line")
     for name, method in METHODS.items():
@@ -257,5 +251,23 @@ def print_methods() -> None:
 
 
 def reproduce(name: str | None, out: Path | None, *, seeds: int, quick: bool) -> None:
-    """List the reproductions, or run one."""
-    raise UserError("not wired yet")
+    """List the reproductions, or run one; runs that are finished are used again."""
+    from viewfinder.papers.registry import EXPERIMENTS
+    from viewfinder.papers.registry import reproduce as run_experiment
+
+    if name is None:
+        table = Table(title="viewfinder reproduce NAME [--quick] [--seeds 3]")
+        for heading in ("name", "paper", "claim", "minutes on two cores (quick)"):
+            table.add_column(heading, no_wrap=heading == "name")
+        for e in EXPERIMENTS.values():
+            minutes = f"{e.minutes:g} ({e.quick_minutes:g})"
+            table.add_row(e.name, f"{e.paper}, {e.item}", e.claim, minutes)
+        console().print(table)
+        return
+    out = out or Path("reproductions") / name.replace("/", "-")
+
+    def progress(done: int, total: int, what: str) -> None:
+        console().print(f"{done}/{total} {what}", highlight=False, markup=False)
+
+    run_experiment(name, out, seeds=seeds, quick=quick, progress=progress)
+    console().print(f"results: {out}", highlight=False)

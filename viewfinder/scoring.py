@@ -184,7 +184,7 @@ def save_artifacts(recipe: Recipe, source: Source, run: Run, encoder: nn.Module)
         labels=None if held.labels is None else held.labels[chosen],
         class_names=held.class_names,
         names=[paths[i] for i in chosen] if paths else [f"image {i}" for i in chosen],
-        about=f"{n} images of the {held.name} split of {recipe.data.source}",
+        about=f"{held.name} split of {recipe.data.source}",
     )
 
 

@@ -64,7 +64,7 @@ def _timm(name: str, channels: int, size: int, stem: str, pretrained: bool) -> n
         guess = nearest(name, timm.list_models())
         hint = f" Did you mean {guess!r}?" if guess else ""
         raise UserError(
-            f"unknown encoder {name!r}: not convnet, mlp, a timm model or package.module:Class.{hint}"
+            f"unknown encoder {name!r}: not convnet, mlp, a timm model or module:Class.{hint}"
         )
     arguments = {"num_classes": 0, "in_chans": channels, "pretrained": pretrained}
     try:

@@ -32,7 +32,6 @@ class ConvNet(nn.Module):
             ]
             before = width
         self.body = nn.Sequential(*layers)
-        self.feature_dim = before
 
     def forward(self, x: Tensor) -> Tensor:
         return self.body(x).mean(dim=(2, 3))

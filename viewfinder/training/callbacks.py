@@ -88,6 +88,11 @@ class History(L.Callback):
         self._started = time.perf_counter()
         self._losses: list[Tensor] = []
 
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, step: int
+    ) -> None:
+        self._rate = trainer.optimizers[0].param_groups[0]["lr"]
+
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, step: int
     ) -> None:
@@ -99,7 +104,7 @@ class History(L.Callback):
         row = {
             "epoch": trainer.current_epoch + 1,
             "loss": torch.stack(self._losses).double().mean().item(),
-            "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+            "learning_rate": self._rate,
             **self.measures.latest,
             "images_per_second": len(self._losses) * recipe.batch_size / seconds,
             "seconds": seconds,

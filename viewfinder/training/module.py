@@ -165,7 +165,8 @@ class Pretraining(L.LightningModule):
         warmup = round(part.warmup_epochs * steps_an_epoch)
 
         def factor(step: int) -> float:
-            return warmup_cosine(step, self.total_steps, warmup, part.final_lr)
+            # The end is reached after the last step, so no step is wasted at a rate of 0.
+            return warmup_cosine(step, self.total_steps, warmup, part.final_lr, include_end=False)
 
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {

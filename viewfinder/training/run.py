@@ -11,6 +11,7 @@ from torch import nn
 from viewfinder.errors import UserError
 from viewfinder.recipe import Recipe, build
 from viewfinder.training.checkpoint import find_last, load_into, load_weights
+from viewfinder.training.memory import fast_layout
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def load_encoder(run: Run, checkpoint: Path | None = None) -> tuple[nn.Module, R
     prefix = "encoder."
     weights = {k[len(prefix) :]: v for k, v in load_weights(path).items() if k.startswith(prefix)}
     load_into(encoder, weights, f"the checkpoint {path}")
-    return encoder.eval().requires_grad_(False), recipe, path
+    return fast_layout(encoder).eval().requires_grad_(False), recipe, path
 
 
 def pick_device(accelerator: str) -> torch.device:

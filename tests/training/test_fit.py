@@ -1,0 +1,220 @@
+"""Training: an interrupted run equals an uninterrupted one, alarms go off, nothing good is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from torch import nn
+
+from viewfinder.data.images import ArrayImages
+from viewfinder.data.source import Split
+from viewfinder.errors import RunStopped, UserError
+from viewfinder.methods import METHODS
+from viewfinder.recipe import Recipe, build, complete, merge
+from viewfinder.training.checkpoint import load_weights
+from viewfinder.training.fit import fit, network
+from viewfinder.training.loader import EpochBatches
+from viewfinder.training.run import Run, load_encoder
+
+TINY = {
+    "epochs": 3,
+    "batch_size": 16,
+    "logger": "none",
+    "accelerator": "cpu",
+    "encoder": {"widths": [4, 8]},
+    "negatives": {"size": 40},
+}
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    rng = np.random.default_rng(0)
+    labels = np.arange(50) % 3
+    images = rng.integers(0, 256, (50, 3, 16, 16)) // 2 + 40 * labels[:, None, None, None]
+    return Split("train", ArrayImages(torch.from_numpy(images.astype(np.uint8))), labels)
+
+
+def recipe_of(method: str, split: Split, **changes: object) -> Recipe:
+    return complete(build(method, merge(TINY, changes)), split.images.shape)
+
+
+class Interrupt(Exception):
+    pass
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_stopped_anywhere_and_resumed_equals_never_stopped(
+    method: str, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = recipe_of(method, split)
+    whole, broken = Run(tmp_path / "whole"), Run(tmp_path / "broken")
+    fit(recipe, split, whole, QUIET, "")
+
+    from viewfinder.training.module import Pretraining
+
+    step = Pretraining.training_step
+    seen = []
+
+    def dies_in_the_third_epoch(self: Pretraining, batch: object, index: int) -> object:
+        seen.append(index)
+        if len(seen) == 8:  # three steps an epoch: the second step of the third
+            raise Interrupt
+        return step(self, batch, index)
+
+    monkeypatch.setattr(Pretraining, "training_step", dies_in_the_third_epoch)
+    with pytest.raises(Interrupt):
+        fit(recipe, split, broken, QUIET, "")
+    monkeypatch.setattr(Pretraining, "training_step", step)
+    fit(recipe, split, broken, QUIET, "")
+
+    last = whole.last_checkpoint()
+    resumed = broken.last_checkpoint()
+    assert last is not None
+    assert resumed is not None
+    first, second = load_weights(last), load_weights(resumed)
+    assert first.keys() == second.keys()
+    different = [name for name in first if not torch.equal(first[name], second[name])]
+    assert not different
+
+    def measured(run: Run) -> list[list[str]]:
+        rows = run.metrics_file.read_text().splitlines()
+        return [row.split(",")[:5] for row in rows]  # after these come the timings
+
+    assert measured(whole) == measured(broken)
+
+
+def test_a_killed_process_resumes_to_the_same_weights(tmp_path: Path) -> None:
+    words = "simclr data=digits data.limit=300 epochs=4 batch_size=64 encoder.widths=[4,8] "
+    words += "evaluation.baselines=false logger=none"
+
+    def command(*arguments: str) -> subprocess.Popen[bytes]:
+        code = "from viewfinder.cli import main; main()"
+        return subprocess.Popen(
+            [sys.executable, "-c", code, "pretrain", *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    reference = command(*words.split(), "--out", str(whole))
+    victim = command(*words.split(), "--out", str(broken))
+    deadline = time.monotonic() + 120
+    while not (broken / "checkpoints" / "epoch-00001").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    victim.send_signal(signal.SIGKILL)
+    victim.wait()
+    assert reference.wait() == 0
+    assert command("--resume", str(broken)).wait() == 0
+    file = "checkpoints/epoch-00004/weights.safetensors"
+    assert (whole / file).read_bytes() == (broken / file).read_bytes()
+    assert (broken / "report.html").exists()
+
+
+def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(
+    split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from viewfinder.training.module import Pretraining
+
+    step = Pretraining.training_step
+
+    def nan_in_the_second_epoch(self: Pretraining, batch: object, index: int) -> torch.Tensor:
+        loss = step(self, batch, index)  # type: ignore[arg-type]
+        return loss * torch.nan if self.current_epoch == 1 else loss
+
+    monkeypatch.setattr(Pretraining, "training_step", nan_in_the_second_epoch)
+    run = Run(tmp_path)
+    with pytest.raises(RunStopped, match="nan in epoch 2"):
+        fit(recipe_of("simclr", split), split, run, QUIET, "")
+    last = run.last_checkpoint()
+    assert last is not None
+    assert last.name == "epoch-00001"
+    assert all(torch.isfinite(v).all() for v in load_weights(last).values())
+
+
+def test_a_collapsed_encoder_raises_the_alarm(split: Split, tmp_path: Path) -> None:
+    recipe = recipe_of("byol", split)
+    run = Run(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("viewfinder.encoders.convnet.ConvNet.forward", _constant)
+        with pytest.raises(RunStopped, match="collapsed"):
+            fit(recipe, split, run, QUIET, "")
+    assert run.last_checkpoint() is None
+
+
+def _constant(self: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    return x.mean() * 0 + torch.ones(len(x), 8, requires_grad=True)
+
+
+def test_a_run_reads_back_the_encoder_it_trained(split: Split, tmp_path: Path) -> None:
+    recipe = recipe_of("simclr", split)
+    run = Run(tmp_path)
+    run.recipe_file.write_text(recipe.to_yaml())
+    trained = fit(recipe, split, run, QUIET, "").encoder
+    encoder, again, _ = load_encoder(run)
+    assert again.to_yaml() == recipe.to_yaml()
+    x = torch.randn(4, 3, 16, 16)
+    assert torch.equal(trained.eval()(x), encoder(x))
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(split: Split, tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    fit(recipe_of("simclr", split), split, run, QUIET, "")
+    other = recipe_of("simclr", split, encoder={"widths": [4, 16]})
+    run.recipe_file.write_text(other.to_yaml())
+    with pytest.raises(UserError, match="does not fit the recipe"):
+        load_encoder(run)
+    with pytest.raises(UserError, match="does not fit the recipe"):
+        fit(other, split, run, QUIET, "")
+
+
+def test_untrained_weights_depend_on_the_seed_alone(split: Split) -> None:
+    torch.manual_seed(5)
+    a = network(recipe_of("simclr", split), split).encoder.state_dict()
+    torch.manual_seed(6)
+    b = network(recipe_of("simclr", split), split).encoder.state_dict()
+    c = network(recipe_of("simclr", split, seed=1), split).encoder.state_dict()
+    key = "body.0.weight"
+    assert torch.equal(a[key], b[key])
+    assert not torch.equal(a[key], c[key])
+
+
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_the_ranks_share_out_the_same_batches(world: int) -> None:
+    ranks = [EpochBatches(50, 16, seed=3, rank=r, world=world) for r in range(world)]
+    single = EpochBatches(50, 16, seed=3)
+    for batches in (*ranks, single):
+        batches.set_epoch(2)
+    joined = [sum(parts, []) for parts in zip(*ranks, strict=True)]
+    assert joined == list(single)
+    seen = sum(joined, [])
+    assert len(seen) == len(set(seen)) == 48
+
+
+def test_every_epoch_has_its_own_order() -> None:
+    batches = EpochBatches(50, 16, seed=3)
+    first = list(batches)
+    batches.set_epoch(1)
+    assert list(batches) != first
+    batches.set_epoch(0)
+    assert list(batches) == first
+
+
+def test_a_momentum_target_follows_the_online_network(split: Split, tmp_path: Path) -> None:
+    still = recipe_of("moco", split, target={"momentum": 1.0, "final_momentum": 1.0})
+    module = fit(still, split, Run(tmp_path / "still"), QUIET, "")
+    untouched = network(still, split)
+    assert torch.equal(module.target[0].body[0].weight, untouched.encoder.body[0].weight)
+    copied = recipe_of("moco", split, target={"momentum": 0.0, "final_momentum": 0.0})
+    module = fit(copied, split, Run(tmp_path / "copied"), QUIET, "")
+    assert torch.equal(module.target[0].body[0].weight, module.encoder.body[0].weight)
