@@ -30,3 +30,10 @@ def test_links_and_pictures_exist(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text())
     missing = [link for link in links if not (page.parent / link).exists()]
     assert not missing
+
+
+def test_the_page_of_recipe_keys_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    import generate
+
+    assert generate.PAGE.read_text() == generate.page(), "run: python docs/generate.py"

@@ -69,13 +69,12 @@ def open_data(data: Data, seed: int) -> Source:
         seed=seed,
     )
     for note in source.notes:
-        console().print(f"note: {note}", highlight=False, markup=False)
+        console().print(f"note: {note}", highlight=False, soft_wrap=True, markup=False)
     if source.unreadable:
         shown = [f"  {path}: {reason}" for path, reason in source.unreadable[:5]]
         more = len(source.unreadable) - len(shown)
-        tail = [f"  and {more} more (viewfinder data lists them)"] if more else []
-        lines = [f"note: {len(source.unreadable)} files were skipped:", *shown, *tail]
-        console().print("\n".join(lines), highlight=False, markup=False)
+        lines = [*shown, f"  and {more} more (viewfinder data lists them)"] if more else shown
+        console().print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)
     return source
 
 
@@ -133,6 +132,7 @@ def _train_and_finish(recipe: Recipe, source: Source, run: Run) -> Run:
         f"[bold]{recipe.method}[/] on {recipe.data.source}: {len(split):,} images of {shape}, "
         f"{recipe.epochs} epochs, run folder {run.folder}",
         highlight=False,
+        soft_wrap=True,
     )
     module = fit(recipe, split, run, console(), "pretraining")
     if _is_first_process():
@@ -178,7 +178,7 @@ def embed(folder: Path, data: str, out: Path, words: Sequence[str], split: str |
     if split is not None and split not in source.splits:
         raise UserError(f"--split {split}: {data} has {', '.join(sorted(source.splits))}")
     rows = write_all_embeddings(recipe, source, encoder, out, split)
-    console().print(f"{rows:,} embeddings written to {out}", highlight=False)
+    console().print(f"{rows:,} embeddings written to {out}", highlight=False, soft_wrap=True)
 
 
 def describe(spec: str, words: Sequence[str]) -> None:
@@ -267,7 +267,7 @@ def reproduce(name: str | None, out: Path | None, *, seeds: int, quick: bool) ->
     out = out or Path("reproductions") / name.replace("/", "-")
 
     def progress(done: int, total: int, what: str) -> None:
-        console().print(f"{done}/{total} {what}", highlight=False, markup=False)
+        console().print(f"{done}/{total} {what}", highlight=False, soft_wrap=True, markup=False)
 
     run_experiment(name, out, seeds=seeds, quick=quick, progress=progress)
-    console().print(f"results: {out}", highlight=False)
+    console().print(f"results: {out}", highlight=False, soft_wrap=True)

@@ -45,9 +45,10 @@ def finish(recipe: Recipe, source: Source, run: Run, encoder: nn.Module, console
             f"{recipe.data.source} has no labels, so nothing is scored. With labelled images: "
             f"viewfinder evaluate {run.folder} --data SOURCE",
             highlight=False,
+            soft_wrap=True,
         )
     write_report(gather(run.folder), run.report)
-    console.print(f"report: {run.report}", highlight=False)
+    console.print(f"report: {run.report}", highlight=False, soft_wrap=True)
 
 
 def has_labels(source: Source) -> bool:
@@ -229,5 +230,6 @@ def print_scores(entries: Sequence[Score], console: Console) -> None:
         f"{first.protocol['data']}, {first.protocol['split']}: {first.protocol['n_train']:,} -> "
         f"{first.n_test:,} images; each score's full protocol is in results.json",
         highlight=False,
+        soft_wrap=True,
         markup=False,
     )

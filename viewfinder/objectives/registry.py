@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import PositiveFloat
+from pydantic import Field, PositiveFloat
 from torch import Tensor
 
 from viewfinder.errors import unknown
@@ -24,34 +24,43 @@ def find(name: str) -> Objective:
     return OBJECTIVES[name]
 
 
+def _temperature(default: float) -> Any:
+    return Field(default, description="similarities are divided by it; > 0")
+
+
 class NTXentOptions(Options):
-    temperature: PositiveFloat = 0.5
+    temperature: PositiveFloat = _temperature(0.5)
 
 
 class InfoNCEOptions(Options):
-    """``symmetric``: the mean over both directions; ``stale``: see info_nce_with_negatives."""
-
-    temperature: PositiveFloat = 0.2
-    symmetric: bool = False
-    stale: Stale = "excluded"
+    temperature: PositiveFloat = _temperature(0.2)
+    symmetric: bool = Field(False, description="the mean over both directions")
+    stale: Stale = Field(
+        "excluded",
+        description="an older key of the query's own image: excluded, positive, negative",
+    )
 
 
 class SupConOptions(Options):
-    """See supcon."""
-
-    temperature: PositiveFloat = 0.1
-    base_temperature: PositiveFloat | None = None
-    anchors: Literal["all", "first"] = "all"
-    missing: Missing = "error"
+    temperature: PositiveFloat = _temperature(0.1)
+    base_temperature: PositiveFloat | None = Field(
+        None, description="the loss is multiplied by temperature / base_temperature; null: by 1"
+    )
+    anchors: Literal["all", "first"] = Field(
+        "all", description="views that are anchors: all, first"
+    )
+    missing: Missing = Field(
+        "error", description="an anchor without a positive: error, skip (left out), zero (counts 0)"
+    )
 
 
 class CosineOptions(Options):
-    """``form``: "regression" is BYOL's, the sum over both directions of 2 - 2 cos;
-    "negative_cosine" is SimSiam's, the mean over both directions of -cos. Not ``symmetric``: the
-    first view predicts the second, and that is all."""
-
-    form: Literal["regression", "negative_cosine"] = "regression"
-    symmetric: bool = True
+    form: Literal["regression", "negative_cosine"] = Field(
+        "regression",
+        description="regression: BYOL's sum over both directions of 2 - 2 cos; "
+        "negative_cosine: SimSiam's mean over both directions of -cos",
+    )
+    symmetric: bool = Field(True, description="both directions; false: the first predicts the last")
 
 
 def _nt_xent(x: Inputs, o: NTXentOptions) -> dict[str, Tensor]:

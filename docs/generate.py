@@ -1,0 +1,68 @@
+"""Write docs/recipe.md, the page of every recipe key, from the code: python docs/generate.py"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from viewfinder.objectives.registry import OBJECTIVES
+from viewfinder.recipe import OptionalAugmentation, Part, Recipe, parts
+
+PAGE = Path(__file__).with_name("recipe.md")
+INTRODUCTION = """# Every key of a recipe
+
+Generated from the code by `python docs/generate.py`; do not edit.
+
+A recipe is set by words (`viewfinder pretrain moco negatives.size=1024`), by a YAML file
+(`--recipe FILE`), or both; words win over the file, the file over the method's row, the row over
+the defaults below. `part=value` sets the key marked *bare*. `--print-recipe` shows the result.
+"""
+
+
+def page() -> str:
+    """The whole page as Markdown."""
+    known = parts()
+    blocks = [INTRODUCTION, "## The run\n", table(Recipe, "", skip=set(known))]
+    for name, part in known.items():
+        summary = (part.__doc__ or "").strip().splitlines()[0]
+        skip = set(OptionalAugmentation.model_fields) if name == "views" else set()
+        blocks += [f"## {name}\n\n{summary}\n", table(part, f"{name}.", skip)]
+        if name == "views":
+            blocks.append(
+                "One view's augmentation; `null` takes the preset's value. `views.KEY` sets it for "
+                "all views, `views.first.KEY` and `views.second.KEY` for one.\n"
+            )
+            blocks.append(table(OptionalAugmentation, "views.", set()))
+        if name == "objective":
+            blocks += [options(o.name) for o in OBJECTIVES.values()]
+    return "\n".join(block for block in blocks if block)
+
+
+def table(part: type[Part], prefix: str, skip: set[str]) -> str:
+    """The keys of a part: name, default, meaning."""
+    rows = []
+    for name, field in part.model_fields.items():
+        if name in skip:
+            continue
+        bare = " (*bare*)" if prefix and name == part.bare else ""
+        default = "null" if field.default is None else str(field.default)
+        rows.append(f"| `{prefix}{name}`{bare} | `{default}` | {field.description} |")
+    if not rows:
+        return ""
+    return "\n".join(["| key | default | meaning |", "|---|---|---|", *rows, ""])
+
+
+def options(name: str) -> str:
+    """The options of one objective."""
+    objective = OBJECTIVES[name]
+    text = f"`objective={name}`: {objective.summary}.\n\n    {objective.formula}\n"
+    rows = [
+        f"| `objective.{key}` | `{field.default}` | {field.description or ''} |"
+        for key, field in objective.options.model_fields.items()
+    ]
+    if rows:
+        text += "\n" + "\n".join(["| key | default | meaning |", "|---|---|---|", *rows, ""])
+    return text
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

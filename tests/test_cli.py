@@ -1,0 +1,201 @@
+"""The command line as a user meets it: quick to start, errors in one line, whole chains."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from viewfinder import cli
+
+SMALL = ["data=digits", "data.limit=200", "epochs=1", "batch_size=64", "logger=none"]
+SMALL += ["encoder.widths=[4,8]", "accelerator=cpu"]
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    """The exit code of a command in this process."""
+    monkeypatch.setattr(sys, "argv", ["viewfinder", *words])
+    monkeypatch.delenv("VIEWFINDER_RUN", raising=False)
+    try:
+        cli.main()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from viewfinder import cli; sys.argv = ['viewfinder', '--help']\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'lightning', 'sklearn', 'pydantic', 'pyarrow'} & set(sys.modules)\n"
+        "sys.exit(1 if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for command in ("pretrain", "evaluate", "embed", "data", "methods", "reproduce"):
+        assert command in done.stdout
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of the whole chain on a few digits."""
+    out = tmp_path_factory.mktemp("runs") / "digits"
+    with pytest.MonkeyPatch.context() as patch:
+        assert run(patch, "pretrain", "simclr", *SMALL, "--out", str(out)) == 0
+    return out
+
+
+def test_a_run_leaves_everything_in_its_folder(trained: Path) -> None:
+    rows = list(csv.DictReader((trained / "metrics.csv").open()))
+    assert [row["epoch"] for row in rows] == ["1"]
+    assert {"loss", "feature_std", "rankme", "images_per_second"} <= rows[0].keys()
+    results = json.loads((trained / "results.json").read_text())
+    found = {(entry["features"], entry["protocol"]["protocol"]) for entry in results}
+    kinds = ("trained", "untrained", "raw pixels", "supervised")
+    assert found == {(kind, probe) for kind in kinds for probe in ("linear", "knn")}
+    for entry in results:
+        assert {"data", "layer", "split", "selection", "seed"} <= entry["protocol"].keys()
+    assert "<html" in (trained / "report.html").read_text()
+    names = {p.name for p in (trained / "checkpoints" / "epoch-00001").iterdir()}
+    assert names == {"weights.safetensors", "state.safetensors"}
+
+
+def test_the_saved_recipe_repeats_the_run(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = tmp_path / "again"
+    words = ["--recipe", str(trained / "recipe.yaml"), "--out", str(again)]
+    assert run(monkeypatch, "pretrain", "evaluation.baselines=false", *words) == 0
+    file = "checkpoints/epoch-00001/weights.safetensors"
+    assert (trained / file).read_bytes() == (again / file).read_bytes()
+
+
+def test_embeddings_are_those_of_the_encoder(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "vectors.parquet"
+    words = ("embed", str(trained), "--data", "digits", "--out", str(out), "data.limit=100")
+    assert run(monkeypatch, *words) == 0
+    table = pq.read_table(out)
+    assert {"index", "label", "split", "vector"} <= set(table.column_names)
+    vectors = np.stack(table["vector"].to_numpy())
+    assert vectors.dtype == np.float32
+
+    from viewfinder.data.sources import open_source
+    from viewfinder.evaluation.features import extract
+    from viewfinder.training.fit import frozen_view
+    from viewfinder.training.run import Run, load_encoder
+
+    encoder, recipe, _ = load_encoder(Run(trained))
+    source = open_source("digits", limit=100)
+    expected = [extract(encoder, s.images, frozen_view(recipe)) for s in source.splits.values()]
+    np.testing.assert_allclose(vectors, np.concatenate(expected), rtol=1e-5, atol=1e-6)
+    assert len(table) == sum(len(s) for s in source.splits.values())
+
+
+def test_evaluating_again_adds_and_replaces(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def count() -> int:
+        return len(json.loads((trained / "results.json").read_text()))
+
+    before = count()
+    assert run(monkeypatch, "evaluate", str(trained), "--protocol", "knn") == 0
+    assert count() == before
+    assert run(monkeypatch, "evaluate", str(trained), "--protocol", "knn", "evaluation.k=5") == 0
+    assert count() == before + 1
+
+
+def test_a_folder_without_labels_is_embedded_and_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from PIL import Image
+
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(40):
+        pixels = rng.integers(0, 256, (20, 24, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(photos / f"{i}.png")
+    (photos / "broken.png").write_bytes(b"not a picture")
+    out = tmp_path / "run"
+    words = [f"data=folder:{photos}", "data.size=16", "epochs=1", "batch_size=16", "logger=none"]
+    assert run(monkeypatch, "pretrain", "simclr", *words, "--out", str(out)) == 0
+    said = capsys.readouterr().out
+    assert "broken.png" in said
+    assert "has no labels" in said
+    assert (out / "report.html").exists()
+    assert run(monkeypatch, "evaluate", str(out)) == 2
+    assert "no labels" in capsys.readouterr().err
+    assert run(monkeypatch, "evaluate", str(out), "--data", "digits", "data.size=16") == 0
+
+
+def test_methods_and_reproductions_are_listed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "methods") == 0
+    assert run(monkeypatch, "reproduce") == 0
+    said = capsys.readouterr().out
+    for word in ("simclr", "supcon", "moco", "byol", "vince/fig1"):
+        assert word in said
+
+
+def test_print_recipe_prints_what_a_file_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "pretrain", "moco", "data=digits", "--print-recipe") == 0
+    printed = capsys.readouterr().out
+    text = printed[printed.index("method:") :]
+    (tmp_path / "r.yaml").write_text(text)
+    assert run(monkeypatch, "pretrain", "--recipe", str(tmp_path / "r.yaml"), "--print-recipe") == 0
+    again = capsys.readouterr().out
+    assert again[again.index("method:") :] == text
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["pretrain", "simlcr"], "simclr"),
+        (["pretrain", "simclr", "epohcs=3"], "epochs"),
+        (["pretrain", "simclr", "data=npz:/nowhere"], "/nowhere"),
+        (["pretrain", "simclr", "data=digits", "batch_size=4096"], "batch_size is 4096"),
+        (["pretrain", "simclr", "data=digits", "views.size=64"], "data.size=64"),
+        (["pretrain", "byol", "data=digits", "target=shared"], "collapse"),
+        (["pretrain", "supcon", "data=digits", "positives=attributes"], "positives.name"),
+        (["pretrain", "--resume", "/nowhere"], "not a run"),
+        (["pretrain", "simclr", "--resume", "/nowhere"], "--resume"),
+        (["pretrain", "--recipe", "/nowhere.yaml"], "/nowhere.yaml"),
+        (["evaluate", "/nowhere"], "not a run"),
+        (["data", "cifar11"], "cifar10"),
+        (["data", "digits", "epochs=3"], "epochs"),
+        (["reproduce", "vince/fig2"], "vince/fig1"),
+    ],
+)
+def test_a_mistake_is_one_message_and_exit_code_2(
+    words: list[str],
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(monkeypatch, *words) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert "Traceback" not in error
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_an_existing_run_is_never_overwritten(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {p: os.stat(p).st_mtime_ns for p in trained.rglob("*")}
+    assert run(monkeypatch, "pretrain", *SMALL, "--out", str(trained)) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert {p: os.stat(p).st_mtime_ns for p in trained.rglob("*")} == before
