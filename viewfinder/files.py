@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from viewfinder.errors import UserError
@@ -19,7 +20,8 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # the same disk may refuse this too
+            partial.unlink(missing_ok=True)
         raise UserError(
             f"{path} could not be written: {error}", fix="free space, or another folder"
         ) from error

@@ -42,6 +42,7 @@ KNOWN = split(labels=LABELS, class_names=NAMES, attributes=ATTRIBUTES)
 
 
 def test_every_row_builds(tmp_path: Path) -> None:
+    pytest.importorskip("faiss")
     file = tmp_path / "z.csv"
     file.write_text("index,cluster\n" + "".join(f"{i},{i % 7}\n" for i in range(N)))
     features = np.random.default_rng(0).normal(size=(N, 5)).astype(np.float32)
@@ -109,6 +110,7 @@ def test_one_cluster_is_refused_and_all_singletons_are_noted() -> None:
 
 
 def test_several_clusterings_are_for_pcl() -> None:
+    pytest.importorskip("faiss")
     features = np.random.default_rng(0).normal(size=(N, 5)).astype(np.float32)
     several = KMeansOptions(k=[3, 5])
     assert [c.clusters.count for c in build_clusterings(Given(KNOWN, features), several)] == [3, 5]
