@@ -24,14 +24,14 @@ def page() -> str:
     blocks = [INTRODUCTION, "## The run\n", table(Recipe, "", skip=set(known))]
     for name, part in known.items():
         summary = (part.__doc__ or "").strip().splitlines()[0]
-        skip = set(OptionalAugmentation.model_fields) if name == "views" else set()
+        skip = set(OptionalAugmentation.model_fields) - {"size"} if name == "views" else set()
         blocks += [f"## {name}\n\n{summary}\n", table(part, f"{name}.", skip)]
         if name == "views":
             blocks.append(
                 "One view's augmentation; `null` takes the preset's value. `views.KEY` sets it for "
                 "all views, `views.first.KEY` and `views.second.KEY` for one.\n"
             )
-            blocks.append(table(OptionalAugmentation, "views.", set()))
+            blocks.append(table(OptionalAugmentation, "views.", {"size"}))
         if name == "objective":
             blocks += [options(o.name) for o in OBJECTIVES.values()]
     return "\n".join(block for block in blocks if block)

@@ -142,7 +142,21 @@ trees = st.recursive(
 ).filter(lambda t: isinstance(t, dict))
 
 
-@given(trees, trees, trees)
-def test_merging_is_associative_with_identity(a: dict, b: dict, c: dict) -> None:
+def leaves(tree: dict, path: tuple = ()) -> dict[tuple, object]:
+    found = {}
+    for key, value in tree.items():
+        inner = leaves(value, (*path, key)) if isinstance(value, dict) else {(*path, key): value}
+        found |= inner
+    return found
+
+
+@given(trees, trees)
+def test_the_last_layer_wins_leaf_by_leaf(a: dict, b: dict) -> None:
+    merged = leaves(merge(a, b))
+    assert merged.items() >= leaves(b).items()
+    assert all(
+        merged[path] == value
+        for path, value in leaves(a).items()
+        if path in merged and path not in leaves(b)
+    )
     assert merge(a, {}) == merge({}, a) == a
-    assert merge(merge(a, b), c) == merge(a, merge(b, c))

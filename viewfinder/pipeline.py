@@ -233,9 +233,8 @@ def print_methods() -> None:
     table.add_column("in a line")
     for name, method in METHODS.items():
         recipe = build(name)
-        negatives = recipe.negatives.name
-        if negatives == "queue":
-            negatives += f" {recipe.negatives.size}"
+        queue = recipe.negatives.name == "queue"
+        negatives = f"queue {recipe.negatives.size}" if queue else recipe.negatives.name
         target = recipe.target.name + (" + predictor" if recipe.head.predictor else "")
         table.add_row(
             name,

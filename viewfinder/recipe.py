@@ -27,6 +27,7 @@ from pydantic import (
 
 from viewfinder.errors import UserError, nearest, unknown
 from viewfinder.methods import METHODS
+from viewfinder.objectives.objective import Options
 from viewfinder.objectives.registry import OBJECTIVES
 from viewfinder.views.augment import Augmentation
 from viewfinder.views.presets import preset
@@ -58,29 +59,30 @@ class Data(Part):
     split: str = Field("train", description="the split to pretrain on")
 
 
-OptionalAugmentation = create_model(
+OptionalAugmentation: Any = create_model(
     "OptionalAugmentation",
     __base__=Part,
     **{
         name: (field.annotation | None, Field(None, description=field.description))  # type: ignore[operator]
         for name, field in Augmentation.model_fields.items()
-    },  # type: ignore[call-overload]
+    },
 )
 """An augmentation in which only what is set counts: overrides of a preset."""
 
 
-class Views(OptionalAugmentation):  # type: ignore[misc, valid-type]
+class Views(OptionalAugmentation):  # type: ignore[misc]
     """How views are made. A field set here overrides the preset in every view."""
 
     bare: ClassVar[str] = "preset"
     preset: str = Field("simclr", description="simclr, moco, moco2, byol, supervised or none")
     count: PositiveInt = Field(2, description="views of each image")
+    size: PositiveInt | None = Field(None, description="side of the view, px; null: the images'")
     first: OptionalAugmentation | None = Field(
         None, description="overrides of the 1st, 3rd, ... view"
-    )  # type: ignore[valid-type]
+    )
     second: OptionalAugmentation | None = Field(
         None, description="overrides of the 2nd, 4th, ... view"
-    )  # type: ignore[valid-type]
+    )
 
     def augmentations(self) -> list[Augmentation]:
         """One augmentation a view: the preset's, then this part's fields, then first/second's."""
@@ -125,7 +127,7 @@ class ObjectivePart(Part):
             raise unknown("objective", self.name, OBJECTIVES)
         return self
 
-    def options(self) -> BaseModel:
+    def options(self) -> Options:
         """The objective's options, typed and complete."""
         return OBJECTIVES[self.name].options(**(self.model_extra or {}))
 

@@ -100,7 +100,7 @@ def check_data(recipe: Recipe, split: Split) -> None:
             )
         members = np.bincount(split.labels)
         names = split.class_names
-        alone = [str(names[c] if names else c) for c in np.flatnonzero(members == 1)]
+        alone = [str(names[c] if names else c) for c in np.flatnonzero(members == 1).tolist()]
         if alone and recipe.views.count == 1 and recipe.objective.name == "supcon":
             raise UserError(
                 f"{len(alone)} classes have one image only ({', '.join(alone[:5])}): with "

@@ -16,4 +16,4 @@ def fast_layout(module: M) -> M:
     Convolution kernels for channels-last tensors are about twice as fast in bf16, on CPU and GPU;
     activations follow the layout of the weights.
     """
-    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return module.to(memory_format=torch.channels_last)
