@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 from golden.cases import Case, golden_cases
+from hypothesis import given
+from hypothesis import strategies as st
 
 from viewfinder.negatives import Queue
+from viewfinder.objectives import info_nce_with_negatives
 
 
 @pytest.mark.parametrize("case", golden_cases("queue_update"))
@@ -19,3 +22,61 @@ def test_golden_queue_update(case: Case) -> None:
         queue.update(batch, torch.arange(len(batch)) + 10 * step)
         np.testing.assert_array_equal(queue.vectors.numpy(), case.array("f64/bank_after")[step])
         assert queue.pointer == case.array("f64/ptr_after")[step]
+
+
+def filled_by(size: int, batches: list[int]) -> tuple[Queue, list[int]]:
+    """A queue after batches of these sizes, and the indices of all keys in their order."""
+    queue, seen = Queue(size, 2), 0
+    for batch in batches:
+        index = torch.arange(seen, seen + batch)
+        queue.update(index[:, None].repeat(1, 2).float(), index, index % 3)
+        seen += batch
+    return queue, list(range(seen))
+
+
+@given(size=st.integers(1, 9), batches=st.lists(st.integers(0, 12), max_size=6))
+def test_holds_exactly_the_last_keys(size: int, batches: list[int]) -> None:
+    queue, everything = filled_by(size, batches)
+    last = everything[-size:]
+    assert sorted(i for i in queue.index.tolist() if i >= 0) == last
+    assert queue.filled == len(last)
+    held = queue.index >= 0
+    assert torch.equal(queue.vectors[held][:, 0], queue.index[held].float())
+    assert torch.equal(queue.cluster[held], queue.index[held] % 3)
+    assert queue.pointer == len(everything) % size
+
+
+@given(split=st.integers(0, 7))
+def test_all_state_is_saved(split: int) -> None:
+    batches = [3, 4, 5, 1, 9, 2, 3]
+    queue, _ = filled_by(7, batches)
+    first, seen = filled_by(7, batches[:split])
+    second = Queue(7, 2)
+    second.load_state_dict(first.state_dict())
+    for batch in batches[split:]:
+        index = torch.arange(len(seen), len(seen) + batch)
+        second.update(index[:, None].repeat(1, 2).float(), index, index % 3)
+        seen.extend(index.tolist())
+    for name, value in queue.state_dict().items():
+        assert torch.equal(value, second.state_dict()[name]), name
+
+
+def test_negatives_stay_as_they_were_when_the_queue_moves_on() -> None:
+    queue, _ = filled_by(4, [3])
+    query = torch.randn(2, 2, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    negatives = queue.propose(query, torch.tensor([0, 9]))
+    loss = info_nce_with_negatives(query, query, negatives, 0.1, index=torch.tensor([0, 9]))
+    before = negatives.vectors.clone()
+    queue.update(query.detach(), torch.tensor([0, 9]))
+    loss.backward()  # would raise if a saved tensor had changed
+    assert torch.equal(negatives.vectors, before)
+
+
+def test_wrong_keys_are_refused() -> None:
+    queue = Queue(4, 2)
+    with pytest.raises(ValueError, match=r"keys must be \(N, 2\)"):
+        queue.update(torch.zeros(3, 5), torch.arange(3))
+    with pytest.raises(ValueError, match="one index each"):
+        queue.update(torch.zeros(3, 2), torch.arange(2))
+    with pytest.raises(ValueError, match="positive size"):
+        Queue(0, 2)

@@ -130,17 +130,16 @@ class _Given:
 
     def positives(self, rows: slice) -> Tensor:
         """bool (rows, K): the negative counts as a positive of the query."""
-        same, related = self.same_image(rows), None
+        same = self.same_image(rows)
+        found = torch.zeros((), dtype=torch.bool, device=self.negatives.vectors.device)
         if self.cluster is not None and self.negatives.cluster is not None:
             theirs = _of(self.negatives.cluster, rows)
-            related = (self.cluster[rows, None] == theirs) & (theirs >= 0)
-        if same is None:
-            assert related is not None
-            return related
-        if self.stale == "positive":
-            return same if related is None else related | same
-        assert related is not None
-        return related & ~same
+            found = (self.cluster[rows, None] == theirs) & (theirs >= 0)
+        if same is not None:
+            found = found | same if self.stale == "positive" else found & ~same
+        if self.negatives.index is not None:
+            found = found & (_of(self.negatives.index, rows) >= 0)
+        return found
 
 
 def _of(x: Tensor, rows: slice) -> Tensor:

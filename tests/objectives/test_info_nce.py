@@ -1,0 +1,164 @@
+"""InfoNCE: the bound on mutual information, and positives and stale keys among the negatives."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from viewfinder.negatives import Negatives
+from viewfinder.objectives import (
+    InfoNCE,
+    cross_entropy,
+    info_nce,
+    info_nce_from_scores,
+    info_nce_with_negatives,
+    supcon,
+)
+
+
+def draw(seed: int, *shape: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize(("dim", "samples"), [(1, 64), (4, 64), (4, 512), (10, 128)])
+def test_never_above_the_mutual_information_of_gaussians(
+    rho: float, dim: int, samples: int
+) -> None:
+    """With the best critic there is, log p(y|x) / p(y), of known correlated Gaussians."""
+    truth = -dim / 2 * math.log(1 - rho**2)
+    estimates = []
+    for seed in range(20):
+        x, noise = draw(2 * seed, samples, dim), draw(2 * seed + 1, samples, dim)
+        y = rho * x + math.sqrt(1 - rho**2) * noise
+        log_conditional = -((y[None] - rho * x[:, None]) ** 2) / (2 * (1 - rho**2))
+        scores = (log_conditional + y[None] ** 2 / 2).sum(dim=2)
+        estimates.append(math.log(samples) - info_nce_from_scores(scores).item())
+        assert estimates[-1] <= math.log(samples) + 1e-12
+    mean = sum(estimates) / len(estimates)
+    noise = torch.tensor(estimates).std().item() / math.sqrt(len(estimates))
+    assert mean <= truth + 3 * noise + 1e-12
+    if truth < math.log(samples) / 2:  # and it is tight where its ceiling is far away
+        assert mean >= truth - 3 * noise - 0.1
+
+
+def test_scores_of_the_cosine_are_info_nce() -> None:
+    q, k = draw(0, 6, 3), draw(1, 6, 3)
+    scores = torch.nn.functional.cosine_similarity(q[:, None], k[None], dim=2) / 0.2
+    torch.testing.assert_close(info_nce_from_scores(scores), info_nce(q, k, 0.2))
+    with pytest.raises(ValueError, match=r"\(N, N\)"):
+        info_nce_from_scores(scores[:3])
+
+
+def by_hand(
+    q: Tensor, k: Tensor, negatives: Negatives, index: Tensor, cluster: Tensor | None, stale: str
+) -> float:
+    """The loss one query at a time, from the words of its documentation."""
+    total = 0.0
+    for i in range(len(q)):
+        cosine = torch.nn.functional.cosine_similarity
+        positives = [float(cosine(q[i], k[i], dim=0)) / 0.2]
+        partition = [positives[0]]
+        for m in range(negatives.vectors.shape[-2]):
+            where = (i, m) if negatives.vectors.ndim == 3 else (m,)
+            image = int(negatives.index[where])
+            s = float(cosine(q[i], negatives.vectors[where], dim=0)) / 0.2
+            if image < 0 or (image == index[i] and stale == "excluded"):
+                continue
+            partition.append(s)
+            if image == index[i]:
+                related = stale == "positive"
+            else:
+                related = cluster is not None and 0 <= cluster[i] == negatives.cluster[where]
+            if related:
+                positives.append(s)
+        log_partition = math.log(sum(math.exp(s) for s in partition))
+        total += log_partition - sum(positives) / len(positives)
+    return total / len(q)
+
+
+@pytest.mark.parametrize("stale", ["excluded", "positive", "negative"])
+@pytest.mark.parametrize("clusters", [False, True])
+@pytest.mark.parametrize("paired", [False, True])
+def test_given_negatives_by_hand(stale: str, clusters: bool, paired: bool) -> None:
+    q, k, index = draw(0, 4, 3), draw(1, 4, 3), torch.tensor([5, 6, 7, 8])
+    shape = (4, 6) if paired else (6,)
+    names = torch.tensor([5, 9, 7, 7, -1, 6])
+    groups = torch.tensor([0, 1, 0, -1, 0, 1])
+    negatives = Negatives(
+        draw(2, *shape, 3), names.expand(shape).clone(), groups.expand(shape).clone()
+    )
+    cluster = torch.tensor([0, 1, 0, -1]) if clusters else None
+    ours = info_nce_with_negatives(q, k, negatives, 0.2, index=index, cluster=cluster, stale=stale)
+    wanted = by_hand(q, k, negatives, index, cluster, stale)
+    assert ours.item() == pytest.approx(wanted, rel=1e-12)
+
+
+def test_a_queue_that_holds_the_current_keys_does_not_oppose_them() -> None:
+    """A known bug: with its own key among the negatives the loss is stuck above log 2."""
+    q = draw(0, 4, 64)
+    held = Negatives(q.clone(), torch.arange(4))
+    kept_out = info_nce_with_negatives(q, q, held, 0.01, index=torch.arange(4))
+    as_negative = info_nce_with_negatives(q, q, held, 0.01, index=torch.arange(4), stale="negative")
+    assert kept_out < 1e-12
+    assert as_negative >= math.log(2)
+
+
+def test_an_empty_queue_has_nothing_to_contrast_with() -> None:
+    q = draw(0, 4, 3).requires_grad_()
+    empty = Negatives(torch.zeros(5, 3), torch.full((5,), -1))
+    loss = info_nce_with_negatives(q, draw(1, 4, 3), empty, 0.1, index=torch.arange(4))
+    loss.backward()
+    assert loss == 0
+    assert q.grad.abs().max() < 1e-15
+
+
+def test_in_batch_clusters_are_supcon_across_two_views() -> None:
+    """With clusters of one image only the own key is a positive; with one cluster all are."""
+    q, k = draw(0, 5, 3), draw(1, 5, 3)
+    alone = info_nce(q, k, 0.2, cluster=torch.arange(5))
+    torch.testing.assert_close(alone, info_nce(q, k, 0.2))
+    torch.testing.assert_close(info_nce(q, k, 0.2, cluster=torch.full((5,), -1)), alone)
+    scores = torch.nn.functional.cosine_similarity(q[:, None], k[None], dim=2) / 0.2
+    together = info_nce(q, k, 0.2, cluster=torch.zeros(5, dtype=torch.int64))
+    torch.testing.assert_close(together, -scores.log_softmax(dim=1).mean())
+
+
+def test_unknown_labels_of_supcon_have_only_their_own_views() -> None:
+    views = [draw(0, 5, 3), draw(1, 5, 3)]
+    unknown = supcon(views, torch.tensor([-1, 0, 0, -1, -1]), 0.2)
+    spelled_out = supcon(views, torch.tensor([7, 0, 0, 8, 9]), 0.2)
+    torch.testing.assert_close(unknown, spelled_out)
+
+
+def test_wrong_input_is_named() -> None:
+    q, k = draw(0, 4, 3), draw(1, 4, 3)
+    negatives = Negatives(draw(2, 6, 3), torch.arange(6))
+    with pytest.raises(ValueError, match="query and key must both be"):
+        info_nce(q, k[:3])
+    with pytest.raises(ValueError, match="temperature must be positive"):
+        info_nce(q, k, 0.0)
+    with pytest.raises(ValueError, match=r"negatives must be \(K, 3\)"):
+        info_nce_with_negatives(q, k, Negatives(draw(2, 6, 4)))
+    with pytest.raises(ValueError, match="4 queries have 2 sets"):
+        info_nce_with_negatives(q, k, Negatives(draw(2, 2, 6, 3)))
+    with pytest.raises(ValueError, match="clusters of the negatives"):
+        info_nce_with_negatives(q, k, negatives, cluster=torch.arange(4))
+    with pytest.raises(ValueError, match=r"index must be \(4,\)"):
+        info_nce_with_negatives(q, k, negatives, index=torch.arange(3))
+    with pytest.raises(ValueError, match="no anchor has a positive"):
+        supcon([q], torch.arange(4), missing="zero")
+    with pytest.raises(ValueError, match="either labels or a mask"):
+        supcon([q, k], torch.arange(4), mask=torch.ones(4, 4))
+    with pytest.raises(ValueError, match="labels run from -1 to 2"):
+        cross_entropy(q, torch.tensor([0, 1, 2, -1]))
+    with pytest.raises(ValueError, match="3 logits allow 0 to 2"):
+        cross_entropy(q, torch.tensor([0, 1, 3, 0]))
+
+
+def test_modules_say_what_they_are() -> None:
+    assert repr(InfoNCE(0.1)) == "InfoNCE(temperature=0.1, symmetric=False, stale='excluded')"
