@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from viewfinder.data.spirals import spirals
+from viewfinder.papers.vince_fig1_train import logistic_accuracy
 from viewfinder.randomness import torch_generator
 from viewfinder.views.noise import uniform_noise
 
@@ -51,11 +52,20 @@ def test_mirrored_spirals_wind_in_opposite_directions_and_cross() -> None:
     assert torch.cdist(points[label == 0], points[label == 1]).min() < 0.01
 
 
-def test_points_are_about_equally_dense_along_the_arms() -> None:
-    r = make(radius=1.0)[0].norm(dim=1)
-    # r^2 is uniform: its mean is 1/2 and a quarter of the points lies within radius 1/2
-    assert abs((r**2).mean() - 0.5) < 0.02
-    assert abs((r < 0.5).double().mean() - 0.25) < 0.02
+def test_points_are_even_in_angle_or_about_even_along_the_arms() -> None:
+    # along the arc r^2 is uniform, else r: a quarter or a half of the points within half the radius
+    for even, inside in (("arc", 0.25), ("angle", 0.5)):
+        r = make(even=even)[0].norm(dim=1)
+        assert abs((r < 0.5).double().mean() - inside) < 0.02
+
+
+@pytest.mark.parametrize("turns", [1.0, 2.0, 3.0])
+def test_whole_turns_leave_a_linear_classifier_at_chance(turns: float) -> None:
+    points, label = make(radius=2.5, turns=turns)
+    assert logistic_accuracy(points, label, points, label) < 0.54
+    # which is no matter of course: other spirals are told apart by their centres of mass
+    points, label = make(radius=2.5, turns=1.0, even="arc")
+    assert logistic_accuracy(points, label, points, label) > 0.65
 
 
 def test_the_seed_decides() -> None:
@@ -64,9 +74,9 @@ def test_the_seed_decides() -> None:
     assert make(count=5)[1].tolist() == [0, 1, 0, 1, 0]
 
 
-@pytest.mark.parametrize("wrong", [{"count": 0}, {"arrangement": "knotted"}])
+@pytest.mark.parametrize("wrong", [{"count": 0}, {"arrangement": "knotted"}, {"even": "odd"}])
 def test_wrong_spirals_are_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"count|arrangement"):
+    with pytest.raises(ValueError, match=r"count|arrangement|even"):
         make(**wrong)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from viewfinder.data.batch import Batch
 
 Arrangement = Literal["interleaved", "mirrored"]
+Even = Literal["angle", "arc"]
 
 
 def spirals(
@@ -18,20 +19,23 @@ def spirals(
     generator: torch.Generator,
     *,
     radius: float = 1.0,
-    turns: float = 1.25,
+    turns: float = 2.0,
     arrangement: Arrangement = "interleaved",
+    even: Even = "angle",
 ) -> Batch:
     """``count`` points on two Archimedean spirals that wind ``turns`` times out to ``radius``.
 
-        x = r (cos a, sin a),   a = 2 pi turns r / radius,   r = radius sqrt(u),   u ~ U(0, 1)
+        x = r (cos a, sin a),   a = 2 pi turns r / radius
 
-    so that the points lie about equally dense along the arms. The second spiral is the first one
+    with points even in "angle" (a is uniform: dense near the centre) or, about, along the "arc"
+    (a^2 is uniform). With whole turns and even angles no line tells the spirals apart: a linear
+    classifier of the coordinates is at chance. The second spiral is the first one
     turned by half a circle ("interleaved": the arms never meet, and are radius / (2 turns) apart)
     or its mirror image, left and right exchanged ("mirrored": one winds clockwise, the other
     counter-clockwise, and they cross twice a turn).
 
     Returns a Batch: images float32 (count, 2), index 0 ... count - 1, label int64 (count,), the
-    spiral, 0 and 1 in turns. Raises ValueError for a count below 1 or an unknown arrangement.
+    spiral, 0 and 1 in turns. Raises ValueError for a count below 1 or an unknown choice.
 
     >>> batch = spirals(4, torch.Generator().manual_seed(0))
     >>> batch.images.shape, batch.label.tolist()
@@ -39,9 +43,11 @@ def spirals(
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, not {count}")
-    if arrangement not in get_args(Arrangement):
-        raise ValueError(f"arrangement must be one of {get_args(Arrangement)}, not {arrangement!r}")
-    r = radius * torch.rand(count, generator=generator).sqrt()
+    for name, value, known in (("arrangement", arrangement, Arrangement), ("even", even, Even)):
+        if value not in get_args(known):
+            raise ValueError(f"{name} must be one of {get_args(known)}, not {value!r}")
+    share = torch.rand(count, generator=generator)
+    r = radius * (share if even == "angle" else share.sqrt())
     angle = 2 * math.pi * turns * r / radius
     index = torch.arange(count)
     label = index % 2

@@ -52,6 +52,7 @@ def _points(axes: Axes, eta: float, reading: Reading) -> None:
         radius=reading.radius,
         turns=reading.turns,
         arrangement=reading.arrangement,  # type: ignore[arg-type]
+        even=reading.even,  # type: ignore[arg-type]
     )
     assert batch.label is not None
     views = uniform_noise(batch.images, eta, torch_generator(0, "spirals/drawn views"))

@@ -31,7 +31,7 @@ class Reading:
     """One reading of section 4.3. The paper gives the first ten fields; the rest is chosen.
 
     train        10,000 steps of 128 are "100 epochs", so there are 12,800 points
-    radius, turns, arrangement   see ``spirals``; the arms are radius / (2 turns) apart
+    radius, turns, arrangement, even   see ``spirals``; arms are radius / (2 turns) apart
     temperature  the scores are divided by it
     normalize    compare representations on the circle, as instance discrimination does
     keys         what a view is compared with: "bank", the memory bank of instance discrimination
@@ -40,6 +40,7 @@ class Reading:
     update       the bank's alpha in equation 7: the share of the old entry that stays
     noised       without a bank: "both" views (equation 5), or "one", its pair and the negatives
                  being the points themselves
+    clip         the largest norm of the gradient, 0 for any
     """
 
     steps: int = 10_000
@@ -53,14 +54,16 @@ class Reading:
     outputs: int = 2
     train: int = 12_800
     test: int = 4_000
-    radius: float = 2.0
-    turns: float = 2.5
+    radius: float = 2.5
+    turns: float = 2.0
     arrangement: str = "interleaved"
+    even: str = "angle"
     temperature: float = 1.0
     normalize: bool = False
     keys: str = "bank"
     update: float = 0.0
     noised: str = "both"
+    clip: float = 0.0
     activation: str = "relu"
 
 
@@ -96,6 +99,7 @@ def _draw(reading: Reading, split: str, count: int, seed: int) -> Batch:
         radius=reading.radius,
         turns=reading.turns,
         arrangement=reading.arrangement,  # type: ignore[arg-type]
+        even=reading.even,  # type: ignore[arg-type]
     )
 
 
@@ -146,6 +150,8 @@ def _optimise(
             break
         optimizer.zero_grad()
         loss.backward()
+        if reading.clip:
+            nn.utils.clip_grad_norm_(encoders.parameters(), reading.clip)
         optimizer.step()
     return losses
 
