@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Optional, Self
 
 import yaml
 from pydantic import (
@@ -59,18 +59,19 @@ class Data(Part):
     split: str = Field("train", description="the split to pretrain on")
 
 
+_OPTIONAL: dict[str, Any] = {
+    name: (Optional[field.annotation], Field(None, description=field.description))  # noqa: UP045
+    for name, field in Augmentation.model_fields.items()
+}
 OptionalAugmentation: Any = create_model(
     "OptionalAugmentation",
     __base__=Part,
-    **{
-        name: (field.annotation | None, Field(None, description=field.description))  # type: ignore[operator]
-        for name, field in Augmentation.model_fields.items()
-    },
+    **_OPTIONAL,
 )
 """An augmentation in which only what is set counts: overrides of a preset."""
 
 
-class Views(OptionalAugmentation):  # type: ignore[misc]
+class Views(OptionalAugmentation):
     """How views are made. A field set here overrides the preset in every view."""
 
     bare: ClassVar[str] = "preset"
