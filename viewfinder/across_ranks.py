@@ -24,9 +24,9 @@ def world_size() -> int:
 def rows_per_rank(rows: int, device: torch.device) -> list[int]:
     """How many rows each rank holds; every rank must call this."""
     own = torch.tensor([rows], device=device)
-    everyone = own.new_empty(world_size())
-    dist.all_gather_into_tensor(everyone, own)
-    return everyone.tolist()
+    everyone = [torch.empty_like(own) for _ in range(world_size())]
+    dist.all_gather(everyone, own)
+    return torch.cat(everyone).tolist()
 
 
 def own_rows(sizes: Sequence[int]) -> slice:
@@ -49,10 +49,9 @@ class _Gather(torch.autograd.Function):
         ctx.rows = own_rows(sizes)
         padded = x.new_zeros(max(sizes), *x.shape[1:])
         padded[: len(x)] = x
-        everyone = x.new_empty(len(sizes) * max(sizes), *x.shape[1:])
-        dist.all_gather_into_tensor(everyone, padded)
-        parts = everyone.view(len(sizes), max(sizes), *x.shape[1:])
-        return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
+        everyone = [torch.empty_like(padded) for _ in sizes]
+        dist.all_gather(everyone, padded)
+        return torch.cat([part[:size] for part, size in zip(everyone, sizes, strict=True)])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:

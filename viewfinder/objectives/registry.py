@@ -29,28 +29,27 @@ def _temperature(default: float) -> Any:
 
 
 class NTXentOptions(Options):
-    temperature: PositiveFloat = _temperature(0.5)
+    temperature: PositiveFloat = Field(0.5, description="divides the cosine similarities")
 
 
 class InfoNCEOptions(Options):
-    temperature: PositiveFloat = _temperature(0.2)
+    temperature: PositiveFloat = Field(0.2, description="divides the cosine similarities")
     symmetric: bool = Field(False, description="the mean over both directions")
     stale: Stale = Field(
         "excluded",
-        description="an older key of the query's own image: excluded, positive, negative",
+        description="keys of the query's own image in a queue: excluded, positive or negative",
     )
 
 
 class SupConOptions(Options):
-    temperature: PositiveFloat = _temperature(0.1)
+    temperature: PositiveFloat = Field(0.1, description="divides the cosine similarities")
     base_temperature: PositiveFloat | None = Field(
-        None, description="the loss is multiplied by temperature / base_temperature; null: by 1"
+        None, description="multiplies the loss by temperature / base_temperature"
     )
-    anchors: Literal["all", "first"] = Field(
-        "all", description="views that are anchors: all, first"
-    )
+    anchors: Literal["all", "first"] = Field("all", description="which views are anchors")
     missing: Missing = Field(
-        "error", description="an anchor without a positive: error, skip (left out), zero (counts 0)"
+        "error",
+        description="anchors without a positive: error, skip (not in the mean) or zero (in it)",
     )
 
 
@@ -58,9 +57,9 @@ class CosineOptions(Options):
     form: Literal["regression", "negative_cosine"] = Field(
         "regression",
         description="regression: BYOL's sum over both directions of 2 - 2 cos; "
-        "negative_cosine: SimSiam's mean over both directions of -cos",
+        "negative_cosine: SimSiam's mean over both of -cos",
     )
-    symmetric: bool = Field(True, description="both directions; false: the first predicts the last")
+    symmetric: bool = Field(True, description="both directions; else the first view predicts")
 
 
 def _nt_xent(x: Inputs, o: NTXentOptions) -> dict[str, Tensor]:
@@ -178,9 +177,9 @@ OBJECTIVES: dict[str, Objective] = {
         ),
         Objective(
             name="cross_entropy",
-            summary="predict the label: the supervised baseline",
+            summary="predict the label",
             formula="mean_i -log softmax(logits_i)[label_i]",
-            paper="",
+            paper="the supervised baseline",
             options=Options,
             compute=_cross_entropy,
             outputs="classes",
