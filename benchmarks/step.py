@@ -79,7 +79,7 @@ def measure(encoder: str, precision: str, rounds: int, steps: int) -> None:
             clock = Clock()
             trainer = _trainer(recipe, split, Run(Path(folder) / str(i)), Console(quiet=True), "")
             trainer.callbacks = [clock]
-            trainer.fit(module, loader(split, None, batch_size=BATCH, seed=0))
+            trainer.fit(module, loader(split, batch_size=BATCH, seed=0))
             whole = statistics.median(np.diff(clock.times).tolist())
             own = statistics.median(bare(alone, optimizer, views, steps, bf16))
             ratios.append(whole / own)

@@ -38,6 +38,15 @@ METHODS: dict[str, Method] = {
             "objective": {"name": "supcon", "temperature": 0.1},
         },
     ),
+    "ci-infonce": Method(
+        "images of one cluster agree; the clusters come from side information",
+        "Tsai et al. 2021",
+        {
+            "views": {"preset": "simclr"},
+            "positives": {"name": "attributes", "top_k": 4},
+            "objective": {"name": "supcon", "temperature": 0.1},
+        },
+    ),
     "moco": Method(
         "v2: a momentum encoder makes the keys, a queue of them the negatives",
         "He et al. 2020; Chen et al. 2020",

@@ -27,8 +27,11 @@ from pydantic import (
 
 from viewfinder.errors import UserError, nearest, unknown
 from viewfinder.methods import METHODS
-from viewfinder.objectives.objective import Options
+from viewfinder.objectives.objective import Options as ObjectiveOptions
 from viewfinder.objectives.registry import OBJECTIVES
+from viewfinder.positives.registry import POSITIVES, split_spec
+from viewfinder.positives.registry import Options as PositivesOptions
+from viewfinder.positives.registry import find as find_positives
 from viewfinder.views.augment import Augmentation
 from viewfinder.views.presets import preset
 
@@ -104,9 +107,28 @@ class Views(OptionalAugmentation):
 
 
 class Positives(Part):
-    """Which images count as the same: the cluster assignment Z."""
+    """Which images count as the same: the cluster assignment Z, and its own options."""
 
-    name: Literal["instance", "labels"] = Field("instance", description="instance or labels")
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str = Field("instance", description=f"one of {', '.join(POSITIVES)}; or file:z.parquet")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, given: Any) -> Any:
+        """``file:z.parquet`` is name and path in one word."""
+        if not isinstance(given, Mapping) or ":" not in str(given.get("name", "")):
+            return given
+        name, options = split_spec(given["name"])
+        return {**given, "name": name, **options}
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        find_positives(self.name)
+        return self
+
+    def options(self) -> PositivesOptions:
+        """The options of these positives, typed and complete."""
+        return POSITIVES[self.name].options(**(self.model_extra or {}))
 
 
 class Negatives(Part):
@@ -128,7 +150,7 @@ class ObjectivePart(Part):
             raise unknown("objective", self.name, OBJECTIVES)
         return self
 
-    def options(self) -> Options:
+    def options(self) -> ObjectiveOptions:
         """The objective's options, typed and complete."""
         return OBJECTIVES[self.name].options(**(self.model_extra or {}))
 
@@ -222,7 +244,7 @@ class Recipe(Part):
     )
     data: Data = Data()
     views: Views = Views()
-    positives: Positives = Positives()
+    positives: SerializeAsAny[Positives] = Positives()
     negatives: Negatives = Negatives()
     objective: SerializeAsAny[ObjectivePart] = ObjectivePart()
     regularizers: Regularizers = Regularizers()
@@ -240,7 +262,9 @@ class Recipe(Part):
             if own in plain["views"]:
                 kept = {k: v for k, v in plain["views"][own].items() if v is not None}
                 plain["views"][own] = kept
-        plain["objective"] = {"name": self.objective.name, **self.objective.options().model_dump()}
+        for part in (self.positives, self.objective):
+            key = "positives" if part is self.positives else "objective"
+            plain[key] = {"name": part.name, **part.options().model_dump(mode="json")}
         return yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, width=100)
 
 
@@ -267,9 +291,10 @@ def keys() -> dict[str, str]:
             if name == "views" and inner in ("first", "second"):
                 for deep, deepest in OptionalAugmentation.model_fields.items():
                     found[f"views.{inner}.{deep}"] = deepest.description or ""
-    for objective in OBJECTIVES.values():
-        for inner, own in objective.options.model_fields.items():
-            found.setdefault(f"objective.{inner}", own.description or "")
+    for part, table in (("objective", OBJECTIVES), ("positives", POSITIVES)):
+        for row in table.values():  # type: ignore[attr-defined]
+            for inner, own in row.options.model_fields.items():
+                found.setdefault(f"{part}.{inner}", own.description or "")
     return found
 
 
@@ -328,11 +353,11 @@ def build(
     if name not in METHODS:
         raise unknown("method", str(name), METHODS)
     raw = merge(METHODS[name].settings, given, {"method": name})
-    # Options of another objective than the row's do not carry over to the one chosen instead.
-    row = METHODS[name].settings.get("objective", {})
-    chosen = given.get("objective", {})
-    if isinstance(chosen, Mapping) and chosen.get("name", row.get("name")) != row.get("name"):
-        raw["objective"] = dict(chosen)
+    for part in ("objective", "positives"):
+        # Options of another choice than the row's do not carry over to the one made instead.
+        row, chosen = METHODS[name].settings.get(part, {}), given.get(part, {})
+        if isinstance(chosen, Mapping) and chosen.get("name", row.get("name")) != row.get("name"):
+            raw[part] = dict(chosen)
     try:
         recipe = Recipe.model_validate(raw)
     except ValidationError as error:
@@ -393,10 +418,11 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _check_options(recipe: Recipe) -> None:
-    try:
-        recipe.objective.options()
-    except ValidationError as error:
-        raise _readable(error, prefix=("objective",)) from error
+    for name, part in (("objective", recipe.objective), ("positives", recipe.positives)):
+        try:
+            part.options()
+        except ValidationError as error:
+            raise _readable(error, prefix=(name,)) from error
 
 
 def _readable(error: ValidationError, prefix: tuple[str, ...] = ()) -> UserError:

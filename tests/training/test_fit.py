@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from rich.console import Console
 from torch import nn
 
 from viewfinder.data.images import ArrayImages
-from viewfinder.data.source import Split
+from viewfinder.data.source import Attributes, Split
 from viewfinder.errors import RunStopped, UserError
 from viewfinder.methods import METHODS
 from viewfinder.recipe import Recipe, build, complete, merge
@@ -41,22 +42,33 @@ def split() -> Split:
     rng = np.random.default_rng(0)
     labels = np.arange(50) % 3
     images = rng.integers(0, 256, (50, 3, 16, 16)) // 2 + 40 * labels[:, None, None, None]
-    return Split("train", ArrayImages(torch.from_numpy(images.astype(np.uint8))), labels)
+    columns = np.stack([labels % 2, np.arange(50) // 25], axis=1)
+    return Split(
+        "train",
+        ArrayImages(torch.from_numpy(images.astype(np.uint8))),
+        labels,
+        attributes=Attributes(columns, ["even", "late"]),
+    )
 
 
 def recipe_of(method: str, split: Split, **changes: object) -> Recipe:
     return complete(build(method, merge(TINY, changes)), split.images.shape)
 
 
-class Interrupt(Exception):
+class InterruptError(Exception):
     pass
 
 
-@pytest.mark.parametrize("method", METHODS)
+VARIANTS: list[tuple[str, dict]] = [(method, {}) for method in METHODS if method != "ci-infonce"]
+VARIANTS += [("ci-infonce", {"positives": {"name": "attributes", "top_k": 2}})]
+VARIANTS += [("ci-infonce", {"positives": {"name": "kmeans", "k": 4, "every": 2}})]
+
+
+@pytest.mark.parametrize(("method", "changes"), VARIANTS)
 def test_stopped_anywhere_and_resumed_equals_never_stopped(
-    method: str, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    method: str, changes: dict, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = recipe_of(method, split)
+    recipe = recipe_of(method, split, **changes)
     whole, broken = Run(tmp_path / "whole"), Run(tmp_path / "broken")
     fit(recipe, split, whole, QUIET, "")
 
@@ -68,11 +80,11 @@ def test_stopped_anywhere_and_resumed_equals_never_stopped(
     def dies_in_the_third_epoch(self: Pretraining, batch: object, index: int) -> object:
         seen.append(index)
         if len(seen) == 8:  # three steps an epoch: the second step of the third
-            raise Interrupt
+            raise InterruptError
         return step(self, batch, index)
 
     monkeypatch.setattr(Pretraining, "training_step", dies_in_the_third_epoch)
-    with pytest.raises(Interrupt):
+    with pytest.raises(InterruptError):
         fit(recipe, split, broken, QUIET, "")
     monkeypatch.setattr(Pretraining, "training_step", step)
     fit(recipe, split, broken, QUIET, "")
@@ -191,18 +203,18 @@ def test_untrained_weights_depend_on_the_seed_alone(split: Split) -> None:
 
 @pytest.mark.parametrize("world", [1, 2, 4])
 def test_the_ranks_share_out_the_same_batches(world: int) -> None:
-    ranks = [EpochBatches(50, 16, seed=3, rank=r, world=world) for r in range(world)]
-    single = EpochBatches(50, 16, seed=3)
+    ranks = [EpochBatches(np.arange(50), 16, seed=3, rank=r, world=world) for r in range(world)]
+    single = EpochBatches(np.arange(50), 16, seed=3)
     for batches in (*ranks, single):
         batches.set_epoch(2)
-    joined = [sum(parts, []) for parts in zip(*ranks, strict=True)]
+    joined = [[*chain(*parts)] for parts in zip(*ranks, strict=True)]
     assert joined == list(single)
-    seen = sum(joined, [])
+    seen = [*chain(*joined)]
     assert len(seen) == len(set(seen)) == 48
 
 
 def test_every_epoch_has_its_own_order() -> None:
-    batches = EpochBatches(50, 16, seed=3)
+    batches = EpochBatches(np.arange(50), 16, seed=3)
     first = list(batches)
     batches.set_epoch(1)
     assert list(batches) != first

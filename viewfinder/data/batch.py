@@ -15,13 +15,11 @@ class Batch:
     images   uint8 (N, C, H, W); or points float32 (N, 2), tokens int64 (N, T), clips (N,T,C,H,W)
     index    int64 (N,), position in the dataset; stable: banks and cluster tables are keyed by it
     label    int64 (N,) class, where there are labels
-    cluster  int64 (N,) what counts as the same (Z), where the positives need one
     """
 
     images: Tensor
     index: Tensor
     label: Tensor | None = None
-    cluster: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -29,13 +27,10 @@ class Batch:
     def to(self, device: torch.device | str, non_blocking: bool = True) -> Batch:
         """The same batch on another device."""
 
-        def move(x: Tensor | None) -> Tensor | None:
-            return None if x is None else x.to(device, non_blocking=non_blocking)
-
+        label = self.label
         return replace(
             self,
             images=self.images.to(device, non_blocking=non_blocking),
             index=self.index.to(device, non_blocking=non_blocking),
-            label=move(self.label),
-            cluster=move(self.cluster),
+            label=None if label is None else label.to(device, non_blocking=non_blocking),
         )

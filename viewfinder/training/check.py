@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from viewfinder.data.source import Split
 from viewfinder.errors import UserError
 from viewfinder.objectives.registry import OBJECTIVES
@@ -92,23 +90,19 @@ def _check_heads(recipe: Recipe) -> None:
 
 def check_data(recipe: Recipe, split: Split) -> None:
     """Raise UserError where the recipe asks for what the data does not have."""
-    if recipe.positives.name == "labels":
-        if split.labels is None:
-            raise UserError(
-                f"positives=labels, but {recipe.data.source} has no labels",
-                fix="data.labels=FILE.csv, or positives=instance",
-            )
-        members = np.bincount(split.labels)
-        names = split.class_names
-        alone = [str(names[c] if names else c) for c in np.flatnonzero(members == 1).tolist()]
-        if alone and recipe.views.count == 1 and recipe.objective.name == "supcon":
-            raise UserError(
-                f"{len(alone)} classes have one image only ({', '.join(alone[:5])}): with "
-                "views.count=1 that image has no positive",
-                fix="views.count=2",
-            )
-        if np.count_nonzero(members) < 2:
-            raise UserError("positives=labels needs two classes or more; the data has one")
+    positives = recipe.positives.options()
+    if recipe.positives.name == "labels" and split.labels is None:
+        raise UserError(
+            f"positives=labels, but {recipe.data.source} has no labels",
+            fix="data.labels=FILE.csv, or positives=instance",
+        )
+    k = getattr(positives, "k", 0)
+    most = max(k) if isinstance(k, list) else k
+    if most > len(split):
+        raise UserError(
+            f"positives.k={most} clusters, but there are only {len(split)} images",
+            fix=f"positives.k={max(2, len(split) // 100)}",
+        )
     if recipe.batch_size > len(split):
         raise UserError(
             f"batch_size is {recipe.batch_size} but there are only {len(split)} images to train on",

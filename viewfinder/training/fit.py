@@ -16,18 +16,18 @@ from torch import Tensor
 from viewfinder.data.source import Split
 from viewfinder.errors import RunStopped, UserError
 from viewfinder.recipe import Recipe
+from viewfinder.training.assignment import first_clusters, refreshed_clusters
 from viewfinder.training.callbacks import Checkpoints, History, Measures, ProgressBar
 from viewfinder.training.checkpoint import SafeCheckpointIO, load_into, load_state, load_weights
 from viewfinder.training.loader import loader
-from viewfinder.training.module import Pretraining, clusters_of
+from viewfinder.training.module import Pretraining
 from viewfinder.training.run import Run
 from viewfinder.views.augment import evaluation_view
 
 
 def network(recipe: Recipe, split: Split) -> Pretraining:
     """The untrained network of a complete recipe; its weights depend on the seed alone."""
-    classes = None if split.labels is None else int(split.labels.max()) + 1
-    return Pretraining(recipe, classes)
+    return Pretraining(recipe, first_clusters(recipe, split).z)
 
 
 def frozen_view(recipe: Recipe) -> Callable[[Tensor], Tensor]:
@@ -42,23 +42,24 @@ def fit(recipe: Recipe, split: Split, run: Run, console: Console, label: str) ->
     Raises RunStopped at collapse or NaN, UserError where the data or the checkpoint do not fit.
     An interruption (Ctrl-C, SIGTERM) leaves the run ready to be continued and raises RunStopped.
     """
-    module = network(recipe, split)
+    clusters = first_clusters(recipe, split)
+    for note in clusters.notes:
+        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+    module = Pretraining(recipe, clusters.z)
     last = run.last_checkpoint()
     if last is not None:
         load_into(module, load_weights(last), f"the checkpoint {last}")
         if load_state(last)["epoch"] + 1 >= recipe.epochs:
             return module
     trainer = _trainer(recipe, split, run, console, label)
-    rank, world = trainer.global_rank, trainer.world_size
-    clusters = clusters_of(recipe.positives.name, split.labels)
     batches = loader(
         split,
-        clusters,
+        clusters.rows,
         batch_size=recipe.batch_size,
         seed=recipe.seed,
         workers=recipe.workers,
-        rank=rank,
-        world=world,
+        rank=trainer.global_rank,
+        world=trainer.world_size,
     )
     try:
         trainer.fit(module, batches, ckpt_path=None if last is None else str(last))
@@ -75,6 +76,7 @@ def _trainer(recipe: Recipe, split: Split, run: Run, console: Console, label: st
     _quiet()
     measures = Measures(split.images, frozen_view(recipe), recipe.seed)
     callbacks: list[L.Callback] = [
+        *refreshed_clusters(recipe, split),
         measures,
         History(run.metrics_file, measures, console),
         Checkpoints(run.checkpoints, recipe.checkpoint_every),

@@ -16,37 +16,36 @@ from viewfinder.randomness import numpy_generator
 
 
 class SplitDataset(Dataset[Batch]):
-    """A split read a whole batch at a time, with the cluster of each image."""
+    """A split read a whole batch at a time."""
 
-    def __init__(self, split: Split, clusters: np.ndarray | None) -> None:
+    def __init__(self, split: Split) -> None:
         self.split = split
-        self.clusters = clusters
 
     def __len__(self) -> int:
         return len(self.split)
 
     def __getitems__(self, positions: list[int]) -> Batch:
         index = np.asarray(positions, dtype=np.int64)
-
-        def pick(values: np.ndarray | None) -> torch.Tensor | None:
-            return None if values is None else torch.from_numpy(values[index].astype(np.int64))
-
+        labels = self.split.labels
         return Batch(
             images=self.split.images.read(index),
             index=torch.from_numpy(index),
-            label=pick(self.split.labels),
-            cluster=pick(self.clusters),
+            label=None if labels is None else torch.from_numpy(labels[index].astype(np.int64)),
         )
 
 
 class EpochBatches(Sampler[list[int]]):
     """Shuffled batches of one epoch, a function of (seed, epoch) alone, dealt out over the ranks.
 
+    rows  int64 (n,), the positions to train on
     Every rank gets the same number of equal batches; what does not fill one is left for the next
     epoch's other order.
     """
 
-    def __init__(self, n: int, batch_size: int, seed: int, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self, rows: np.ndarray, batch_size: int, seed: int, rank: int = 0, world: int = 1
+    ) -> None:
+        n = len(rows)
         if batch_size > n:
             raise UserError(
                 f"batch_size is {batch_size} but there are only {n} images to train on",
@@ -54,7 +53,7 @@ class EpochBatches(Sampler[list[int]]):
             )
         if batch_size % world:
             raise UserError(f"batch_size is {batch_size}, not a multiple of {world} devices")
-        self.n, self.batch_size, self.seed = n, batch_size, seed
+        self.rows, self.batch_size, self.seed = rows, batch_size, seed
         self.rank, self.world, self.epoch = rank, world, 0
 
     @property
@@ -66,10 +65,10 @@ class EpochBatches(Sampler[list[int]]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.n // self.batch_size
+        return len(self.rows) // self.batch_size
 
     def __iter__(self) -> Iterator[list[int]]:
-        order = numpy_generator(self.seed, "order", epoch=self.epoch).permutation(self.n)
+        order = numpy_generator(self.seed, "order", epoch=self.epoch).permutation(self.rows)
         share = self.batch_size // self.world
         for step in range(len(self)):
             first = step * self.batch_size + self.rank * share
@@ -78,7 +77,7 @@ class EpochBatches(Sampler[list[int]]):
 
 def loader(
     split: Split,
-    clusters: np.ndarray | None,
+    rows: np.ndarray | None = None,
     *,
     batch_size: int,
     seed: int,
@@ -86,10 +85,14 @@ def loader(
     rank: int = 0,
     world: int = 1,
 ) -> DataLoader[Batch]:
-    """Batches of ``batch_size // world`` images for this rank, in the order of (seed, epoch)."""
+    """Batches of ``batch_size // world`` images for this rank, in the order of (seed, epoch).
+
+    ``rows`` int64: the positions to train on; None: all of the split.
+    """
+    chosen = np.arange(len(split)) if rows is None else rows
     return DataLoader(
-        SplitDataset(split, clusters),
-        batch_sampler=EpochBatches(len(split), batch_size, seed, rank, world),
+        SplitDataset(split),
+        batch_sampler=EpochBatches(chosen, batch_size, seed, rank, world),
         collate_fn=_as_read,
         num_workers=workers,
         persistent_workers=workers > 0,

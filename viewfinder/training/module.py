@@ -27,14 +27,15 @@ from viewfinder.views.augment import make_views
 class Pretraining(L.LightningModule):
     """Views -> encoder -> projector (-> predictor) -> objective, as the recipe says.
 
-    recipe   a complete recipe (``viewfinder.recipe.complete``)
-    classes  number of classes, for an objective that predicts them
+    recipe    a complete recipe (``viewfinder.recipe.complete``)
+    clusters  Z, int64 (N,): the cluster of each image of the training split, from 0; None where
+              each image is its own. It is a buffer, so checkpoints hold it, and every rank has it
 
     ``encoder`` maps float (N, C, size, size) to features (N, ``feature_dim``). The target network,
     the queue and all else with state is a submodule or buffer, so checkpoints hold it.
     """
 
-    def __init__(self, recipe: Recipe, classes: int | None = None) -> None:
+    def __init__(self, recipe: Recipe, clusters: np.ndarray | None = None) -> None:
         super().__init__()
         self.recipe = recipe
         self.objective = find(recipe.objective.name)
@@ -42,6 +43,8 @@ class Pretraining(L.LightningModule):
         self.augmentations = recipe.views.augmentations()
         size, channels = recipe.views.size, recipe.data.channels
         assert size is not None and channels is not None, "the recipe is not complete"
+        self.clusters: Tensor | None
+        self.register_buffer("clusters", None if clusters is None else torch.from_numpy(clusters))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(recipe.seed, "weights"))
             self.encoder, self.feature_dim = build_encoder(
@@ -53,7 +56,7 @@ class Pretraining(L.LightningModule):
                 pretrained=recipe.encoder.pretrained,
             )
             fast_layout(self.encoder)
-            self._build_heads(classes)
+            self._build_heads(None if clusters is None else int(clusters.max()) + 1)
 
     def _build_heads(self, classes: int | None) -> None:
         recipe = self.recipe
@@ -104,16 +107,17 @@ class Pretraining(L.LightningModule):
         views = self.views(batch, step)
         online, target = self.project(views)
         queue = self.queue
+        cluster = None if self.clusters is None else self.clusters[batch.index]
         terms = self.objective(
             online,
             target,
             index=batch.index,
-            cluster=batch.cluster,
+            cluster=cluster,
             negatives=None if queue is None else queue.propose(online[0], batch.index),
             options=self.objective_options,
         )
         if queue is not None:  # after the loss: a key is never its own query's negative
-            queue.update(target[-1].detach(), batch.index, batch.cluster)
+            queue.update(target[-1].detach(), batch.index, cluster)
         loss = terms["loss"]
         self.log("loss", loss.detach(), on_step=True, on_epoch=True, batch_size=len(batch))
         return loss
@@ -173,8 +177,3 @@ class Pretraining(L.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
-
-
-def clusters_of(positives: str, labels: np.ndarray | None) -> np.ndarray | None:
-    """Z, int64 (N,): the cluster of each image; None where each image is its own."""
-    return labels if positives == "labels" else None
