@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 import torch
@@ -9,7 +10,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from viewfinder.errors import UserError
-from viewfinder.evaluation.linear import fit_linear_probe, standardisation, stratified_order
+from viewfinder.evaluation.linear import (
+    fit_linear_probe,
+    standardisation,
+    stratified_order,
+    weight_decay_grid,
+)
 
 Blobs = Callable[..., tuple[Tensor, Tensor]]
 
@@ -68,6 +74,14 @@ def test_the_same_seed_gives_the_same_probe(blobs: Blobs) -> None:
     x, y = blobs(200, 3, 6, apart=1.0)
     first, second = fit_linear_probe(x, y, 3, seed=4), fit_linear_probe(x, y, 3, seed=4)
     assert torch.equal(first.weight, second.weight)
+
+
+def test_the_grid_spans_four_decades_around_its_scale() -> None:
+    grid = weight_decay_grid(1000, 100)
+    assert len(grid) == 8
+    assert (grid[0], grid[-1]) == (1e-4, 1.0)
+    ratios = [high / low for low, high in pairwise(grid)]
+    assert ratios == pytest.approx([10 ** (4 / 7)] * 7, rel=0.02)
 
 
 def test_one_weight_decay_holds_nothing_out(blobs: Blobs) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from viewfinder.errors import UserError, unknown
 from viewfinder.evaluation.features import check_finite
 from viewfinder.evaluation.knn import knn_scores
-from viewfinder.evaluation.linear import TOLERANCE, WEIGHT_DECAYS, fit_linear_probe
+from viewfinder.evaluation.linear import TOLERANCE, fit_linear_probe
 from viewfinder.evaluation.scores import Score, accuracies
 from viewfinder.evaluation.sgd import SGD_PROTOCOLS, SGDProtocol, fit_sgd_probe
 
@@ -36,7 +36,7 @@ def evaluate_features(
     seed: int = 0,
     k: int = 20,
     temperature: float | None = 0.07,
-    weight_decays: Sequence[float] = WEIGHT_DECAYS,
+    weight_decays: Sequence[float] | None = None,
     held_out: float = 0.15,
 ) -> Score:
     """Score frozen features by a probe fitted on ``train`` and measured once on ``test``.
@@ -166,7 +166,7 @@ def _linear(
     train_y: Tensor,
     test_x: Tensor,
     classes: int,
-    weight_decays: Sequence[float],
+    weight_decays: Sequence[float] | None,
     held_out: float,
     seed: int,
 ) -> tuple[Tensor, dict[str, JsonValue]]:

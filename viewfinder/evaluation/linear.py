@@ -19,8 +19,6 @@ from viewfinder.evaluation.logistic import (
 )
 from viewfinder.randomness import torch_generator
 
-# 10^-5 to 1, evenly spaced in the logarithm
-WEIGHT_DECAYS: tuple[float, ...] = tuple(float(f"{10 ** (-5 + 5 * i / 7):.2g}") for i in range(8))
 SELECTION_TOLERANCE = 1e-3
 TOLERANCE = 1e-4
 
@@ -58,6 +56,17 @@ class LinearProbe:
         return ((x - self.mean) / self.std) @ self.weight + self.bias
 
 
+def weight_decay_grid(rows: int, dim: int, values: int = 8) -> tuple[float, ...]:
+    """The weight decays to try: from 0.001 to 10 times dim / rows, even in the logarithm.
+
+    The best weight decay of standardised features grows with the number of weights and shrinks with
+    that of the rows: on 50,000 rows of 512 features of CIFAR-10 images it was below 0.001, on 5,000
+    rows of their 3072 pixels 0.4.
+    """
+    steps = (-3 + 4 * i / (values - 1) for i in range(values))
+    return tuple(float(f"{dim / rows * 10**step:.3g}") for step in steps)
+
+
 def standardisation(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (D,) of the columns of x (n, D); 1 where a column is constant."""
     variance, mean = torch.var_mean(x, 0, correction=0)
@@ -90,7 +99,7 @@ def fit_linear_probe(
     y: Tensor,
     num_classes: int,
     *,
-    weight_decays: Sequence[float] = WEIGHT_DECAYS,
+    weight_decays: Sequence[float] | None = None,
     held_out: float = 0.15,
     seed: int = 0,
 ) -> LinearProbe:
@@ -100,7 +109,8 @@ def fit_linear_probe(
     mean and standard deviation. One classifier per weight decay is fitted, all together, on the
     rows that are not held out; the one with the highest top-1 on the held-out rows wins, a tie
     going to the lower cross-entropy there; its weight decay is fitted again on all rows.
-    With a single weight decay nothing is held out.
+    Without ``weight_decays`` they are those of ``weight_decay_grid``; with a single one nothing is
+    held out.
 
     Raises UserError where a choice is asked for and no class has two rows.
 
@@ -111,7 +121,7 @@ def fit_linear_probe(
     order, held = stratified_order(y, held_out, seed)
     x, y = ((x - mean) / std)[order], y[order]
     scaling = preconditioner(x, torch_generator(seed, "linear probe: preconditioner"))
-    decays = torch.tensor(list(weight_decays), dtype=torch.float64)
+    decays = torch.tensor(weight_decays or weight_decay_grid(*x.shape), dtype=torch.float64)
     selection, start, chosen = None, None, 0
     if len(decays) > 1:
         if held == 0:

@@ -16,9 +16,13 @@ from torch import Tensor
 
 from viewfinder.evaluation.lbfgs import minimise
 
-BLOCK_VALUES = 2**21  # logits held at once: few enough to stay in cache, enough to fill a matmul
+BLOCK_VALUES = 2**19  # logits held at once; that, or
+BLOCK_ROWS = 8192  # so many rows: with more of them CPU libraries slow down for few columns
 FULL_RANK = 1024  # up to this many features all eigenvectors are cheap
 LOW_RANK = 256
+ROWS_PER_FEATURE = (
+    16  # enough to learn the small eigenvalues, which decide how many passes it takes
+)
 
 
 @dataclass(frozen=True)
@@ -42,20 +46,26 @@ class Preconditioner:
 
 
 def preconditioner(x: Tensor, generator: torch.Generator) -> Preconditioner:
-    """From rows x (n, D) with zero mean, by a random part of them where there are many."""
+    """From rows x (n, D) with zero mean, by a random part of them where there are many.
+
+    Up to 1024 features it has all eigenvectors, beyond that the leading 256 (by subspace iteration)
+    and the mean of the other eigenvalues.
+    """
     n, dim = x.shape
-    if n > 16 * dim:
-        x = x[torch.randperm(n, generator=generator, device=generator.device)[: 16 * dim]]
-    gram = (x.T @ x).double() / len(x)
+    if n > ROWS_PER_FEATURE * dim:
+        order = torch.randperm(n, generator=generator).to(x.device)
+        x = x[order[: ROWS_PER_FEATURE * dim]]
     if dim <= FULL_RANK:
-        values, vectors = torch.linalg.eigh(gram)
+        values, vectors = torch.linalg.eigh((x.T @ x).double() / len(x))
         return Preconditioner(vectors, values.clamp_min(0), 0.0)
-    probe = torch.randn(dim, LOW_RANK, generator=generator, dtype=gram.dtype).to(x.device)
-    for _ in range(3):
-        probe = torch.linalg.qr(gram @ probe).Q
-    values, inner = torch.linalg.eigh(probe.T @ gram @ probe)
-    tail = float((gram.trace() - values.sum()).clamp_min(0)) / (dim - LOW_RANK)
-    return Preconditioner(probe @ inner, values.clamp_min(0), tail)
+    probe = torch.randn(dim, LOW_RANK, generator=generator).to(x)
+    for _ in range(2):
+        probe = torch.linalg.qr(x.T @ (x @ probe)).Q
+    projected = (x @ probe).double()
+    values, inner = torch.linalg.eigh(projected.T @ projected / len(x))
+    total = x.square().sum(1, dtype=torch.float64).mean()
+    tail = float((total - values.sum()).clamp_min(0)) / (dim - LOW_RANK)
+    return Preconditioner(probe.double() @ inner, values.clamp_min(0), tail)
 
 
 def cross_entropy(
@@ -67,13 +77,13 @@ def cross_entropy(
     (M, D, C) and (M, C), all float64. The rows go by blocks: memory does not grow with n.
     """
     models, dim, classes = weight.shape
-    matrix = weight.permute(2, 0, 1).reshape(classes * models, dim).to(x.dtype)
+    matrix = weight.permute(2, 0, 1).reshape(classes * models, dim).to(x.dtype).contiguous()
     offset = bias.T.reshape(classes * models, 1).to(x.dtype)
     loss = torch.zeros(models, dtype=torch.float64, device=x.device)
-    by_weight = torch.zeros_like(matrix)
+    by_weight = torch.zeros(classes * models, dim, dtype=x.dtype, device=x.device)
     by_bias = torch.zeros(classes * models, dtype=torch.float64, device=x.device)
     minus_one = torch.full((1,), -1.0, dtype=x.dtype, device=x.device)
-    size = max(256, BLOCK_VALUES // (classes * models))
+    size = min(BLOCK_ROWS, max(256, BLOCK_VALUES // (classes * models)))
     for rows, targets in zip(x.split(size), y.split(size), strict=True):
         # classes first: softmax then runs along whole vectors of the same class
         logits = torch.addmm(offset, matrix, rows.T).view(classes, models * len(rows))
