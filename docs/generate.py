@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from viewfinder.objectives.registry import OBJECTIVES
+from viewfinder.positives.registry import POSITIVES
 from viewfinder.recipe import OptionalAugmentation, Part, Recipe, parts
 
+TABLES: dict[str, list[Any]] = {
+    "objective": list(OBJECTIVES.values()),
+    "positives": list(POSITIVES.values()),
+}
 PAGE = Path(__file__).with_name("recipe.md")
 INTRODUCTION = """# Every key of a recipe
 
@@ -32,8 +38,8 @@ def page() -> str:
                 "all views, `views.first.KEY` and `views.second.KEY` for one.\n"
             )
             blocks.append(table(OptionalAugmentation, "views.", {"size"}))
-        if name == "objective":
-            blocks += [options(o.name) for o in OBJECTIVES.values()]
+        if name in TABLES:
+            blocks += [options(name, row) for row in TABLES[name]]
     return "\n".join(block for block in blocks if block)
 
 
@@ -44,24 +50,30 @@ def table(part: type[Part], prefix: str, skip: set[str]) -> str:
         if name in skip:
             continue
         bare = " (*bare*)" if prefix and name == part.bare else ""
-        default = "null" if field.default is None else str(field.default)
-        rows.append(f"| `{prefix}{name}`{bare} | `{default}` | {field.description} |")
+        rows.append(f"| `{prefix}{name}`{bare} | `{_default(field)}` | {field.description} |")
     if not rows:
         return ""
     return "\n".join(["| key | default | meaning |", "|---|---|---|", *rows, ""])
 
 
-def options(name: str) -> str:
-    """The options of one objective."""
-    objective = OBJECTIVES[name]
-    text = f"`objective={name}`: {objective.summary}.\n\n    {objective.formula}\n"
+def options(part: str, row: Any) -> str:
+    """The options of one row of a table: an objective, or a kind of positives."""
+    text = f"`{part}={row.name}`: {row.summary}.\n"
+    if formula := getattr(row, "formula", None):
+        text += f"\n    {formula}\n"
     rows = [
-        f"| `objective.{key}` | `{field.default}` | {field.description or ''} |"
-        for key, field in objective.options.model_fields.items()
+        f"| `{part}.{key}` | `{_default(field)}` | {field.description or ''} |"
+        for key, field in row.options.model_fields.items()
     ]
     if rows:
         text += "\n" + "\n".join(["| key | default | meaning |", "|---|---|---|", *rows, ""])
     return text
+
+
+def _default(field: Any) -> str:
+    if field.is_required():
+        return "required"
+    return "null" if field.default is None else str(field.default)
 
 
 if __name__ == "__main__":

@@ -199,3 +199,32 @@ def test_an_existing_run_is_never_overwritten(
     assert run(monkeypatch, "pretrain", *SMALL, "--out", str(trained)) == 2
     assert "--resume" in capsys.readouterr().err
     assert {p: os.stat(p).st_mtime_ns for p in trained.rglob("*")} == before
+
+
+def test_clusters_are_recommended_written_and_trained_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    attributes = np.stack([labels == 0, labels == 1, rng.integers(0, 2, 60)], axis=1).astype(int)
+    images = rng.integers(0, 256, (60, 12, 12, 3), dtype=np.uint8)
+    file = tmp_path / "set.npz"
+    np.savez(
+        file,
+        images=images,
+        labels=labels,
+        attributes=attributes,
+        attribute_names=np.array(["is_0", "is_1", "noise"]),
+    )
+    out = tmp_path / "clusters"
+    words = ["clusters", f"npz:{file}", "--out", str(out), "--value", "2"]
+    assert run(monkeypatch, *words) == 0
+    assert "recommended" in capsys.readouterr().out
+    rows = list(csv.DictReader((out / "clusters.csv").open()))
+    assert [row["top_k"] for row in rows] == ["1", "2", "3"]
+    assert {p.name for p in out.iterdir()} >= {"z.parquet", "curves.png", "information_plane.png"}
+
+    train = ["pretrain", "ci-infonce", f"data=npz:{file}", f"positives=file:{out}/z.parquet"]
+    small = ["epochs=1", "batch_size=16", "logger=none", "encoder.widths=[4,8]"]
+    small += ["evaluation.baselines=false", "evaluation.k=5", "accelerator=cpu"]
+    assert run(monkeypatch, *train, *small, "--out", str(tmp_path / "run")) == 0

@@ -113,6 +113,38 @@ def data(
 
 
 @app.command()
+def clusters(
+    source: Annotated[str, typer.Argument(help="shapes, npz:PATH, folder:DIR, ...")],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="overrides: data.*")
+    ] = None,
+    attributes: Annotated[str | None, typer.Option(help="attributes.csv: path,gender,...")] = None,
+    hierarchy: Annotated[str | None, typer.Option(help="hierarchy.csv: class,path")] = None,
+    kmeans: Annotated[Path | None, typer.Option(help="run whose features are clustered")] = None,
+    z: Annotated[str | None, typer.Option(help="clusters that exist: Parquet or CSV")] = None,
+    value: Annotated[
+        int | None, typer.Option(help="value whose Z is written; default: the recommended")
+    ] = None,
+    nats: Annotated[bool, typer.Option("--nats", help="entropies in nats instead of bits")] = False,
+    out: Annotated[Path, typer.Option(help="folder for Z, the table, figures")] = Path("clusters"),
+) -> None:
+    """Measure what could count as the same, before training, and recommend a choice."""
+    from viewfinder import pipeline
+
+    pipeline.clusters(
+        source,
+        words or [],
+        attributes=attributes,
+        hierarchy=hierarchy,
+        kmeans=kmeans,
+        z=z,
+        value=value,
+        nats=nats,
+        out=out,
+    )
+
+
+@app.command()
 def methods() -> None:
     """The table of methods: each a choice of five parts."""
     from viewfinder import pipeline

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -78,19 +78,17 @@ def open_data(data: Data, seed: int) -> Source:
     return source
 
 
-def training_split(recipe: Recipe, source: Source) -> Split:
+def training_split(data: Data, source: Source) -> Split:
     """The split to pretrain on."""
-    if recipe.data.split not in source.splits:
-        raise UserError(
-            f"data.split={recipe.data.split}: {recipe.data.source} has "
-            f"{', '.join(sorted(source.splits))}"
-        )
-    return source.splits[recipe.data.split]
+    if data.split not in source.splits:
+        known = ", ".join(sorted(source.splits))
+        raise UserError(f"data.split={data.split}, but {data.source} has {known}")
+    return source.splits[data.split]
 
 
 def _with_data(recipe: Recipe) -> tuple[Recipe, Source]:
     source = open_data(recipe.data, recipe.seed)
-    split = training_split(recipe, source)
+    split = training_split(recipe.data, source)
     recipe = complete(recipe, split.images.shape)
     check_data(recipe, split)
     return recipe, source
@@ -126,7 +124,7 @@ def _train_and_finish(recipe: Recipe, source: Source, run: Run) -> Run:
     from viewfinder.scoring import finish
     from viewfinder.training.fit import fit
 
-    split = training_split(recipe, source)
+    split = training_split(recipe.data, source)
     shape = "x".join(str(side) for side in split.images.shape)
     console().print(
         f"[bold]{recipe.method}[/] on {recipe.data.source}: {len(split):,} images of {shape}, "
@@ -190,6 +188,45 @@ def describe(spec: str, words: Sequence[str]) -> None:
     part = build("simclr", {"data": {**given, "source": spec}}).data
     source = open_source(**_arguments(part))
     print_description(facts_of(source))
+
+
+def clusters(
+    spec: str,
+    words: Sequence[str],
+    *,
+    attributes: str | None,
+    hierarchy: str | None,
+    kmeans: Path | None,
+    z: str | None,
+    value: int | None,
+    nats: bool,
+    out: Path,
+) -> None:
+    """Measure what could count as the same in a source, recommend, and write Z."""
+    from viewfinder import clusters as choosing
+
+    given = _only(parse_overrides(words), ("data",)).get("data", {})
+    data = build("simclr", {"data": {**given, "source": spec}}).data
+    split = training_split(data, open_data(data, 0))
+    unit: Literal["bits", "nats"] = "nats" if nats else "bits"
+    found, make = choosing.choose(
+        split,
+        attributes_file=attributes,
+        hierarchy_file=hierarchy,
+        kmeans_run=kmeans,
+        z_file=z,
+        seed=0,
+        console=console(),
+    )
+    choosing.show(found, unit, console())
+    file = choosing.save(found, make, value, split, out, unit, spec)
+    console().print(
+        f"{file} written; train with it: viewfinder pretrain ci-infonce data={spec} "
+        f"positives=file:{file}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def _arguments(data: Data) -> dict[str, Any]:

@@ -9,8 +9,10 @@ from pathlib import Path
 from viewfinder.data.arrays import read_digits, read_npz
 from viewfinder.data.convert import channel_note
 from viewfinder.data.folder import read_folder
+from viewfinder.data.imagenet import read_imagenet, read_imagenet100
 from viewfinder.data.images import ConvertedImages
 from viewfinder.data.options import ReadOptions
+from viewfinder.data.paper_sets import read_cub, read_wider, read_zappos
 from viewfinder.data.source import Source, Split
 from viewfinder.data.splits import with_test
 from viewfinder.data.torchvision_sets import SETS, read_torchvision
@@ -41,9 +43,22 @@ READERS: Mapping[str, Reader] = {
     "digits": read_digits,
     "npz": read_npz,
     "folder": read_folder,
+    "ut-zappos50k": read_zappos,
+    "wider-attribute": read_wider,
+    "cub200": read_cub,
+    "imagenet": read_imagenet,
+    "imagenet100": read_imagenet100,
     **dict.fromkeys(SETS, read_torchvision),
 }
-_WITH_ARGUMENT = ("npz", "folder")
+_WITH_ARGUMENT = (
+    "npz",
+    "folder",
+    "ut-zappos50k",
+    "wider-attribute",
+    "cub200",
+    "imagenet",
+    "imagenet100",
+)
 
 
 def open_source(

@@ -1,0 +1,136 @@
+"""What ``viewfinder clusters`` does: measure choices of Z before training, and recommend one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from viewfinder.data.source import Split
+from viewfinder.errors import UserError
+from viewfinder.files import write_atomically
+from viewfinder.information.discrete import Unit
+from viewfinder.positives.attributes import attributes
+from viewfinder.positives.clusters import Clusters
+from viewfinder.positives.hierarchy import hierarchy
+from viewfinder.positives.kmeans import kmeans
+from viewfinder.positives.registry import AttributesOptions, table_of, tree_of
+from viewfinder.positives.sweep import (
+    Sweep,
+    records,
+    sweep,
+    sweep_attributes,
+    sweep_hierarchy,
+    sweep_kmeans,
+)
+from viewfinder.positives.table import read_clusters, write_clusters
+
+Build = Callable[[int], Clusters]
+
+
+def choose(
+    split: Split,
+    *,
+    attributes_file: str | None,
+    hierarchy_file: str | None,
+    kmeans_run: Path | None,
+    z_file: str | None,
+    seed: int,
+    console: Console,
+) -> tuple[Sweep, Build]:
+    """The sweep of the one constructor asked for, and how to build Z for a value of it.
+
+    With none asked for, what the source itself brings is used: its attributes, else its tree.
+    Raises UserError where more than one is asked for, or nothing can be swept.
+    """
+    asked = [x for x in (attributes_file, hierarchy_file, kmeans_run, z_file) if x is not None]
+    if len(asked) > 1:
+        raise UserError("one of --attributes, --hierarchy, --kmeans and --z at a time")
+    labels = split.labels
+    if z_file is not None:
+        given = read_clusters(z_file, split)
+        return sweep("file", [z_file], lambda _: given, labels), lambda _: given
+    if kmeans_run is not None:
+        features = _features(kmeans_run, split)
+        found = sweep_kmeans(features, labels, seed=seed)
+        return found, lambda k: kmeans(features, k, seed=seed).clusters
+    if attributes_file is not None or (hierarchy_file is None and split.attributes is not None):
+        table, notes = table_of(split, AttributesOptions(file=attributes_file))
+        for note in notes:
+            console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+        return sweep_attributes(table, labels), lambda k: attributes(table, top_k=k)
+    if labels is None:
+        raise UserError(
+            "there are no attributes and no labels to make clusters of",
+            fix="--attributes FILE.csv with a line for each image, or --kmeans RUN",
+        )
+    tree = tree_of(split, hierarchy_file)
+    return sweep_hierarchy(tree, labels), lambda level: hierarchy(tree, labels, level=level)
+
+
+def _features(folder: Path, split: Split) -> np.ndarray:
+    """Features of the split from the encoder of a run."""
+    from viewfinder.evaluation.features import extract
+    from viewfinder.training.fit import frozen_view
+    from viewfinder.training.run import Run, load_encoder, pick_device
+
+    encoder, recipe, _ = load_encoder(Run(folder))
+    device = pick_device(recipe.accelerator)
+    return extract(encoder, split.images, frozen_view(recipe), device=device).numpy()
+
+
+def show(found: Sweep, unit: Unit, console: Console) -> None:
+    """Print the sweep as a table, its notes and the recommendation."""
+    for note in found.notes:
+        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+    rows = records(found, unit)
+    table = Table(title=f"clusters by {found.parameter}, entropies in {unit}")
+    for heading in rows[0]:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        chosen = row[found.parameter] == found.recommendation.value
+        cells = [
+            f"{v:.3f}"
+            if isinstance(v, float) and v % 1
+            else f"{v:.10g}"
+            if isinstance(v, int | float)
+            else str(v)
+            for v in row.values()
+        ]
+        table.add_row(*cells, style="bold" if chosen else "")
+    console.print(table)
+    recommendation = found.recommendation
+    console.print(
+        f"recommended: {found.parameter}={recommendation.value}. {recommendation.rule}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def save(
+    found: Sweep, build: Build, value: int | None, split: Split, out: Path, unit: Unit, spec: str
+) -> Path:
+    """Write the sweep (clusters.csv), its figures, and Z for the value; returns Z's file."""
+    import csv
+    import io
+
+    from viewfinder.positives.figures import curves, information_plane
+
+    chosen = found.recommendation.value if value is None else value
+    out.mkdir(parents=True, exist_ok=True)
+    rows = records(found, unit)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(out / "clusters.csv", text.getvalue())
+    curves(found, unit).savefig(out / "curves.png", dpi=150)
+    if split.labels is not None:
+        information_plane(found, unit).savefig(out / "information_plane.png", dpi=150)
+    file = out / "z.parquet"
+    write_clusters(file, build(chosen), {"source": spec, found.parameter: str(chosen)})
+    return file
