@@ -18,6 +18,8 @@ from viewfinder.evaluation.files import replacing, writing
 if TYPE_CHECKING:
     import pyarrow as pa
 
+REPEATING = ["path", "label", "split"]
+
 
 def write_embeddings(
     encoder: nn.Module,
@@ -69,8 +71,10 @@ def write_embeddings(
                 with writing(out):
                     if writer is None:
                         dim = vectors.shape[1]
+                        schema = table.schema.with_metadata(dict(about or {}))
+                        # a dictionary of floats that never repeat makes the file larger
                         writer = pq.ParquetWriter(
-                            temporary, table.schema.with_metadata(dict(about or {}))
+                            temporary, schema, use_dictionary=REPEATING, compression="zstd"
                         )
                     writer.write_table(table)
         finally:
