@@ -28,19 +28,22 @@ CURVE = 100  # points of the loss curve
 
 @dataclass(frozen=True)
 class Reading:
-    """One reading of section 4.3. The paper gives the first ten fields; the rest is chosen.
+    """One reading of section 4.3. The paper gives the fields up to ``train``; the rest is chosen.
 
     train        10,000 steps of 128 are "100 epochs", so there are 12,800 points
-    radius, turns, arrangement, even   see ``spirals``; arms are radius / (2 turns) apart
+    radius, turns, arrangement, even   see ``spirals``. The domain is as wide as the largest noise,
+                 5; arms are radius / (2 turns) apart, so that noise of up to about 0.4 leaves them
+                 apart; whole turns at even angles put the bare coordinates at chance
     temperature  the scores are divided by it
     normalize    compare representations on the circle, as instance discrimination does
-    keys         what a view is compared with: "bank", the memory bank of instance discrimination
-                 (equations 6 and 7; no gradient); or other views, encoded afresh (equation 5) by
-                 the same "encoder" or by a "second" one
+    keys         what a view is compared with: other views, encoded afresh (equation 5) by the same
+                 "encoder" or by a "second" one; or the memory "bank" of instance discrimination
+                 (equations 6 and 7; no gradient)
     update       the bank's alpha in equation 7: the share of the old entry that stays
     noised       without a bank: "both" views (equation 5), or "one", its pair and the negatives
                  being the points themselves
-    clip         the largest norm of the gradient, 0 for any
+    clip         the largest norm of the gradient, 0 for any. Dot products are not bounded: with
+                 little noise, and without a limit, the paper's learning rate diverges
     """
 
     steps: int = 10_000
@@ -60,10 +63,10 @@ class Reading:
     even: str = "angle"
     temperature: float = 1.0
     normalize: bool = False
-    keys: str = "bank"
+    keys: str = "encoder"
     update: float = 0.0
     noised: str = "both"
-    clip: float = 0.0
+    clip: float = 1.0
     activation: str = "relu"
 
 
