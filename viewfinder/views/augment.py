@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Self
 
 import torch
@@ -143,13 +143,18 @@ def make_views(
     n, channels, height, width = images.shape
     for augmentation in augmentations:
         _check_channels(augmentation, channels)
-    views, tasks = [], []
-    for augmentation in augmentations:
-        drawn = draw(augmentation, n, height, width, generator)
-        side = augmentation.size
-        view = torch.empty(n, channels, side, side, device=images.device)
-        tasks += render_tasks(augmentation, images, drawn, view)
-        views.append(view)
+    views: list[Tensor] = []
+
+    def prepare() -> list[Callable[[], None]]:
+        tasks = []
+        for augmentation in augmentations:
+            drawn = draw(augmentation, n, height, width, generator)
+            side = augmentation.size
+            views.append(torch.empty(n, channels, side, side, device=images.device))
+            tasks += render_tasks(augmentation, images, drawn, views[-1])
+        return tasks
+
+    (tasks,) = run_all([prepare], images.device)
     run_all(tasks, images.device)
     return views
 

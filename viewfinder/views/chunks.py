@@ -8,8 +8,11 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import torch
+
+T = TypeVar("T")
 
 # float32 values of the images in a chunk
 CPU_CHUNK = 2**19  # 2 MiB, near a core in its caches
@@ -27,19 +30,16 @@ def chunks(n: int, values: int, device: torch.device) -> list[slice]:
     return [slice(a, b) for a, b in itertools.pairwise(edges)]
 
 
-def run_all(tasks: Iterable[Callable[[], None]], device: torch.device) -> None:
-    """Run independent tasks; on a CPU on as many threads as torch uses, each task on one of them.
+def run_all(tasks: Iterable[Callable[[], T]], device: torch.device) -> list[T]:
+    """Results of independent tasks, on a CPU as many at a time as torch has threads, each on one.
 
-    Chunks are too small for torch to share one operation among threads without waiting more than
-    working; whole chunks in parallel need no waiting at all.
+    Chunks are too small for torch to share single operations among its threads: they would wait
+    for each other more than work (and MKL's exp, sqrt or round share even a few hundred numbers).
     """
     threads = torch.get_num_threads()
     if threads == 1 or device.type != "cpu":
-        for task in tasks:
-            task()
-        return
-    for _ in _pool(threads).map(lambda task: task(), tasks):
-        pass
+        return [task() for task in tasks]
+    return list(_pool(threads).map(lambda task: task(), tasks))
 
 
 @functools.cache
@@ -48,6 +48,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     ready = threading.Barrier(threads + 1)
 
     def start() -> None:
+        torch.get_num_threads()  # at the first look torch sets it to its default; later it stays
         torch.set_num_threads(1)  # of this thread, but also the default of threads yet to come
         ready.wait()
 

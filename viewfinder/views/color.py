@@ -29,10 +29,10 @@ def sample_jitter(
     int64 (n, 4), the operations (0..3) from first to last.
     """
     device = generator.device
-    low = [max(0.0, 1 - s) for s in strength[:HUE]] + [-strength[HUE]]
-    high = [1 + s for s in strength[:HUE]] + [strength[HUE]]
-    low_, high_ = torch.tensor([low, high], device=device)
-    factors = torch.rand(n, 4, generator=generator, device=device) * (high_ - low_) + low_
+    ranges = [(max(0.0, 1 - s), 1 + s) for s in strength[:HUE]] + [(-strength[HUE], strength[HUE])]
+    uniform = torch.rand(4, n, generator=generator, device=device)
+    columns = [u * (high - low) + low for u, (low, high) in zip(uniform, ranges, strict=True)]
+    factors = torch.stack(columns, 1)
     order = torch.rand(n, 4, generator=generator, device=device).argsort(1)
     return factors, order
 
@@ -129,7 +129,7 @@ class Jitter:
             scale=table(b, c, s, one),
             to_grey=table(none, none, 1 - s, none),
             to_mean=table(none, 1 - c, none, none),
-            shift=shift,
+            shift=shift.masked_fill(group == 5, 0),
             group=group,
         )
 
