@@ -26,7 +26,7 @@ from torch import nn
 from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Split
 from viewfinder.recipe import build, complete
-from viewfinder.training.fit import _trainer, network
+from viewfinder.training.fit import network, trainer_for
 from viewfinder.training.loader import loader
 from viewfinder.training.memory import fast_layout
 from viewfinder.training.optimizers import build_optimizer
@@ -77,7 +77,9 @@ def measure(encoder: str, precision: str, rounds: int, steps: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for i in range(rounds):
             clock = Clock()
-            trainer = _trainer(recipe, split, Run(Path(folder) / str(i)), Console(quiet=True), "")
+            trainer = trainer_for(
+                recipe, split, Run(Path(folder) / str(i)), Console(quiet=True), ""
+            )
             trainer.callbacks = [clock]
             trainer.fit(module, loader(split, batch_size=BATCH, seed=0))
             whole = statistics.median(np.diff(clock.times).tolist())

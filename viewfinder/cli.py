@@ -203,3 +203,7 @@ def _refuse_with_resume(words: list[str] | None, recipe: Path | None, out: Path 
             "--resume continues a run exactly as it was started, so it takes no other words",
             fix="a new run for another recipe",
         )
+
+
+if __name__ == "__main__":
+    main()

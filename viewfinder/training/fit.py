@@ -51,7 +51,7 @@ def fit(recipe: Recipe, split: Split, run: Run, console: Console, label: str) ->
         load_into(module, load_weights(last), f"the checkpoint {last}")
         if load_state(last)["epoch"] + 1 >= recipe.epochs:
             return module
-    trainer = _trainer(recipe, split, run, console, label)
+    trainer = trainer_for(recipe, split, run, console, label)
     batches = loader(
         split,
         clusters.rows,
@@ -72,7 +72,8 @@ def _how_to_continue(run: Run) -> str:
     return f"interrupted. To continue: viewfinder pretrain --resume {run.folder}"
 
 
-def _trainer(recipe: Recipe, split: Split, run: Run, console: Console, label: str) -> L.Trainer:
+def trainer_for(recipe: Recipe, split: Split, run: Run, console: Console, label: str) -> L.Trainer:
+    """The engine with everything a run of this recipe needs around its steps."""
     _quiet()
     measures = Measures(split.images, frozen_view(recipe), recipe.seed)
     callbacks: list[L.Callback] = [
