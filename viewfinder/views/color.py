@@ -93,13 +93,12 @@ class Jitter:
     identities where it has fewer. One-channel images are their own luminance, so saturation leaves
     them as they are, and their hue is not turned.
 
-    scale, to_grey, to_mean  (6, N), the affine steps;  shift (N,), the hue turn
+    steps  (3, 6, N): scale, to_grey and to_mean of the six affine steps
+    shift  (N,), the hue turn
     group  int64 (N,): the position of hue; 4 where hue does not turn; 5 where nothing is done
     """
 
-    scale: Tensor
-    to_grey: Tensor
-    to_mean: Tensor
+    steps: Tensor
     shift: Tensor
     group: Tensor
 
@@ -117,31 +116,22 @@ class Jitter:
         count = group[:, None].clamp(max=3) * (group < 5)[:, None]
         before = torch.where(k < count, k, 3)
         after = torch.where((group < 3)[:, None], (count + k).clamp(max=3), 3)
-        steps = others.gather(1, torch.cat([before, after], 1))
+        operations = others.gather(1, torch.cat([before, after], 1)).T  # (6, N)
 
         b, c, s, shift = factors.unbind(1)
         one, none = torch.ones_like(b), torch.zeros_like(b)
-
-        def table(*columns: Tensor) -> Tensor:
-            return torch.stack(columns, 1).gather(1, steps).T.contiguous()
-
-        return Jitter(
-            scale=table(b, c, s, one),
-            to_grey=table(none, none, 1 - s, none),
-            to_mean=table(none, 1 - c, none, none),
-            shift=shift.masked_fill(group == 5, 0),
-            group=group,
+        scale, to_grey, to_mean = (
+            (b, c, s, one),
+            (none, none, 1 - s, none),
+            (none, 1 - c, none, none),
         )
+        table = torch.stack([*scale, *to_grey, *to_mean]).view(3, 4, -1)
+        steps = table.gather(1, operations.expand(3, 6, -1))
+        return Jitter(steps, shift.masked_fill(group == 5, 0), group)
 
     def __getitem__(self, index: Tensor | slice) -> Jitter:
         """The arrangement of some of the samples."""
-        return Jitter(
-            self.scale[:, index],
-            self.to_grey[:, index],
-            self.to_mean[:, index],
-            self.shift[index],
-            self.group[index],
-        )
+        return Jitter(self.steps[:, :, index], self.shift[index], self.group[index])
 
     def apply_(self, images: Tensor, starts: list[int] | None = None) -> Tensor:
         """Jitter floating images (N, C, H, W) in place and return them.
@@ -165,10 +155,7 @@ class Jitter:
         images = images[samples]
         if len(images) == 0:
             return
-        scale, to_grey, to_mean = (
-            weights[step, samples, None, None]
-            for weights in (self.scale, self.to_grey, self.to_mean)
-        )
+        scale, to_grey, to_mean = self.steps[:, step, samples, None, None].unbind(0)
         added = luminance(images)
         mean = added.mean((1, 2), keepdim=True)
         added.mul_(to_grey).add_(to_mean * mean)

@@ -116,9 +116,9 @@ def resized_crop(images: Tensor, boxes: Tensor, size: int, flip: Tensor | None =
     pixels = images if images.is_floating_point() else images.float()
     top, left, h, w = boxes.to(pixels.dtype).unbind(1)
     rows = resize_matrix(top, h, height, size)
-    if not images.is_floating_point():
-        rows = rows.div_(255)
     columns = resize_matrix(left, w, width, size, flip)
+    if not images.is_floating_point():
+        rows.div_(255)
 
     wide = torch.bmm(pixels.reshape(n, channels * height, width), columns.transpose(1, 2))
     wide = wide.view(n, channels, height, size)
