@@ -79,7 +79,10 @@ def assert_golden(
         value.backward()
         where = f"alt/{alternative}" if alternative else part
         exact = part == "f64"
-        error = case.about["peer_float32_error_vs_float64_on_same_inputs"]
+        # no peer ran where the values are from the formula; float64 then, on rounded inputs
+        error = {"loss_abs": 0.0, "grad_abs": 0.0} | case.about.get(
+            "peer_float32_error_vs_float64_on_same_inputs", {}
+        )
         np.testing.assert_allclose(
             value.item(),
             case.array(f"{where}/loss"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from viewfinder.objectives.barlow_twins import barlow_twins
 from viewfinder.objectives.cosine import byol_regression, negative_cosine
 from viewfinder.objectives.cross_entropy import cross_entropy
 from viewfinder.objectives.info_nce import (
@@ -14,6 +15,7 @@ from viewfinder.objectives.nt_xent import nt_xent
 from viewfinder.objectives.objective import Inputs, Objective, Options
 from viewfinder.objectives.registry import OBJECTIVES, find
 from viewfinder.objectives.supcon import supcon
+from viewfinder.objectives.vicreg import vicreg
 
 __all__ = [
     "OBJECTIVES",
@@ -24,6 +26,7 @@ __all__ = [
     "Objective",
     "Options",
     "SupCon",
+    "barlow_twins",
     "byol_regression",
     "cross_entropy",
     "find",
@@ -33,4 +36,5 @@ __all__ = [
     "negative_cosine",
     "nt_xent",
     "supcon",
+    "vicreg",
 ]

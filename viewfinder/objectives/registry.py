@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
 from viewfinder.errors import unknown
+from viewfinder.objectives.barlow_twins import Deviation, barlow_twins
 from viewfinder.objectives.cosine import byol_regression, negative_cosine
 from viewfinder.objectives.cross_entropy import cross_entropy
 from viewfinder.objectives.info_nce import Stale, info_nce, info_nce_with_negatives
 from viewfinder.objectives.nt_xent import nt_xent
 from viewfinder.objectives.objective import Inputs, Objective, Options
 from viewfinder.objectives.supcon import Missing, supcon
+from viewfinder.objectives.vicreg import vicreg
 
 
 def find(name: str) -> Objective:
@@ -62,6 +64,30 @@ class CosineOptions(Options):
     symmetric: bool = Field(True, description="both directions; else the first view predicts")
 
 
+class BarlowTwinsOptions(Options):
+    redundancy: NonNegativeFloat = Field(
+        0.005, description="weight of the correlations between different dimensions"
+    )
+    deviation: Deviation = Field(
+        "biased",
+        description="what each dimension is divided by: biased, the authors' batch norm; "
+        "unbiased, with N - 1, as InfoCL",
+    )
+    eps: NonNegativeFloat = Field(
+        1e-5, description="added to the variance if biased, to its root if unbiased"
+    )
+
+
+class VICRegOptions(Options):
+    invariance: NonNegativeFloat = Field(25.0, description="weight of the squared difference")
+    variance: NonNegativeFloat = Field(25.0, description="weight of the deviations' shortfall of 1")
+    covariance: NonNegativeFloat = Field(1.0, description="weight of the squared covariances")
+    halved: bool = Field(
+        True, description="half the sum of both views' variance terms, as coded; else their sum"
+    )
+    eps: PositiveFloat = Field(1e-4, description="added to the variances")
+
+
 def _nt_xent(x: Inputs, o: NTXentOptions) -> dict[str, Tensor]:
     return {"loss": nt_xent(x.online[0], x.online[1], o.temperature, rows=x.rows)}
 
@@ -102,6 +128,14 @@ def _cosine(x: Inputs, o: CosineOptions) -> dict[str, Tensor]:
     return {"loss": both if o.form == "regression" else both / 2}
 
 
+def _barlow_twins(x: Inputs, o: BarlowTwinsOptions) -> dict[str, Tensor]:
+    return {"loss": barlow_twins(x.online[0], x.online[1], **o.model_dump())}
+
+
+def _vicreg(x: Inputs, o: VICRegOptions) -> dict[str, Tensor]:
+    return {"loss": vicreg(x.online[0], x.online[1], **o.model_dump())}
+
+
 def _cross_entropy(x: Inputs, o: Options) -> dict[str, Tensor]:
     assert x.cluster is not None  # the table says that it needs them
     losses = [cross_entropy(logits, x.cluster) for logits in x.online]
@@ -112,6 +146,11 @@ def _simplex(temperature: float, positives: int, others: int, classes: int) -> f
     """The contrastive minimum: every class at a corner of a regular simplex (Graf et al. 2021)."""
     apart = 1 + 1 / (classes - 1)  # 1 - cosine of two corners
     return math.log(positives + others * math.exp(-apart / temperature))
+
+
+def _barlow_minimum(o: BarlowTwinsOptions, n: int, v: int, c: int) -> float:
+    """With n - 1 dimensions, the most that n samples can decorrelate."""
+    return 0.0 if o.deviation == "biased" else (n - 1) / n**2  # the diagonal reaches (n - 1) / n
 
 
 OBJECTIVES: dict[str, Objective] = {
@@ -171,6 +210,34 @@ OBJECTIVES: dict[str, Objective] = {
             one_way=lambda o: not o.symmetric,
             across_ranks="nothing",
             target="constant",
+            negatives=("none",),
+            positives=("instance",),
+            views=(2, 2),
+        ),
+        Objective(
+            name="barlow_twins",
+            summary="the same dimension of both views correlates, different dimensions do not",
+            formula="sum_i (1 - C_ii)^2 + redundancy * sum_{i != j} C_ij^2",
+            paper="Barlow Twins, Zbontar et al. 2021",
+            options=BarlowTwinsOptions,
+            compute=_barlow_twins,
+            minimum=_barlow_minimum,
+            across_ranks="batch",
+            target="unused",
+            negatives=("none",),
+            positives=("instance",),
+            views=(2, 2),
+        ),
+        Objective(
+            name="vicreg",
+            summary="views agree; every dimension varies, no two of them together",
+            formula="25 mean (z0 - z1)^2 + 25/2 (v(z0) + v(z1)) + c(z0) + c(z1)",
+            paper="VICReg, Bardes et al. 2022",
+            options=VICRegOptions,
+            compute=_vicreg,
+            minimum=lambda o, n, v, c: 0.0,
+            across_ranks="batch",
+            target="unused",
             negatives=("none",),
             positives=("instance",),
             views=(2, 2),

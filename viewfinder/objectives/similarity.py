@@ -15,13 +15,17 @@ def unit(x: Tensor) -> Tensor:
     >>> unit(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).tolist()
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
-    if not x.is_floating_point():
-        raise ValueError(f"vectors must be floating point, not {x.dtype}")
-    if torch.finfo(x.dtype).bits < 32:
-        x = x.float()
+    x = float32_or_better(x)
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     zero = norm == 0
     return (x / norm.masked_fill(zero, 1)).masked_fill(zero, 0)
+
+
+def float32_or_better(x: Tensor) -> Tensor:
+    """``x``, converted where it is in half precision: sums over a batch would lose it."""
+    if not x.is_floating_point():
+        raise ValueError(f"vectors must be floating point, not {x.dtype}")
+    return x.float() if torch.finfo(x.dtype).bits < 32 else x
 
 
 def rowwise(x: Tensor, y: Tensor) -> Tensor:

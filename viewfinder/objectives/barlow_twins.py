@@ -1,0 +1,56 @@
+"""Barlow Twins: the dimensions of two views agree one by one, and differ from each other."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from viewfinder.objectives.correlation import check_statistics, squared_norm
+from viewfinder.objectives.similarity import check_pair, float32_or_better
+
+Deviation = Literal["biased", "unbiased"]
+
+
+def barlow_twins(
+    z0: Tensor,
+    z1: Tensor,
+    redundancy: float = 0.005,
+    *,
+    deviation: Deviation = "biased",
+    eps: float = 1e-5,
+) -> Tensor:
+    """Barlow Twins (Zbontar et al. 2021, equations 1 and 2).
+
+        loss = sum_i (1 - C_ii)^2 + redundancy * sum_{i != j} C_ij^2,   C = x0^T x1 / N
+
+    x0 and x1 are the views with each dimension standardised over the batch. The least is 0.
+
+    z0, z1      float (N, D), N >= 2, row i of both is sample i
+    deviation   what the centred dimensions are divided by. "biased": sqrt(variance + eps), the mean
+                of squares, as the authors' code (a batch norm) does. "unbiased": the square root
+                of the sum of squares / (N - 1), plus eps, while C is still divided by N, so that
+                its diagonal reaches (N - 1) / N only: InfoCL does so with eps = 0
+    Returns a scalar. Across ranks the statistics are those of the joined batch; the row of the
+    table of objectives sees to it. Raises ValueError for other shapes, and for a single sample.
+
+    >>> z = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+    >>> round(barlow_twins(z, z).item(), 6), round(barlow_twins(z, -z).item(), 3)
+    (0.0, 8.0)
+    """
+    check_pair(z0, z1, ("z0", "z1"))
+    check_statistics(len(z0))
+    x0, x1 = (_standardised(float32_or_better(z), deviation, eps) for z in (z0, z1))
+    diagonal = (x0 * x1).mean(dim=0)
+    everywhere = squared_norm(x0, x1) / len(x0) ** 2
+    off_diagonal = everywhere - diagonal.square().sum()
+    return (1 - diagonal).square().sum() + redundancy * off_diagonal
+
+
+def _standardised(z: Tensor, deviation: Deviation, eps: float) -> Tensor:
+    centred = z - z.mean(dim=0)
+    if deviation == "biased":
+        return centred / (centred.square().mean(dim=0) + eps).sqrt()
+    spread = torch.linalg.vector_norm(centred, dim=0) / (len(z) - 1) ** 0.5 + eps
+    return centred / spread.masked_fill(spread == 0, 1)
