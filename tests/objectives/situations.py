@@ -1,6 +1,7 @@
 """Every way to use a registered objective, read from what it declares.
 
-An objective joins the tests of the hard rules by being registered: its declared positives,
+An objective joins the tests of the hard rules by being registered, or by being named below where
+only a loop of one's own can run it: its declared positives,
 negatives and the choices among its options (booleans and literals, one at a time) make the
 situations.
 """
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from viewfinder.negatives import Negatives
 from viewfinder.objectives import OBJECTIVES, Objective, Options
+from viewfinder.objectives.carl import CARL_OBJECTIVE
 
 DIM = 6
 
@@ -109,7 +111,7 @@ def _choices(objective: Objective) -> Iterator[dict[str, Any]]:
 SITUATIONS = [
     *(
         Situation(objective, positives, negatives, chosen)
-        for objective in OBJECTIVES.values()
+        for objective in (*OBJECTIVES.values(), CARL_OBJECTIVE)
         for positives in objective.positives
         for negatives in objective.negatives
         for chosen in _choices(objective)

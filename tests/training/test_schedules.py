@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from viewfinder.training.schedules import (
     cosine,
     cosine_momentum,
+    decay,
     linear,
     multistep,
     warmup_cosine,
@@ -87,3 +88,27 @@ def test_linear_and_multistep_equal_the_schedulers_of_torch() -> None:
         assert linear(step, 5, 0.5, 0.1) == pytest.approx(torch_linear.get_last_lr()[0])
         optimizer.step()
         torch_linear.step()
+
+
+@pytest.mark.parametrize("case", golden_cases("carl_lambda_schedule"))
+def test_golden_decay(case: Case) -> None:
+    p = case.params
+    ours = [decay(int(e), p["E"], p["b"], p["a"]) for e in case.array("in/epochs")]
+    np.testing.assert_allclose(ours, case.array("f64/lambda"), rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", ["linear", "exponential", "cosine"])
+def test_decay_keeps_its_ends_and_falls(shape: str) -> None:
+    values = [decay(e, 10, 4.0, 1.5, shape) for e in range(13)]
+    assert (values[0], values[10:]) == (4.0, [1.5] * 3)
+    assert all(a > b for a, b in zip(values[:10], values[1:11], strict=True))
+    middle = {"linear": 2.75, "exponential": 6**0.5, "cosine": 2.75}
+    assert values[5] == pytest.approx(middle[shape])
+
+
+@pytest.mark.parametrize(
+    "wrong", [(0, 4.0, 1.0, "linear"), (9, -1.0, 1.0, "cosine"), (9, 4.0, 0.0, "exponential")]
+)
+def test_decay_of_nothing_is_refused(wrong: tuple) -> None:
+    with pytest.raises(ValueError, match="at least one epoch|cannot decay"):
+        decay(0, *wrong)

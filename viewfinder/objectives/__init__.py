@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from viewfinder.objectives.barlow_twins import barlow_twins
+from viewfinder.objectives.carl import carl
 from viewfinder.objectives.cosine import byol_regression, negative_cosine
 from viewfinder.objectives.cross_entropy import cross_entropy
 from viewfinder.objectives.info_nce import (
@@ -14,6 +15,14 @@ from viewfinder.objectives.modules import Cosine, InfoNCE, NTXent, SupCon
 from viewfinder.objectives.nt_xent import nt_xent
 from viewfinder.objectives.objective import Inputs, Objective, Options
 from viewfinder.objectives.registry import OBJECTIVES, find
+from viewfinder.objectives.regularizers import (
+    add_noise,
+    information_estimate,
+    inverse_predictive,
+    kl_to_uniform,
+    lower_bound_estimate,
+    reconstruction,
+)
 from viewfinder.objectives.supcon import supcon
 from viewfinder.objectives.vicreg import vicreg
 
@@ -26,15 +35,22 @@ __all__ = [
     "Objective",
     "Options",
     "SupCon",
+    "add_noise",
     "barlow_twins",
     "byol_regression",
+    "carl",
     "cross_entropy",
     "find",
     "info_nce",
     "info_nce_from_scores",
     "info_nce_with_negatives",
+    "information_estimate",
+    "inverse_predictive",
+    "kl_to_uniform",
+    "lower_bound_estimate",
     "negative_cosine",
     "nt_xent",
+    "reconstruction",
     "supcon",
     "vicreg",
 ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 
 def cosine(step: int, total: int, start: float, end: float, *, include_end: bool = True) -> float:
@@ -53,6 +54,39 @@ def warmup_cosine(
 def linear(step: int, total: int, start: float, end: float) -> float:
     """A straight line from ``start`` at step 0 to ``end`` at step total - 1, then ``end``."""
     return end if step >= total - 1 else start + (end - start) * step / (total - 1)
+
+
+def decay(
+    epoch: int,
+    epochs: int,
+    start: float,
+    end: float,
+    shape: Literal["linear", "exponential", "cosine"] = "linear",
+) -> float:
+    """A weight that goes from ``start`` at epoch 0 to ``end`` at epoch ``epochs``, and stays there.
+
+    The lambda_e of CARL (equation 8, with start b, end a and epochs E):
+
+        linear       b - (b - a) * e / E
+        exponential  b * (a / b) ^ (e / E)
+        cosine       a + (b - a) * (1 + cos(pi * e / E)) / 2
+
+    Raises ValueError for E < 1, negative weights, and an exponential that starts or ends at 0.
+
+    >>> [decay(e, 100, 4.0, 1.5) for e in (0, 50, 100, 150)]
+    [4.0, 2.75, 1.5, 1.5]
+    """
+    if epochs < 1:
+        raise ValueError(f"a decay takes at least one epoch, not {epochs}")
+    if min(start, end) < 0 or (shape == "exponential" and min(start, end) == 0):
+        raise ValueError(f"a weight cannot decay from {start} to {end}: {shape} needs more than 0")
+    if epoch >= epochs:
+        return end
+    if shape == "linear":
+        return linear(epoch, epochs + 1, start, end)
+    if shape == "exponential":
+        return start * (end / start) ** (epoch / epochs)
+    return cosine(epoch, epochs, start, end, include_end=False)
 
 
 def multistep(step: int, milestones: Sequence[int], factor: float = 0.1) -> float:

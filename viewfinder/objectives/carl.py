@@ -1,0 +1,97 @@
+"""CARL: two views are assigned to the same prototype, and all prototypes are used alike."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, NonNegativeFloat
+from torch import Tensor
+
+from viewfinder.objectives.correlation import check_statistics
+from viewfinder.objectives.objective import Inputs, Objective, Options
+from viewfinder.objectives.regularizers import Constant, constant_offset, kl_to_uniform
+from viewfinder.objectives.similarity import check_pair, float32_or_better
+
+MeanOver = Literal["anchor", "both"]
+
+
+def carl(
+    anchor: Tensor,
+    positive: Tensor,
+    weight: float = 1.0,
+    *,
+    mean_over: MeanOver = "anchor",
+    constant: Constant = "natural",
+) -> dict[str, Tensor]:
+    """Consistent assignment of two views to K prototypes (CARL, Silva and Ramírez Rivera 2021).
+
+        loss        = consistency + weight * kl                        (equation 7)
+        consistency = -1/N sum_i log < p_i, p_i+ >,   p = softmax(logits)   (equation 4)
+        kl          = log K + sum_k P_k log P_k,   P = mean_i p_i      (equations 5 and 6)
+
+    computed from the logarithms of p, so that no confidence is too great. The least loss is 0:
+    every view sure of its prototype, every prototype with the same number of samples.
+
+    anchor, positive  float (N, K), N, K >= 2: the assigner's outputs for two views, row i of both
+                      is sample i. Gradients flow into both; in the paper's figure 1 the positive
+                      has none: give it detached
+    weight            lambda_e, falls during training: see ``training.schedules.decay``
+    mean_over         P over the "anchor" view, or over "both". The paper does not say; its
+                      forerunner SCAN takes one view, its successor CARP both
+    constant          "log2": log_2 K, as equation 5 is printed: a constant more, and not 0 where P
+                      is uniform
+    Returns the scalars "loss", "consistency" and "kl". Across ranks P is the mean over the joined
+    batch: ``CARL`` and its row see to it. Raises ValueError for other shapes, a single sample or
+    prototype, or a negative weight.
+
+    >>> sure = 100 * torch.eye(3)
+    >>> carl(sure, sure)["loss"].item()
+    0.0
+    """
+    check_pair(anchor, positive, ("anchor", "positive"))
+    check_statistics(len(anchor))
+    if weight < 0:
+        raise ValueError(f"the weight of the divergence must not be negative, but is {weight}")
+    anchor, positive = float32_or_better(anchor), float32_or_better(positive)
+    both = F.log_softmax(anchor, dim=1) + F.log_softmax(positive, dim=1)
+    consistency = -both.logsumexp(dim=1).mean()
+    views = anchor if mean_over == "anchor" else torch.cat([anchor, positive])
+    kl = kl_to_uniform(views, constant=constant)
+    return {"loss": consistency + weight * kl, "consistency": consistency, "kl": kl}
+
+
+class CARLOptions(Options):
+    weight: NonNegativeFloat = Field(1.0, description="of the divergence from equal usage")
+    mean_over: MeanOver = Field(
+        "anchor", description="which views' assignments are to use all prototypes alike"
+    )
+    symmetric: bool = Field(False, description="the mean over both directions")
+    constant: Constant = Field("natural", description="log2: the constant as equation 5 prints it")
+
+
+def _compute(x: Inputs, o: CARLOptions) -> dict[str, Tensor]:
+    options = o.model_dump(exclude={"symmetric"})
+    there = carl(x.online[0], x.target[-1], **options)
+    if not o.symmetric:
+        return there
+    back = carl(x.online[1], x.target[0], **options)
+    return {name: (there[name] + back[name]) / 2 for name in there}
+
+
+CARL_OBJECTIVE = Objective(
+    name="carl",
+    summary="views are assigned to the same prototype; all prototypes are used alike",
+    formula="mean_i -log < p_i, p_i+ > + weight * (log K + sum_k P_k log P_k)",
+    paper="CARL, Silva and Ramírez Rivera 2021",
+    options=CARLOptions,
+    compute=_compute,
+    minimum=lambda o, n, v, c: o.weight * constant_offset(c, o.constant),
+    one_way=lambda o: not o.symmetric,
+    across_ranks="batch",
+    target="any",
+    negatives=("none",),
+    positives=("instance",),
+    views=(2, 2),
+)
