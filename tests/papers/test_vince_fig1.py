@@ -174,3 +174,12 @@ def test_claims_without_runs_are_left_open() -> None:
     assert holds({**PAPER, 0.0: lost})[2] is None
     assert holds({**PAPER, 0.0: lost})[4] is False
     assert holds({0.4: made(0.7, 5.0)})[2:5] == [None, None, None]
+
+
+def test_the_fast_layers_give_the_gradients_of_the_plain_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = {"steps": 5, "layers": 3, "hidden": 32}
+    fast = tiny(0.4, **settings)["losses"]
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert fast == pytest.approx(tiny(0.4, **settings)["losses"], abs=2e-4)

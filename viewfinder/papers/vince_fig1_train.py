@@ -139,13 +139,14 @@ def _optimise(
         )
         view = uniform_noise(points[index], eta, generator)
         if bank is not None:
-            anchor = _maybe_unit(encoders[0](view), reading)
+            anchor = _encode(encoders[0], view, reading)
             keys, negatives = bank[index], bank[drawn]
-            bank[index] = _maybe_unit(torch.lerp(anchor.detach(), keys, reading.update), reading)
+            entry = torch.lerp(anchor.detach(), keys, reading.update)
+            bank[index] = unit(entry) if reading.normalize else entry
         else:
             other = eta if reading.noised == "both" else 0.0
             others = uniform_noise(points[torch.cat([index, drawn])], other, generator)
-            anchor, rest = _encode(encoders, view, others, reading)
+            anchor, rest = _encode_both(encoders, view, others, reading)
             keys, negatives = rest[: len(index)], rest[len(index) :]
         loss = info_nce_of_dots(anchor, keys, negatives, reading.temperature)
         losses[step] = loss.item()
@@ -164,21 +165,24 @@ def _bank(
     encoder: nn.Module, points: Tensor, eta: float, reading: Reading, generator: torch.Generator
 ) -> Tensor:
     """The memory bank before training: a view of every point, encoded."""
-    return _maybe_unit(encoder(uniform_noise(points, eta, generator)), reading)
+    return _encode(encoder, uniform_noise(points, eta, generator), reading)
 
 
-def _encode(
+def _encode_both(
     encoders: nn.ModuleList, view: Tensor, others: Tensor, reading: Reading
 ) -> tuple[Tensor, Tensor]:
-    if encoders[0] is encoders[1]:  # one call is faster than two
-        z = encoders[0](torch.cat([view, others]))
-        anchor, rest = z[: len(view)], z[len(view) :]
+    if encoders[0] is not encoders[1]:
+        return _encode(encoders[0], view, reading), _encode(encoders[1], others, reading)
+    z = _encode(encoders[0], torch.cat([view, others]), reading)  # one call is faster than two
+    return z[: len(view)], z[len(view) :]
+
+
+def _encode(encoder: nn.Module, x: Tensor, reading: Reading) -> Tensor:
+    if x.device.type == "cpu" and torch.backends.mkldnn.is_available():
+        # oneDNN: the same layers, in 0.6 of the time where the default BLAS has no AVX-512
+        z = encoder(x.to_mkldnn()).to_dense()
     else:
-        anchor, rest = encoders[0](view), encoders[1](others)
-    return _maybe_unit(anchor, reading), _maybe_unit(rest, reading)
-
-
-def _maybe_unit(z: Tensor, reading: Reading) -> Tensor:
+        z = encoder(x)
     return unit(z) if reading.normalize else z
 
 
