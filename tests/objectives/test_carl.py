@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from viewfinder.objectives.carl import carl
+from viewfinder.objectives.carl import CARL, carl
 from viewfinder.objectives.regularizers import kl_to_uniform
 
 
@@ -84,3 +84,20 @@ def test_the_mean_assignment_may_leave_the_positive_out() -> None:
 def test_wrong_input_is_named(shape: tuple[int, int], weight: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         carl(torch.zeros(shape), torch.zeros(shape), weight)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_module_trains_the_anchor_alone_unless_symmetric(symmetric: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    z0, z1 = torch.randn(2, 6, 4, generator=generator).unbind()
+    z0.requires_grad_()
+    z1.requires_grad_()
+    loss = CARL(4, 5, symmetric=symmetric)
+    terms = loss(z0, z1, weight=2.0)
+    torch.testing.assert_close(terms["loss"], terms["consistency"] + 2 * terms["kl"])
+    gradients = torch.autograd.grad(terms["loss"], [z0, z1], allow_unused=True)
+    assert gradients[0].abs().max() > 0
+    if symmetric:
+        assert gradients[1].abs().max() > 0
+    else:
+        assert gradients[1] is None or not gradients[1].any()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from viewfinder.objectives.barlow_twins import barlow_twins
-from viewfinder.objectives.carl import carl
+from viewfinder.objectives.carl import CARL, carl
 from viewfinder.objectives.cosine import byol_regression, negative_cosine
 from viewfinder.objectives.cross_entropy import cross_entropy
+from viewfinder.objectives.dino import DINO, dino, moved_center
 from viewfinder.objectives.info_nce import (
     info_nce,
     info_nce_from_scores,
@@ -23,10 +24,14 @@ from viewfinder.objectives.regularizers import (
     lower_bound_estimate,
     reconstruction,
 )
+from viewfinder.objectives.sinkhorn import sinkhorn
 from viewfinder.objectives.supcon import supcon
+from viewfinder.objectives.swav import SwAV, swav
 from viewfinder.objectives.vicreg import vicreg
 
 __all__ = [
+    "CARL",
+    "DINO",
     "OBJECTIVES",
     "Cosine",
     "InfoNCE",
@@ -35,11 +40,13 @@ __all__ = [
     "Objective",
     "Options",
     "SupCon",
+    "SwAV",
     "add_noise",
     "barlow_twins",
     "byol_regression",
     "carl",
     "cross_entropy",
+    "dino",
     "find",
     "info_nce",
     "info_nce_from_scores",
@@ -48,9 +55,12 @@ __all__ = [
     "inverse_predictive",
     "kl_to_uniform",
     "lower_bound_estimate",
+    "moved_center",
     "negative_cosine",
     "nt_xent",
     "reconstruction",
+    "sinkhorn",
     "supcon",
+    "swav",
     "vicreg",
 ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field, NonNegativeFloat
-from torch import Tensor
+from torch import Tensor, nn
 
 from viewfinder.objectives.correlation import check_statistics
 from viewfinder.objectives.objective import Inputs, Objective, Options
@@ -95,3 +95,28 @@ CARL_OBJECTIVE = Objective(
     positives=("instance",),
     views=(2, 2),
 )
+
+
+class CARL(nn.Module):
+    """The assigner and the loss of two views' projections, for a training loop of one's own.
+
+        terms = carl_loss(z0, z1, weight=decay(epoch, 100, 4.0, 1.5))     # each (N, dim)
+        terms["loss"].backward()
+
+    dim, prototypes  of the linear assigner (equation 2), K is best near ten times the classes
+    options          mean_over, symmetric, constant: see CARLOptions
+    The positive is a constant, as in figure 1; ``symmetric``: each view is the other's. The mean
+    over the ranks is the loss of one process on the joined batch.
+    """
+
+    def __init__(self, dim: int, prototypes: int, **options: Any) -> None:
+        super().__init__()
+        if prototypes < 2:
+            raise ValueError(f"an assignment needs at least two prototypes, not {prototypes}")
+        self.assigner = nn.Linear(dim, prototypes)
+        self.options = CARLOptions(**options)
+
+    def forward(self, anchor: Tensor, positive: Tensor, weight: float = 1.0) -> dict[str, Tensor]:
+        logits = [self.assigner(anchor), self.assigner(positive)]
+        options = self.options.model_copy(update={"weight": weight})
+        return CARL_OBJECTIVE(logits, [x.detach() for x in logits], options=options)

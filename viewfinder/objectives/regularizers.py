@@ -1,8 +1,8 @@
 """What is added to an objective: reconstruction, lower bound estimate, MIB, IP, the KL prior.
 
 All are minimised but ``lower_bound_estimate``, which is maximised. Formulas are those of the paper
-on minimal sufficient representations (Wang et al. 2022) with the convention of its released code, InfoCL,
-as an option where the two differ.
+on minimal sufficient representations (Wang et al. 2022); where its released code, InfoCL, differs,
+its convention is an option.
 """
 
 from __future__ import annotations
@@ -121,9 +121,9 @@ def lower_bound_estimate(
     if world_size() == 1:
         return _spread(mean, noisy, rho, sum_over, slice(None))
     sizes = rows_per_rank(len(mean), mean.device)
-    joined = gather(torch.cat([mean, noisy], dim=1), sizes)
+    all_means, all_noisy = gather(torch.cat([mean, noisy], dim=1), sizes).chunk(2, dim=1)
     share = len(mean) * len(sizes) / sum(sizes)
-    return share * _spread(*joined.chunk(2, dim=1), rho, sum_over, own_rows(sizes))
+    return share * _spread(all_means, all_noisy, rho, sum_over, own_rows(sizes))
 
 
 def information_estimate(

@@ -1,0 +1,94 @@
+"""Losses with prototypes, a queue, a centre or a bound: two processes equal one, as in
+test_across_ranks.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from viewfinder.objectives import CARL, DINO, SwAV, lower_bound_estimate
+
+SIZES = (3, 5)
+DIM = 4
+
+
+class Encoder(nn.Module):
+    """A linear encoder of three views and the loss on them, in one module as DDP wants it."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.encoder = nn.Linear(4, DIM)
+        losses = {
+            "swav": lambda: SwAV(DIM, 6),
+            "swav with a queue": lambda: SwAV(DIM, 6, queue=8),
+            "dino": lambda: DINO(DIM),
+            "carl": lambda: CARL(DIM, 6, mean_over="both", symmetric=True),
+        }
+        self.loss = losses.get(kind, nn.Identity)()
+
+    def forward(self, views: Tensor) -> Tensor:
+        z = list(self.encoder(views))
+        if self.kind.startswith("swav"):
+            return self.loss(z)
+        if self.kind == "dino":
+            return self.loss(z, [x.detach() for x in z[:2]])
+        if self.kind == "carl":
+            return self.loss(z[0], z[1], 2.0)["loss"]
+        return lower_bound_estimate(z[0], z[0] + 0.1 * z[1], 0.5, sum_over=self.kind)
+
+
+KINDS = ["swav", "swav with a queue", "dino", "carl", "noisy", "means"]
+
+
+def two_steps(
+    kind: str, rows: slice, parallel: Callable[[nn.Module], nn.Module] = lambda model: model
+) -> dict[str, Any]:
+    """Loss, gradients and state after a second step, which sees what the first left behind."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        encoder = Encoder(kind).double()
+    model = parallel(encoder)
+    data = torch.randn(2, 3, sum(SIZES), 4, generator=torch.Generator().manual_seed(7)).double()
+    for batch in data[:, :, rows]:
+        model.zero_grad()
+        loss = model(batch)
+        loss.backward()
+    gradient = torch.cat([p.grad.flatten() for p in encoder.parameters()])
+    return {"loss": loss.detach(), "gradient": gradient, "state": encoder.state_dict()}
+
+
+def worker(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=len(SIZES)
+    )
+    start = sum(SIZES[:rank])
+    results = {}
+    for kind in KINDS:
+        results[kind] = two_steps(kind, slice(start, start + SIZES[rank]), DistributedDataParallel)
+        dist.all_reduce(results[kind]["loss"])
+        results[kind]["loss"] /= len(SIZES)
+    torch.save(results, f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    folder: Path = tmp_path_factory.mktemp("ranks")
+    torch.multiprocessing.spawn(worker, (str(folder),), nprocs=len(SIZES))
+    return [torch.load(folder / f"{rank}.pt") for rank in range(len(SIZES))]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_processes_equal_one(kind: str, ranks: list[dict[str, Any]]) -> None:
+    wanted = two_steps(kind, slice(None))
+    for rank in ranks:
+        torch.testing.assert_close(rank[kind], wanted, rtol=1e-10, atol=1e-12)

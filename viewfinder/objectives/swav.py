@@ -1,0 +1,134 @@
+"""SwAV: each view predicts the prototypes that another view was assigned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from viewfinder.across_ranks import gather, rows_per_rank, world_size
+from viewfinder.negatives.queue import Queue
+from viewfinder.objectives.correlation import check_statistics
+from viewfinder.objectives.log_partition import full_precision
+from viewfinder.objectives.similarity import check_pair, float32_or_better, unit
+from viewfinder.objectives.sinkhorn import sinkhorn
+
+
+def swav(
+    scores: Sequence[Tensor],
+    temperature: float = 0.1,
+    *,
+    assigned: int = 2,
+    epsilon: float = 0.05,
+    iterations: int = 3,
+    queue: Sequence[Tensor] | None = None,
+) -> Tensor:
+    """Swapped prediction (Caron et al. 2020, equations 1 and 2, with several crops equation 6).
+
+        q_i  = sinkhorn(scores_i), a constant, for each of the first ``assigned`` views i
+        loss = mean_i mean_{v != i} mean_n -sum_k q_i[n, k] log softmax(scores_v[n] / temperature)_k
+
+    scores    one float (N, K) a view: cosines of the projections with the prototypes. The
+              ``assigned`` large crops first, then the small ones
+    queue     one (Q, K) for each assigned view: scores of earlier samples, which Sinkhorn sees too
+    Returns a scalar >= 0. Where there are several ranks give the scores of all, as ``SwAV`` does.
+    Raises ValueError for other shapes or options, and for a single sample without a queue.
+
+    >>> sure = 100 * torch.eye(3)
+    >>> swav([sure, sure]).item()
+    0.0
+    """
+    if len(scores) < 2 or not 1 <= assigned <= len(scores):
+        raise ValueError(f"{len(scores)} views cannot have {assigned} assigned ones")
+    if queue is not None and len(queue) != assigned:
+        raise ValueError(f"{assigned} assigned views need as many queues, not {len(queue)}")
+    if temperature <= 0:
+        raise ValueError(f"temperature must be positive, not {temperature}")
+    for view in scores:
+        check_pair(scores[0], view, ("the first view's scores", "another view's"))
+    samples = len(scores[0])
+    codes = []
+    for i in range(assigned):
+        seen = scores[i].detach() if queue is None else torch.cat([scores[i].detach(), queue[i]])
+        check_statistics(len(seen))
+        codes.append(sinkhorn(seen, epsilon, iterations)[:samples])
+    return swapped_prediction(scores, codes, temperature)
+
+
+def swapped_prediction(
+    predictions: Sequence[Tensor], targets: Sequence[Tensor], temperature: float
+) -> Tensor:
+    """mean_i mean_{v != i} mean_n -sum_k targets_i log softmax(predictions_v / temperature).
+
+    predictions  one float (N, K) a view; targets one (N, K) for each of the first views, rows that
+    sum to 1. A view does not predict its own target. Returns a scalar.
+    """
+    log_p = [F.log_softmax(float32_or_better(x) / temperature, dim=1) for x in predictions]
+    total = sum(log_p[1:], log_p[0])
+    losses = [
+        -(target * (total - own)).sum(dim=1).mean() / (len(log_p) - 1)
+        for target, own in zip(targets, log_p, strict=False)
+    ]
+    return torch.stack(losses).mean()
+
+
+class SwAV(nn.Module):
+    """Prototypes and the swapped prediction of projections, for a training loop of one's own.
+
+        loss = swav_loss([z0, z1, small0, small1])       # each (N, dim)
+
+    dim, prototypes  size and number K of the unit vectors that are learned. They are normalised
+                     when they are used: nothing need be done to them between steps
+    queue            how many earlier projections of each assigned view Sinkhorn sees beside the
+                     batch, from when so many have been seen; 0: none. It is part of the state
+    options          temperature, assigned, epsilon, iterations of ``swav``
+    Across ranks the assignments are those of the joined batch: every rank calls it and has the loss
+    of one process on all samples.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        prototypes: int,
+        temperature: float = 0.1,
+        *,
+        assigned: int = 2,
+        epsilon: float = 0.05,
+        iterations: int = 3,
+        queue: int = 0,
+    ) -> None:
+        super().__init__()
+        self.prototypes = nn.Parameter(nn.Linear(dim, prototypes, bias=False).weight.detach())
+        self.queues = nn.ModuleList(Queue(queue, dim) for _ in range(assigned if queue else 0))
+        self.temperature, self.assigned = temperature, assigned
+        self.epsilon, self.iterations = epsilon, iterations
+
+    def scores(self, z: Tensor) -> Tensor:
+        """Cosines of projections with the prototypes: (N, dim) -> (N, K)."""
+        z = unit(z)
+        with full_precision(z):
+            return z @ unit(self.prototypes).to(z.dtype).T
+
+    def forward(self, views: Sequence[Tensor]) -> Tensor:
+        everyone = views
+        if world_size() > 1:
+            sizes = rows_per_rank(len(views[0]), views[0].device)
+            joined = gather(torch.cat(list(views), dim=1), sizes)
+            everyone = joined.split([z.shape[1] for z in views], dim=1)
+        scores = [self.scores(z) for z in everyone]
+        queues = [q for q in self.queues if isinstance(q, Queue)]
+        full = bool(queues) and all(q.filled == len(q.vectors) for q in queues)
+        loss = swav(
+            scores,
+            self.temperature,
+            assigned=self.assigned,
+            epsilon=self.epsilon,
+            iterations=self.iterations,
+            queue=[self.scores(q.vectors).detach() for q in queues] if full else None,
+        )
+        if self.training:
+            for held, z in zip(queues, views, strict=False):
+                held.update(unit(z.detach()), z.new_zeros(len(z), dtype=torch.int64))
+        return loss
