@@ -25,7 +25,7 @@ from lightly.models.modules import SimCLRProjectionHead
 from lightly.transforms import SimCLRTransform
 from PIL import Image
 from rich.console import Console
-from step import BATCH, Clock
+from step import BATCH, WIDTHS, Clock
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -59,7 +59,7 @@ class Theirs:
     """SimCLR in lightly: the loop of its documentation."""
 
     def __init__(self, name: str, pixels: np.ndarray, bf16: bool) -> None:
-        encoder, dim = build_encoder(name, channels=3, size=32)
+        encoder, dim = build_encoder(name, channels=3, size=32, widths=WIDTHS)
         self.encoder = fast_layout(encoder)
         self.head = SimCLRProjectionHead(dim, 512, 128)
         self.loss = NTXentLoss(temperature=0.2)
@@ -90,7 +90,12 @@ class Ours:
     def __init__(self, name: str, pixels: np.ndarray, precision: str) -> None:
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
         self.split = Split("train", ArrayImages(images))
-        words = {"encoder": {"name": name}, "precision": precision, "logger": "none", "epochs": 1}
+        words = {
+            "encoder": {"name": name, "widths": WIDTHS},
+            "precision": precision,
+            "logger": "none",
+            "epochs": 1,
+        }
         self.recipe = complete(build("simclr", words), (3, 32, 32))
         self.module: nn.Module = network(self.recipe, self.split)
 

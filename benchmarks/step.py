@@ -33,6 +33,7 @@ from viewfinder.training.optimizers import build_optimizer
 from viewfinder.training.run import Run
 
 BATCH = 256
+WIDTHS = [32, 64, 128, 256]
 
 
 class Clock(L.Callback):
@@ -65,7 +66,11 @@ def measure(encoder: str, precision: str, rounds: int, steps: int) -> None:
     rng = np.random.default_rng(0)
     pixels = torch.from_numpy(rng.integers(0, 256, (BATCH * steps, 3, 32, 32), dtype=np.uint8))
     split = Split("train", ArrayImages(pixels))
-    words = {"encoder": {"name": encoder}, "precision": precision, "logger": "none"}
+    words = {
+        "encoder": {"name": encoder, "widths": WIDTHS},
+        "precision": precision,
+        "logger": "none",
+    }
     recipe = complete(build("simclr", {**words, "epochs": 1}), (3, 32, 32))
     module = network(recipe, split)
     alone = fast_layout(network(recipe, split).encoder.train())

@@ -166,7 +166,8 @@ class Encoder(Part):
         "convnet", description="convnet, mlp, a timm model's name, or package.module:Class"
     )
     widths: list[PositiveInt] = Field(
-        [32, 64, 128, 256], description="channels of each stage of the convnet, units of the mlp"
+        [32, 64, 128, 256, 512],
+        description="channels of each stage of the convnet, units of the mlp",
     )
     stem: Literal["auto", "small", "original"] = Field(
         "auto", description="small: 3x3 stride 1, no max-pool; auto: small at 64 px and below"
@@ -179,7 +180,7 @@ class Head(Part):
 
     bare: ClassVar[str] = "projector"
     projector: list[PositiveInt] = Field([512, 128], description="units of each projector layer")
-    batch_norm: bool = Field(False, description="batch norm after each hidden projector layer")
+    batch_norm: bool = Field(True, description="batch norm after each hidden layer of the heads")
     predictor: list[PositiveInt] | None = Field(
         None, description="units of each predictor layer (online side only); null: no predictor"
     )
@@ -201,12 +202,12 @@ class Optimizer(Part):
     """Optimiser; biases and norms get no weight decay (and no LARS scaling)."""
 
     name: Literal["sgd", "adam", "adamw", "lars"] = Field(
-        "sgd", description="sgd, adam, adamw, lars"
+        "adamw", description="sgd, adam, adamw, lars"
     )
-    lr: PositiveFloat = Field(0.06, description="base learning rate; used: lr x batch / 256")
+    lr: PositiveFloat = Field(0.002, description="base learning rate; used: lr x batch / 256")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd and lars")
     nesterov: bool = Field(False, description="Nesterov momentum, for sgd")
-    weight_decay: NonNegativeFloat = Field(5e-4, description="weight decay")
+    weight_decay: NonNegativeFloat = Field(0.01, description="weight decay")
     warmup_epochs: NonNegativeFloat = Field(0.0, description="epochs of linear warm-up")
     final_lr: float = Field(0.0, ge=0, le=1, description="learning rate at the end, as a fraction")
 
@@ -229,7 +230,7 @@ class Recipe(Part):
 
     method: str = Field("simclr", description="row of the method table (viewfinder methods)")
     seed: int = Field(0, ge=0, description="all randomness is derived from it")
-    epochs: PositiveInt = Field(10, description="passes over the training images")
+    epochs: PositiveInt = Field(12, description="passes over the training images")
     batch_size: int = Field(256, ge=2, description="images of a step, over all devices")
     precision: Literal["32", "bf16-mixed", "16-mixed", "64"] = Field(
         "32", description="32, bf16-mixed, 16-mixed or 64"

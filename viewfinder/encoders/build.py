@@ -19,7 +19,7 @@ def build_encoder(
     *,
     channels: int,
     size: int,
-    widths: Sequence[int] = (32, 64, 128, 256),
+    widths: Sequence[int] = (32, 64, 128, 256, 512),
     stem: str = "small",
     pretrained: bool = False,
 ) -> tuple[nn.Module, int]:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 class ConvNet(nn.Module):
     """A stack of 3x3 convolution, batch norm, ReLU; each but the first halves the side.
 
-    Four layers of widths 8-16-32-64 are the papers' small network; 32-64-128-256 is the default.
+    Four layers of widths 8-16-32-64 are the papers' small network; 32-64-128-256-512 is the default
+    of recipes.
 
     x      float (N, C, H, W), H and W of any size that survives the halvings
     returns float (N, widths[-1]), the mean over the last map
