@@ -258,7 +258,9 @@ class Recipe(Part):
     def to_yaml(self) -> str:
         """The recipe as YAML; ``build(file=...)`` reads it back equal."""
         plain = self.model_dump(mode="json")
-        plain["views"] = {k: v for k, v in plain["views"].items() if v is not None}
+        # What the method's row sets is written even where it is null, or reading would set it again.
+        row = METHODS[self.method].settings.get("views", {})
+        plain["views"] = {k: v for k, v in plain["views"].items() if v is not None or k in row}
         for own in ("first", "second"):
             if own in plain["views"]:
                 kept = {k: v for k, v in plain["views"][own].items() if v is not None}
