@@ -108,5 +108,5 @@ def test_no_file_and_no_parquet(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read as Parquet"):
         read_clusters(tmp_path / "z.parquet", split(3))
     (tmp_path / "plain").write_text("no folder")
-    with pytest.raises(UserError, match="could not be written"):
+    with pytest.raises(UserError, match="cannot be written"):
         write_clusters(tmp_path / "plain" / "z.parquet", Clusters(np.array([0])))

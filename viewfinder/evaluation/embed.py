@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from viewfinder.data.source import Images
 from viewfinder.errors import UserError
 from viewfinder.evaluation.features import View, batches, check_finite, encode, evaluating
-from viewfinder.evaluation.files import replacing, writing
+from viewfinder.files import replacing, writing
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from viewfinder.data.source import Images
 from viewfinder.errors import UserError, unknown
-from viewfinder.evaluation.files import replacing, writing
+from viewfinder.files import replacing, writing
 
 View = Callable[[Tensor], Tensor]
 AUTOCAST = {"32": None, "64": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}

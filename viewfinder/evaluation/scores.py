@@ -11,8 +11,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter
 from torch import Tensor
 
 from viewfinder.errors import UserError
-from viewfinder.evaluation.files import locked
-from viewfinder.files import write_atomically
+from viewfinder.files import locked, write_atomically
 
 
 class Score(BaseModel):
