@@ -149,7 +149,7 @@ def holds(runs: dict[float, list[dict[str, Any]]]) -> list[bool | None]:
 
 
 def test_the_papers_own_numbers_pass_every_claim() -> None:
-    assert holds(PAPER) == [True] * 6
+    assert holds(PAPER) == [True] * 6 + [None]
 
 
 @pytest.mark.parametrize(
@@ -167,6 +167,15 @@ def test_a_number_that_differs_breaks_its_claim(
     eta: float, accuracy: float, loss: float, broken: int
 ) -> None:
     assert holds({**PAPER, eta: made(accuracy, loss)})[broken] is False
+
+
+def test_a_line_is_told_from_a_disc() -> None:
+    g = torch.Generator().manual_seed(0)
+    disc = torch.randn(300, 2, generator=g)
+    line = disc[:, :1] * torch.tensor([1.0, -2.0]) + 0.01 * disc
+    for points, line_like in ((line, True), (disc, False)):
+        far = [{**made(0.5, 8.0)[0], "points": points.tolist()}]
+        assert holds({**PAPER, 5.0: far})[-1] is line_like
 
 
 def test_claims_without_runs_are_left_open() -> None:

@@ -57,8 +57,8 @@ EXPERIMENTS: dict[str, Experiment] = {
             claim="On two interwoven spirals, views by uniform noise make a good representation "
             "only at a noise level in between: too little or too much leaves it at chance.",
             run="viewfinder.papers.vince_fig1:run",
-            minutes=40,
-            quick_minutes=4,
+            minutes=30,
+            quick_minutes=3,
         ),
     )
 }
