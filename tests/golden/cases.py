@@ -79,8 +79,9 @@ def assert_golden(
         value.backward()
         where = f"alt/{alternative}" if alternative else part
         exact = part == "f64"
-        # no peer ran where the values are from the formula; float64 then, on rounded inputs
-        error = {"loss_abs": 0.0, "grad_abs": 0.0} | case.about.get(
+        # no peer ran where the values are from the formula: float64 on rounded inputs; then what
+        # float32 itself rounds away of a cosine
+        error = {"loss_abs": 0.0, "grad_abs": 2e-8} | case.about.get(
             "peer_float32_error_vs_float64_on_same_inputs", {}
         )
         np.testing.assert_allclose(

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from viewfinder.objectives.barlow_twins import barlow_twins
 from viewfinder.objectives.carl import CARL, carl
+from viewfinder.objectives.ci_infonce import (
+    ci_infonce,
+    ci_infonce_from_scores,
+    draw_partners,
+)
 from viewfinder.objectives.cosine import byol_regression, negative_cosine
 from viewfinder.objectives.cross_entropy import cross_entropy
 from viewfinder.objectives.dino import DINO, dino, moved_center
@@ -13,8 +18,16 @@ from viewfinder.objectives.info_nce import (
     info_nce_with_negatives,
 )
 from viewfinder.objectives.modules import Cosine, InfoNCE, NTXent, SupCon
+from viewfinder.objectives.multilabel import tag_overlap
 from viewfinder.objectives.nt_xent import nt_xent
 from viewfinder.objectives.objective import Inputs, Objective, Options
+from viewfinder.objectives.pcl import (
+    Prototypes,
+    concentration,
+    pcl,
+    proto_nce,
+    sample_prototypes,
+)
 from viewfinder.objectives.registry import OBJECTIVES, find
 from viewfinder.objectives.regularizers import (
     add_noise,
@@ -39,14 +52,19 @@ __all__ = [
     "NTXent",
     "Objective",
     "Options",
+    "Prototypes",
     "SupCon",
     "SwAV",
     "add_noise",
     "barlow_twins",
     "byol_regression",
     "carl",
+    "ci_infonce",
+    "ci_infonce_from_scores",
+    "concentration",
     "cross_entropy",
     "dino",
+    "draw_partners",
     "find",
     "info_nce",
     "info_nce_from_scores",
@@ -58,9 +76,13 @@ __all__ = [
     "moved_center",
     "negative_cosine",
     "nt_xent",
+    "pcl",
+    "proto_nce",
     "reconstruction",
+    "sample_prototypes",
     "sinkhorn",
     "supcon",
     "swav",
+    "tag_overlap",
     "vicreg",
 ]

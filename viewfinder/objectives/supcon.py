@@ -25,6 +25,7 @@ def supcon(
     temperature: float = 0.1,
     *,
     mask: Tensor | None = None,
+    weights: Tensor | None = None,
     base_temperature: float | None = None,
     anchors: Literal["all", "first"] = "all",
     missing: Missing = "error",
@@ -41,6 +42,9 @@ def supcon(
     views             V tensors float (N, D), N >= 2; any scale: normalised inside
     labels            int64 (N,); negative: not known, only the sample's own views are positive
     mask              (N, N) instead of labels: mask[i, j] != 0 where sample j is a positive of i
+    weights           (N, N) instead of labels: weights[i, j] >= 0, how much sample j is a positive
+                      of i, as ``tag_overlap`` gives it. The mean over P(a) is weighted; 0 and 1
+                      are a mask. On the diagonal: the sample's own other views
     base_temperature  multiplies the loss by temperature / base_temperature, as the authors' code
                       does (with 0.07); None: no factor, as the paper
     anchors           "first": only the first view is an anchor, all views are keys
@@ -64,33 +68,47 @@ def supcon(
     anchor = z if own is None else z[own]
     sample = (torch.arange(len(z), device=device) if own is None else own) % samples
 
-    sums, members, itself = _members(z.view(len(views), samples, -1).sum(dim=0), labels, mask)
+    relation = _relation(samples, labels, mask, weights)
+    sums, members, itself = _members(z.view(len(views), samples, -1).sum(dim=0), labels, relation)
     positives = len(views) * members - itself
-    if len(views) == 1 or mask is not None:
+    if len(views) == 1 or relation is not None:
         _check_missing(positives, missing)
     sums, count = sums[sample] - itself[sample, None] * anchor, positives[sample]
     if own is None:
         partition = log_partition_within(z, temperature)
     else:
         partition = log_partition(anchor, z, temperature, own=own)
-    loss = partition - rowwise(anchor, sums) / (temperature * count.clamp(min=1))
+    loss = partition - rowwise(anchor, sums) / (temperature * count.masked_fill(count == 0, 1))
     mean = loss.masked_fill(count == 0, 0).mean()
     if missing == "skip":  # over the whole batch, so that the parts of several ranks add up
         mean = mean / (positives > 0).to(mean.dtype).mean()
     return mean if base_temperature is None else mean * (temperature / base_temperature)
 
 
+def _relation(
+    samples: int, labels: Tensor | None, mask: Tensor | None, weights: Tensor | None
+) -> Tensor | None:
+    """How much each sample is a positive of each, (N, N), where a mask or weights say so."""
+    relation = weights if mask is None else mask != 0
+    if relation is None:
+        return None
+    given = [x for x in (labels, mask, weights) if x is not None]
+    if len(given) > 1 or relation.shape != (samples, samples):
+        raise ValueError(f"give either labels or a mask or weights ({samples}, {samples})")
+    if weights is not None and not bool((weights >= 0).all()):
+        raise ValueError("weights of positives must not be negative, nor NaN")
+    return relation
+
+
 def _members(
-    summed: Tensor, labels: Tensor | None, mask: Tensor | None
+    summed: Tensor, labels: Tensor | None, relation: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """For each sample: the sum of ``summed`` (N, D) over the samples that are its positives,
-    their number (N,), and 1 where it is itself among them (N,)."""
+    their number, or weight (N,), and that of the sample itself among them (N,)."""
     samples = len(summed)
-    if mask is not None:
-        if labels is not None or mask.shape != (samples, samples):
-            raise ValueError(f"give either labels or a mask ({samples}, {samples}), not both")
+    if relation is not None:
         with full_precision(summed):
-            relation = (mask != 0).to(summed.dtype)
+            relation = relation.to(summed.dtype)
             return relation @ summed, relation.sum(dim=1), relation.diagonal()
     ones = summed.new_ones(samples)
     if labels is None:

@@ -1,0 +1,54 @@
+"""CI-InfoNCE with one sampled positive, equation (1) of its paper; ``supcon`` is its batch form."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from viewfinder.objectives.info_nce import info_nce, info_nce_from_scores
+from viewfinder.objectives.supcon import known_or_alone
+
+
+def ci_infonce(x: Tensor, y: Tensor, temperature: float = 0.1) -> Tensor:
+    """Clustering-based InfoNCE of pairs from the same cluster (Tsai et al. 2021, equation 1).
+
+        loss = -mean_i log( exp(f(x_i, y_i)) / (1/n sum_j exp(f(x_i, y_j))) ),
+
+    with f = cosine / temperature.
+
+    x, y  float (N, D), N >= 2: x_i and y_i are views of two images drawn independently from one
+          cluster z ~ P_Z. ``draw_partners`` makes such pairs within a plain batch
+
+    The loss is never below -log n, and on average minus the loss is a lower bound on
+    D( E_z[P(x|z) P(y|z)] || P(x) P(y) ) <= H(Z) in nats (theorem 3.2). It is ``info_nce`` less
+    log n: where each image is its own cluster, InfoNCE as a bound. Returns a scalar. Raises
+    ValueError for other shapes and for a single pair.
+
+    >>> ci_infonce(torch.eye(4), torch.eye(4), 0.01).item() == -math.log(4)
+    True
+    """
+    return info_nce(x, y, temperature) - math.log(len(x))
+
+
+def ci_infonce_from_scores(scores: Tensor) -> Tensor:
+    """The same of a critic's scores f(x_i, y_j), float (N, N), N >= 2: pair i on the diagonal."""
+    return info_nce_from_scores(scores) - math.log(len(scores))
+
+
+def draw_partners(cluster: Tensor, generator: torch.Generator) -> Tensor:
+    """A partner for each sample from its own cluster, so that (x_i, y_partner(i)) are its pairs.
+
+    A random permutation of each cluster's members: every partner is equally likely, the sample
+    itself too, and every sample is a partner once. cluster int64 (N,), negative: not known, its own
+    partner. Returns int64 (N,).
+
+    >>> draw_partners(torch.tensor([5, 7, 9]), torch.Generator()).tolist()
+    [0, 1, 2]
+    """
+    cluster = known_or_alone(cluster)
+    order = torch.randperm(len(cluster), generator=generator, device=cluster.device)
+    partner = torch.empty_like(order)
+    partner[cluster.argsort(stable=True)] = order[cluster[order].argsort(stable=True)]
+    return partner

@@ -1,0 +1,138 @@
+"""Prototypical contrastive learning (PCL): k-means centroids as positives, each with its width."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from viewfinder.negatives.proposal import Negatives
+from viewfinder.objectives.info_nce import info_nce_with_negatives
+from viewfinder.objectives.log_partition import full_precision
+from viewfinder.objectives.similarity import unit
+
+Candidates = Literal["unique", "repeated"]
+
+
+@dataclass(frozen=True)
+class Prototypes:
+    """One clustering, as a batch of N samples sees it; PCL uses several with different K.
+
+    cluster    int64 (N,), which prototype each sample of the batch belongs to
+    centroids  float (K, D), any scale; constants
+    density    float (K,), > 0: each prototype's own temperature, see ``concentration``
+    negatives  int64 (r,), sampled prototypes to contrast with beside those of the batch, see
+               ``sample_prototypes``; None: all K
+    """
+
+    cluster: Tensor
+    centroids: Tensor
+    density: Tensor
+    negatives: Tensor | None = None
+
+
+def pcl(
+    query: Tensor,
+    key: Tensor,
+    queue: Negatives,
+    clusterings: Sequence[Prototypes],
+    temperature: float = 0.2,
+    *,
+    candidates: Candidates = "unique",
+) -> dict[str, Tensor]:
+    """InfoNCE with a queue plus ProtoNCE averaged over the clusterings (Li et al. 2021, eq. 11).
+
+    Returns the scalars "loss", "instance" and "prototypes". See ``info_nce_with_negatives`` and
+    ``proto_nce``. Without clusterings (PCL's warm-up) "prototypes" is 0.
+    """
+    instance = info_nce_with_negatives(query, key, queue, temperature)
+    losses = [proto_nce(query, c, candidates=candidates) for c in clusterings]
+    prototypes = torch.stack(losses).mean() if losses else torch.zeros_like(instance)
+    return {"loss": instance + prototypes, "instance": instance, "prototypes": prototypes}
+
+
+def proto_nce(query: Tensor, given: Prototypes, *, candidates: Candidates = "unique") -> Tensor:
+    """Contrast of samples with prototypes (PCL, Li et al. 2021, equation 11, second term).
+
+        loss = mean_i -log( exp(q_i . c_s(i) / phi_s(i)) / sum_j exp(q_i . c_j / phi_j) )
+
+    with s(i) the cluster of sample i, phi the density, and unit vectors q and c.
+
+    query       float (N, D), any scale: normalised inside
+    candidates  over which j the sum goes where negatives are sampled: the "unique" prototypes of
+                the batch and of the sample, so that none is its own negative; or "repeated", one
+                column for every sample of the batch, as the authors' code has it: two samples of
+                one cluster count its prototype as a negative
+    Returns a scalar. Raises ValueError for other shapes or a density that is not positive.
+    """
+    if query.ndim != 2 or given.cluster.shape != query.shape[:1]:
+        raise ValueError(
+            f"query must be (N, D) and cluster (N,), not {tuple(query.shape)} and "
+            f"{tuple(given.cluster.shape)}"
+        )
+    if given.density.shape != given.centroids.shape[:1] or bool((given.density <= 0).any()):
+        raise ValueError("density must be (K,), one positive number for each of the K centroids")
+    q, centroids, density, target = unit(query), given.centroids, given.density, given.cluster
+    if given.negatives is not None:
+        columns = torch.cat([given.cluster, given.negatives])
+        target = torch.arange(len(q), device=q.device)
+        if candidates == "unique":
+            columns, where = columns.unique(return_inverse=True)
+            target = where[: len(q)]
+        centroids, density = centroids[columns], density[columns]
+    with full_precision(q):
+        logits = q @ unit(centroids.detach()).to(q.dtype).T / density.detach().to(q.dtype)
+    return F.cross_entropy(logits, target)
+
+
+def sample_prototypes(cluster: Tensor, count: int, r: int, generator: torch.Generator) -> Tensor:
+    """``r`` different prototypes out of ``count`` that none of the batch's samples belongs to.
+
+    cluster int64 (N,). Returns int64 (r,), fewer where there are not so many.
+    """
+    free = torch.ones(count, dtype=torch.bool, device=cluster.device)
+    free[cluster] = False
+    others = free.nonzero().squeeze(1)
+    order = torch.randperm(len(others), generator=generator, device=others.device)
+    return others[order[:r]]
+
+
+def concentration(
+    squared_distance: Tensor,
+    cluster: Tensor,
+    count: int,
+    temperature: float = 0.2,
+    *,
+    smoothing: float = 10.0,
+) -> Tensor:
+    """How wide each cluster is: the density phi of ProtoNCE (PCL, equation 12, and as coded).
+
+        phi_c = mean_{j in c} distance_j / log(n_c + smoothing)
+
+    Clusters with fewer than two members take the largest phi; all are cut to the 10th and 90th
+    percentile and scaled so that their mean is the temperature.
+
+    squared_distance  float (M,), squared distance of each point to its centroid (faiss gives it so)
+    cluster           int64 (M,), 0..count-1
+    Returns density, float (count,), > 0. A cluster whose members are all equal has no width; it
+    counts as a thousandth of the mean. Raises ValueError for other shapes.
+    """
+    if squared_distance.ndim != 1 or cluster.shape != squared_distance.shape:
+        raise ValueError(
+            "squared_distance and cluster must both be (M,), not "
+            f"{tuple(squared_distance.shape)} and {tuple(cluster.shape)}"
+        )
+    members = cluster.bincount(minlength=count).to(squared_distance.dtype)
+    sums = squared_distance.new_zeros(count).index_add(0, cluster, squared_distance.sqrt())
+    phi = sums / members.clamp(min=1) / (members + smoothing).log()
+    phi = torch.where(members > 1, phi, phi.masked_fill(members < 2, 0).max())
+    ends = torch.tensor([0.1, 0.9], dtype=phi.dtype, device=phi.device)
+    low, high = phi.quantile(ends)
+    phi = phi.clamp(low, high)
+    if phi.mean() == 0:
+        return torch.full_like(phi, temperature)
+    return temperature * (phi / phi.mean()).clamp(min=1e-3)
