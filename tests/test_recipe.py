@@ -113,7 +113,7 @@ def test_parts_of_moco_can_be_swapped(words: list[str]) -> None:
 
 
 def test_views_larger_than_the_images_are_refused() -> None:
-    with pytest.raises(UserError, match="data.size=64"):
+    with pytest.raises(UserError, match=r"data\.size=64"):
         complete(build("simclr", {"views": {"size": 64}}), SHAPE)
 
 

@@ -258,7 +258,7 @@ class Recipe(Part):
     def to_yaml(self) -> str:
         """The recipe as YAML; ``build(file=...)`` reads it back equal."""
         plain = self.model_dump(mode="json")
-        # What the method's row sets is written even where it is null, or reading would set it again.
+        # What the row of the method sets is written even where null, or reading would set it again.
         row = METHODS[self.method].settings.get("views", {})
         plain["views"] = {k: v for k, v in plain["views"].items() if v is not None or k in row}
         for own in ("first", "second"):
@@ -295,7 +295,7 @@ def keys() -> dict[str, str]:
                 for deep, deepest in OptionalAugmentation.model_fields.items():
                     found[f"views.{inner}.{deep}"] = deepest.description or ""
     for part, table in (("objective", OBJECTIVES), ("positives", POSITIVES)):
-        for row in table.values():  # type: ignore[attr-defined]
+        for row in table.values():
             for inner, own in row.options.model_fields.items():
                 found.setdefault(f"{part}.{inner}", own.description or "")
     return found
