@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from golden.cases import Case, assert_golden, golden_cases
+from test_log_partition import Largest
 
 from viewfinder.objectives import barlow_twins, log_partition, vicreg
 from viewfinder.objectives.correlation import squared_norm
@@ -72,3 +73,17 @@ def test_a_dimension_that_never_varies_gives_no_nan(deviation: str) -> None:
     loss = barlow_twins(z0, z1, deviation=deviation, eps=1e-5 if deviation == "biased" else 0.0)
     (loss + vicreg(z0, z1)).backward()
     assert torch.isfinite(z0.grad).all()
+
+
+@pytest.mark.parametrize("samples", [16, 96])
+def test_the_matrix_of_correlations_is_never_there(
+    samples: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(log_partition.BLOCK, "cpu", 4 * 128)
+    generator = torch.Generator().manual_seed(0)
+    z0, z1 = torch.randn(2, samples, 128, generator=generator).unbind()
+    z0.requires_grad_()
+    z1.requires_grad_()
+    with Largest() as largest:
+        (barlow_twins(z0, z1) + vicreg(z0, z1)).backward()
+    assert largest.elements <= samples * 128 < 128 * 128
