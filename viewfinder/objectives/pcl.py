@@ -47,7 +47,9 @@ def pcl(
     """InfoNCE with a queue plus ProtoNCE averaged over the clusterings (Li et al. 2021, eq. 11).
 
     Returns the scalars "loss", "instance" and "prototypes". See ``info_nce_with_negatives`` and
-    ``proto_nce``. Without clusterings (PCL's warm-up) "prototypes" is 0.
+    ``proto_nce``. Without clusterings (PCL's warm-up) "prototypes" is 0. Each sample's loss needs
+    nothing of the others where ``negatives`` of the prototypes is None; then the mean over ranks
+    with batches of one size is that of one process.
     """
     instance = info_nce_with_negatives(query, key, queue, temperature)
     losses = [proto_nce(query, c, candidates=candidates) for c in clusterings]
