@@ -74,6 +74,37 @@ METHODS: dict[str, Method] = {
             "target": {"name": "momentum", "momentum": 0.99, "final_momentum": 1.0},  # paper: 0.996
         },
     ),
+    "simsiam": Method(
+        "a predictor guesses the other view's projection, which gets no gradient",
+        "Chen and He 2021",
+        {
+            "views": {"preset": "simclr", "crop_scale": [0.25, 1.0]},
+            "negatives": {"name": "none"},
+            "objective": {"name": "cosine", "form": "negative_cosine"},
+            "head": {"predictor": [256, 128]},
+            "target": {"name": "detached"},
+        },
+    ),
+    "barlow-twins": Method(
+        "the two views' dimensions correlate one with one, and with no other",
+        "Zbontar et al. 2021",
+        {
+            "views": {"preset": "byol", "crop_scale": [0.25, 1.0]},
+            "negatives": {"name": "none"},
+            "objective": {"name": "barlow_twins"},
+            "head": {"projector": [512, 512]},
+        },
+    ),
+    "vicreg": Method(
+        "views agree, every dimension varies, and no two dimensions say the same",
+        "Bardes et al. 2022",
+        {
+            "views": {"preset": "byol", "crop_scale": [0.25, 1.0]},
+            "negatives": {"name": "none"},
+            "objective": {"name": "vicreg"},
+            "head": {"projector": [512, 512]},
+        },
+    ),
     "cross-entropy": Method(
         "plain supervised classification, the baseline with labels",
         "-",

@@ -204,7 +204,7 @@ class Optimizer(Part):
     name: Literal["sgd", "adam", "adamw", "lars"] = Field(
         "adamw", description="sgd, adam, adamw, lars"
     )
-    lr: PositiveFloat = Field(0.002, description="base learning rate; used: lr x batch / 256")
+    lr: PositiveFloat = Field(0.003, description="base learning rate; used: lr x batch / 256")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd and lars")
     nesterov: bool = Field(False, description="Nesterov momentum, for sgd")
     weight_decay: NonNegativeFloat = Field(0.01, description="weight decay")
@@ -230,7 +230,7 @@ class Recipe(Part):
 
     method: str = Field("simclr", description="row of the method table (viewfinder methods)")
     seed: int = Field(0, ge=0, description="all randomness is derived from it")
-    epochs: PositiveInt = Field(12, description="passes over the training images")
+    epochs: PositiveInt = Field(10, description="passes over the training images")
     batch_size: int = Field(256, ge=2, description="images of a step, over all devices")
     precision: Literal["32", "bf16-mixed", "16-mixed", "64"] = Field(
         "32", description="32, bf16-mixed, 16-mixed or 64"

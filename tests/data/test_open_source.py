@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from viewfinder.data.sources import READERS, open_source
+from viewfinder.data.sources import open_source
+from viewfinder.data.torchvision_sets import SETS
 from viewfinder.errors import UserError
 
 
@@ -77,7 +78,7 @@ def test_other_channel_counts_are_refused_with_the_reason() -> None:
         open_source("digits", channels=4)
 
 
-@pytest.mark.parametrize("name", sorted(set(READERS) - {"shapes", "digits", "npz", "folder"}))
+@pytest.mark.parametrize("name", sorted(SETS))
 def test_missing_torchvision_sets_say_where_they_must_lie(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match=rf"{name} is not in {tmp_path}.*data.download=true"):
         open_source(name, root=tmp_path)
