@@ -202,7 +202,7 @@ def write_all_embeddings(
         JoinedImages([s.images for s in chosen]),
         frozen_view(recipe),
         out,
-        index=np.concatenate([np.arange(len(s)) for s in chosen]),
+        index=np.concatenate([s.factors.get("source_row", np.arange(len(s))) for s in chosen]),
         paths=paths if len(paths) == rows else None,
         labels=np.concatenate(labels) if sum(map(len, labels)) == rows else None,
         splits=[s.name for s in chosen for _ in range(len(s))],
