@@ -90,7 +90,7 @@ def test_embeddings_are_those_of_the_encoder(
 
     from viewfinder.data.sources import open_source
     from viewfinder.evaluation.features import extract
-    from viewfinder.training.fit import frozen_view
+    from viewfinder.training.frozen import frozen_view
     from viewfinder.training.run import Run, load_encoder
 
     encoder, recipe, _ = load_encoder(Run(trained))

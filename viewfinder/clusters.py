@@ -74,7 +74,7 @@ def choose(
 def _features(folder: Path, split: Split) -> np.ndarray:
     """Features of the split from the encoder of a run."""
     from viewfinder.evaluation.features import extract
-    from viewfinder.training.fit import frozen_view
+    from viewfinder.training.frozen import frozen_view
     from viewfinder.training.run import Run, load_encoder, pick_device
 
     encoder, recipe, _ = load_encoder(Run(folder))

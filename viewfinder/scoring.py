@@ -21,7 +21,8 @@ from viewfinder.evaluation.features import cached_features, extract, fingerprint
 from viewfinder.evaluation.scores import Score, append_results
 from viewfinder.randomness import numpy_generator, torch_generator
 from viewfinder.recipe import Recipe, build, merge
-from viewfinder.training.fit import fit, frozen_view, network
+from viewfinder.training.fit import fit, network
+from viewfinder.training.frozen import frozen_view
 from viewfinder.training.run import Run, pick_device
 from viewfinder.views.augment import make_views
 

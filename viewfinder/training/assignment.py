@@ -15,6 +15,7 @@ from viewfinder.evaluation.features import extract
 from viewfinder.positives.registry import POSITIVES, Given, build_clusters
 from viewfinder.randomness import derive
 from viewfinder.recipe import Recipe
+from viewfinder.training.frozen import frozen_view
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,6 @@ class Clustering(L.Callback):
     """
 
     def __init__(self, recipe: Recipe, split: Split) -> None:
-        from viewfinder.training.fit import frozen_view
-
         self.recipe, self.split = recipe, split
         self.view = frozen_view(recipe)
         self.options: Any = recipe.positives.options()

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable
-from functools import partial
 
 import lightning as L
 import torch
 from lightning.pytorch.loggers import Logger
 from rich.console import Console
-from torch import Tensor
 
 from viewfinder.data.source import Split
 from viewfinder.errors import RunStopped, UserError
@@ -19,21 +16,15 @@ from viewfinder.recipe import Recipe
 from viewfinder.training.assignment import first_clusters, refreshed_clusters
 from viewfinder.training.callbacks import Checkpoints, History, Measures, ProgressBar
 from viewfinder.training.checkpoint import SafeCheckpointIO, load_into, load_state, load_weights
+from viewfinder.training.frozen import frozen_view
 from viewfinder.training.loader import loader
 from viewfinder.training.module import Pretraining
 from viewfinder.training.run import Run
-from viewfinder.views.augment import evaluation_view
 
 
 def network(recipe: Recipe, split: Split) -> Pretraining:
     """The untrained network of a complete recipe; its weights depend on the seed alone."""
     return Pretraining(recipe, first_clusters(recipe, split).z)
-
-
-def frozen_view(recipe: Recipe) -> Callable[[Tensor], Tensor]:
-    """The deterministic view that evaluation uses: resize, centre crop, normalise."""
-    one = recipe.views.augmentations()[0]
-    return partial(evaluation_view, size=one.size, mean=one.mean, std=one.std)
 
 
 def fit(recipe: Recipe, split: Split, run: Run, console: Console, label: str) -> Pretraining:
