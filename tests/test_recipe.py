@@ -42,6 +42,10 @@ def test_layers_win_in_order(tmp_path: Path) -> None:
     assert (recipe.negatives.size, recipe.epochs, recipe.negatives.name) == (200, 7, "queue")
 
 
+def test_precision_may_be_given_as_a_number() -> None:
+    assert build("simclr", parse_overrides(["precision=32"])).precision == "32"
+
+
 def test_a_part_by_its_bare_name() -> None:
     recipe = build("moco", parse_overrides(["positives=labels", "data=digits", "views=simclr"]))
     assert recipe.positives.name == "labels"

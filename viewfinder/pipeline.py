@@ -25,14 +25,15 @@ from viewfinder.training.run import Run
 @cache
 def console() -> Console:
     """Where progress and tables go."""
-    return Console()
+    return Console(emoji=False)  # folder:one:x is a path, not a picture of a one
 
 
 def resolved(method: str | None, words: Sequence[str], file: Path | None) -> Recipe:
     """The complete recipe of a command line, checked against itself and its data."""
     recipe = build(method, parse_overrides(words), file)
     check_parts(recipe)
-    return _with_data(recipe)[0]
+    # Standard output is the recipe alone, so that it can be sent into a file.
+    return _with_data(recipe, Console(emoji=False, stderr=True))[0]
 
 
 def pretrain(method: str | None, words: Sequence[str], file: Path | None, out: Path | None) -> Run:
@@ -43,7 +44,20 @@ def pretrain(method: str | None, words: Sequence[str], file: Path | None, out: P
     run = Run(_new_folder(out, recipe.method))
     if _is_first_process():
         write_atomically(run.recipe_file, recipe.to_yaml())
-    return _train_and_finish(recipe, source, run)
+    try:
+        return _train_and_finish(recipe, source, run)
+    except UserError:
+        _remove_if_nothing_ran(run)
+        raise
+
+
+def _remove_if_nothing_ran(run: Run) -> None:
+    """A run refused before its first step leaves no folder that would be in the next one's way."""
+    if _is_first_process() and list(run.folder.iterdir()) == [run.recipe_file]:
+        run.recipe_file.unlink()
+        run.folder.rmdir()
+        if run.folder.parent == Path("runs") and not any(Path("runs").iterdir()):
+            Path("runs").rmdir()
 
 
 def resume(folder: Path) -> Run:
@@ -55,8 +69,9 @@ def resume(folder: Path) -> Run:
     return _train_and_finish(recipe, source, run)
 
 
-def open_data(data: Data, seed: int) -> Source:
+def open_data(data: Data, seed: int, where: Console | None = None) -> Source:
     """The source that a recipe's data part names; its notes are printed."""
+    where = where or console()
     source = open_source(
         data.source,
         root=data.root,
@@ -69,12 +84,12 @@ def open_data(data: Data, seed: int) -> Source:
         seed=seed,
     )
     for note in source.notes:
-        console().print(f"note: {note}", highlight=False, soft_wrap=True, markup=False)
+        where.print(f"note: {note}", highlight=False, soft_wrap=True, markup=False)
     if source.unreadable:
         shown = [f"  {path}: {reason}" for path, reason in source.unreadable[:5]]
         more = len(source.unreadable) - len(shown)
         lines = [*shown, f"  and {more} more (viewfinder data lists them)"] if more else shown
-        console().print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)
+        where.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)
     return source
 
 
@@ -86,8 +101,8 @@ def training_split(data: Data, source: Source) -> Split:
     return source.splits[data.split]
 
 
-def _with_data(recipe: Recipe) -> tuple[Recipe, Source]:
-    source = open_data(recipe.data, recipe.seed)
+def _with_data(recipe: Recipe, where: Console | None = None) -> tuple[Recipe, Source]:
+    source = open_data(recipe.data, recipe.seed, where)
     split = training_split(recipe.data, source)
     recipe = complete(recipe, split.images.shape)
     check_data(recipe, split)
@@ -102,8 +117,12 @@ def _is_first_process() -> bool:
 def _new_folder(out: Path | None, method: str) -> Path:
     """The folder of a new run; an existing run is never overwritten."""
     # The strategies start further processes with the same words: they find the folder here.
-    if not _is_first_process() and "VIEWFINDER_RUN" in os.environ:
-        return Path(os.environ["VIEWFINDER_RUN"])
+    if not _is_first_process():
+        if "VIEWFINDER_RUN" in os.environ:
+            return Path(os.environ["VIEWFINDER_RUN"])
+        if out is None:  # started beside the first by a launcher: it cannot know its choice
+            raise UserError("several processes need a run folder by name", fix="--out DIR")
+        return out
     if out is None:
         taken = [
             int(match[1])

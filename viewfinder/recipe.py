@@ -22,6 +22,7 @@ from pydantic import (
     SerializeAsAny,
     ValidationError,
     create_model,
+    field_validator,
     model_validator,
 )
 
@@ -255,6 +256,12 @@ class Recipe(Part):
     optimizer: Optimizer = Optimizer()
     evaluation: Evaluation = Evaluation()
 
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _as_word(cls, given: Any) -> Any:
+        """``precision=32`` is read as a number."""
+        return str(given) if type(given) is int else given
+
     def to_yaml(self) -> str:
         """The recipe as YAML; ``build(file=...)`` reads it back equal."""
         plain = self.model_dump(mode="json")
@@ -323,6 +330,8 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
         here = nested
         for step in path[:-1]:
             here = here.setdefault(step, {})
+            if not isinstance(here, dict):
+                raise UserError(f"{key} is set inside {step}, which was given the value {here!r}")
         here[path[-1]] = value
     return nested
 
@@ -353,7 +362,7 @@ def build(
     """
     given = merge(_read(file) if file else {}, overrides or {})
     name = method or given.get("method") or "simclr"
-    if name not in METHODS:
+    if not isinstance(name, str) or name not in METHODS:
         raise unknown("method", str(name), METHODS)
     raw = merge(METHODS[name].settings, given, {"method": name})
     for part in ("objective", "positives"):

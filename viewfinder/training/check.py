@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from viewfinder.data.source import Split
-from viewfinder.errors import UserError
+from viewfinder.errors import UserError, unknown
+from viewfinder.evaluation.evaluate import PROTOCOLS
 from viewfinder.objectives.registry import OBJECTIVES
 from viewfinder.recipe import Recipe
 
@@ -65,6 +66,9 @@ def check_parts(recipe: Recipe) -> None:
             "them moves away at full speed",
             fix="target=momentum",
         )
+    for protocol in recipe.evaluation.protocols:
+        if protocol not in PROTOCOLS:
+            raise unknown("protocol", protocol, PROTOCOLS)
     _check_heads(recipe)
 
 

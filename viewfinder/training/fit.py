@@ -7,6 +7,7 @@ import warnings
 
 import lightning as L
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import Logger
 from rich.console import Console
 
@@ -56,6 +57,10 @@ def fit(recipe: Recipe, split: Split, run: Run, console: Console, label: str) ->
         trainer.fit(module, batches, ckpt_path=None if last is None else str(last))
     except SystemExit as stop:  # how the engine ends after Ctrl-C
         raise RunStopped(_how_to_continue(run)) from stop
+    # What follows is done by one process alone; an objective would wait for the others.
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
     return module
 
 
@@ -76,6 +81,18 @@ def trainer_for(recipe: Recipe, split: Split, run: Run, console: Console, label:
     ]
     if recipe.accelerator == "cpu" or not torch.cuda.is_available():
         torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        return _engine(recipe, run, callbacks)
+    except (MisconfigurationException, ValueError) as error:
+        raise UserError(
+            f"accelerator={recipe.accelerator} devices={recipe.devices} "
+            f"strategy={recipe.strategy} precision={recipe.precision} is not to be had here: "
+            f"{error}",
+            fix="accelerator=auto devices=1 strategy=auto",
+        ) from error
+
+
+def _engine(recipe: Recipe, run: Run, callbacks: list[L.Callback]) -> L.Trainer:
     return L.Trainer(
         max_epochs=recipe.epochs,
         accelerator=recipe.accelerator,
