@@ -45,6 +45,8 @@ def pretrain(
     from viewfinder import pipeline
 
     method, overrides = _split_words(words or [])
+    if print_recipe and resume is not None:
+        recipe, resume = resume / "recipe.yaml", None
     if print_recipe:
         sys.stdout.write(pipeline.resolved(method, overrides, recipe).to_yaml())
         return
@@ -76,7 +78,7 @@ def evaluate(
     """Probe the frozen encoder of a run; every score is stored with its protocol."""
     from viewfinder import pipeline
 
-    pipeline.evaluate(run, protocol or ["linear", "knn"], data, words or [], baselines=baselines)
+    pipeline.evaluate(run, protocol, data, words or [], baselines=baselines)
 
 
 @app.command()
@@ -173,7 +175,7 @@ def reproduce(
 
 def main() -> None:
     """Entry point: a user's mistake is one message and exit code 2, never a traceback."""
-    from viewfinder.errors import RunStopped, UserError
+    from viewfinder.errors import InterruptedRun, RunStopped, UserError
 
     try:
         app()
@@ -182,7 +184,7 @@ def main() -> None:
         sys.exit(2)
     except RunStopped as error:
         sys.stderr.write(f"viewfinder: {error}\n")
-        sys.exit(1)
+        sys.exit(130 if isinstance(error, InterruptedRun) else 1)
     except KeyboardInterrupt:
         sys.stderr.write("viewfinder: interrupted\n")
         sys.exit(130)

@@ -39,3 +39,10 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> UserError:
 
 class RunStopped(RuntimeError):
     """A run that cannot sensibly go on (collapse, NaN); what was computed before is kept."""
+
+
+class InterruptedRun(RunStopped):
+    """Ctrl-C or SIGTERM: the run in ``folder`` can be continued."""
+
+    def __init__(self, folder: object) -> None:
+        super().__init__(f"interrupted. To continue: viewfinder pretrain --resume {folder}")

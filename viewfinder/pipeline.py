@@ -146,9 +146,10 @@ def _train_and_finish(recipe: Recipe, source: Source, run: Run) -> Run:
     split = training_split(recipe.data, source)
     shape = "x".join(str(side) for side in split.images.shape)
     console().print(
-        f"[bold]{recipe.method}[/] on {recipe.data.source}: {len(split):,} images of {shape}, "
+        f"{recipe.method} on {recipe.data.source}: {len(split):,} images of {shape}, "
         f"{recipe.epochs} epochs, run folder {run.folder}",
         highlight=False,
+        markup=False,
         soft_wrap=True,
     )
     module = fit(recipe, split, run, console(), "pretraining")
@@ -159,7 +160,7 @@ def _train_and_finish(recipe: Recipe, source: Source, run: Run) -> Run:
 
 def evaluate(
     folder: Path,
-    protocols: Sequence[str],
+    protocols: Sequence[str] | None,
     data: str | None,
     words: Sequence[str],
     *,
@@ -175,9 +176,9 @@ def evaluate(
     encoder, recipe, _ = load_encoder(run)
     recipe = _override(recipe, words, ("data", "evaluation"), data)
     source = open_data(recipe.data, recipe.seed)
-    recipe = recipe.model_copy(
-        update={"evaluation": recipe.evaluation.model_copy(update={"protocols": list(protocols)})}
-    )
+    if protocols:
+        own = recipe.evaluation.model_copy(update={"protocols": list(protocols)})
+        recipe = recipe.model_copy(update={"evaluation": own})
     kinds = ["trained", *(("untrained", "raw pixels") if baselines else ())]
     entries = score(recipe, source, run, encoder, kinds, console())
     print_scores(entries, console())
@@ -224,7 +225,9 @@ def clusters(
     """Measure what could count as the same in a source, recommend, and write Z."""
     from viewfinder import clusters as choosing
 
-    given = _only(parse_overrides(words), ("data",)).get("data", {})
+    given = dict(_only(parse_overrides(words), ("data",)).get("data", {}))
+    if kmeans is not None:
+        given.setdefault("channels", Run(kmeans).recipe().data.channels)
     data = build("simclr", {"data": {**given, "source": spec}}).data
     split = training_split(data, open_data(data, 0))
     unit: Literal["bits", "nats"] = "nats" if nats else "bits"
@@ -276,6 +279,12 @@ def _override(
         own["data"] = {"source": source, "channels": recipe.data.channels}
     layers = merge({"data": own["data"], "evaluation": own["evaluation"]}, given)
     changed = build(recipe.method, layers)
+    if changed.data.channels != recipe.data.channels:
+        raise UserError(
+            f"data.channels={changed.data.channels}, but the encoder takes {recipe.data.channels}; "
+            "images are converted to that",
+            fix=f"leave data.channels out, or pretrain with data.channels={changed.data.channels}",
+        )
     return recipe.model_copy(update={"data": changed.data, "evaluation": changed.evaluation})
 
 

@@ -223,7 +223,7 @@ class Evaluation(Part):
         None, description="epochs of the supervised baseline; null: as many as the run"
     )
     k: PositiveInt = Field(20, description="neighbours of kNN")
-    temperature: PositiveFloat = Field(0.07, description="temperature of kNN's weights")
+    temperature: float = Field(0.07, ge=0.002, description="temperature of kNN's weights")
 
 
 class Recipe(Part):
@@ -233,12 +233,12 @@ class Recipe(Part):
     seed: int = Field(0, ge=0, description="all randomness is derived from it")
     epochs: PositiveInt = Field(10, description="passes over the training images")
     batch_size: int = Field(256, ge=2, description="images of a step, over all devices")
-    precision: Literal["32", "bf16-mixed", "16-mixed", "64"] = Field(
-        "32", description="32, bf16-mixed, 16-mixed or 64"
+    precision: Literal["32", "bf16-mixed", "16-mixed"] = Field(
+        "32", description="32, bf16-mixed or 16-mixed"
     )
     accelerator: str = Field("auto", description="auto, cpu, gpu, mps")
     devices: PositiveInt = Field(1, description="devices (processes) to train on")
-    strategy: str = Field("auto", description="auto, ddp, fsdp: a strategy of Lightning")
+    strategy: Literal["auto", "ddp"] = Field("auto", description="auto or ddp")
     workers: int = Field(0, ge=0, description="processes that decode images; 0: the main process")
     checkpoint_every: PositiveInt = Field(1, description="epochs between checkpoints")
     logger: Literal["tensorboard", "wandb", "none"] = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from viewfinder.data.images import JoinedImages
 from viewfinder.data.source import Source, Split
-from viewfinder.errors import UserError
+from viewfinder.errors import InterruptedRun, RunStopped, UserError
 from viewfinder.evaluation.baselines import pixel_size, raw_pixels
 from viewfinder.evaluation.embed import write_embeddings
 from viewfinder.evaluation.evaluate import PROTOCOLS, evaluate_features
@@ -21,9 +22,9 @@ from viewfinder.evaluation.features import cached_features, extract, fingerprint
 from viewfinder.evaluation.scores import Score, append_results
 from viewfinder.randomness import numpy_generator, torch_generator
 from viewfinder.recipe import Recipe, build, merge
-from viewfinder.training.fit import fit, network
+from viewfinder.training.fit import fit
 from viewfinder.training.frozen import frozen_view
-from viewfinder.training.run import Run, pick_device
+from viewfinder.training.run import Run, initial_weights, new_encoder, pick_device
 from viewfinder.views.augment import make_views
 
 BASELINES = ("untrained", "raw pixels", "supervised")
@@ -40,16 +41,24 @@ def finish(recipe: Recipe, source: Source, run: Run, encoder: nn.Module, console
     save_artifacts(recipe, source, run, encoder)
     if has_labels(source):
         kinds = ("trained", *(BASELINES if recipe.evaluation.baselines else ()))
-        print_scores(score(recipe, source, run, encoder, kinds, console), console)
+        entries: list[Score] = []
+        for kind in kinds:
+            try:
+                entries += score(recipe, source, run, encoder, [kind], console)
+            except UserError as error:  # one that cannot be scored must not cost the report
+                note = f"note: {kind} features were not scored: {error}"
+                console.print(note, highlight=False, markup=False, soft_wrap=True)
+        print_scores(entries, console)
     else:
         console.print(
             f"{recipe.data.source} has no labels, so nothing is scored. With labelled images: "
             f"viewfinder evaluate {run.folder} --data SOURCE",
             highlight=False,
+            markup=False,
             soft_wrap=True,
         )
     write_report(gather(run.folder), run.report)
-    console.print(f"report: {run.report}", highlight=False, soft_wrap=True)
+    console.print(f"report: {run.report}", highlight=False, markup=False, soft_wrap=True)
 
 
 def has_labels(source: Source) -> bool:
@@ -113,7 +122,10 @@ def score(
 def _split_words(recipe: Recipe, source: Source) -> str:
     limit = f", limited to {recipe.data.limit} each" if recipe.data.limit else ""
     held = [note for note in source.notes if "held out" in note]
-    return f"train -> test{limit}" + (f" ({held[0]})" if held else "")
+    size = f", views of {recipe.views.size} px" + (
+        f" of images at {recipe.data.size} px" if recipe.data.size else ""
+    )
+    return f"train -> test{limit}{size}" + (f" ({held[0]})" if held else "")
 
 
 def _features(
@@ -129,7 +141,8 @@ def _features(
     if kind == "raw pixels":
         return raw_pixels(split.images)
     if kind == "untrained":
-        encoder = network(recipe, source.train).encoder
+        with initial_weights(recipe.seed):
+            encoder, _ = new_encoder(recipe)
     elif kind == "supervised":
         encoder = _supervised(recipe, source, run, console)
     device = pick_device(recipe.accelerator)
@@ -141,21 +154,37 @@ def _features(
         device=device,
         precision=recipe.precision,
     )
-    facts = (recipe.data.model_dump_json(), split.name, str(len(split)), str(recipe.views.size))
+    facts = (split.name, _content_key(split), str(recipe.views.size))
     file = run.cache / f"{kind}-{split.name}.safetensors"
     return cached_features(file, fingerprint(encoder, *facts, recipe.precision), compute)
+
+
+def _content_key(split: Split) -> str:
+    """Changes with the images: a digest of their number and of up to 512 of them, evenly spread."""
+    n = len(split)
+    sample = split.images.read(np.unique(np.linspace(0, n - 1, min(n, 512)).astype(np.int64)))
+    return f"{n} {hashlib.sha256(sample.contiguous().numpy().tobytes()).hexdigest()}"
 
 
 def _supervised(recipe: Recipe, source: Source, run: Run, console: Console) -> nn.Module:
     """The same encoder trained with labels on the same images, as a run within the run."""
     epochs = recipe.evaluation.supervised_epochs or recipe.epochs
     own = recipe.model_dump(mode="json", include={"encoder", "data", "precision", "accelerator"})
-    shared = {"seed": recipe.seed, "batch_size": recipe.batch_size, "logger": "none"}
+    shared = {
+        "seed": recipe.seed,
+        "batch_size": min(recipe.batch_size, len(source.train)),
+        "workers": recipe.workers,
+        "logger": "none",
+    }
     size = {"views": {"size": recipe.views.size}}
     supervised = build("cross-entropy", merge(own, shared, size, {"epochs": epochs}))
     inner = Run(run.folder / "baselines" / "supervised")
-    quiet = Console(quiet=True)
-    module = fit(supervised, source.train, inner, quiet, "supervised baseline")
+    try:
+        module = fit(supervised, source.train, inner, Console(quiet=True), "supervised baseline")
+    except InterruptedRun as stop:
+        raise InterruptedRun(run.folder) from stop
+    except RunStopped as error:
+        raise UserError(f"the supervised baseline stopped: {error}") from error
     return module.encoder
 
 
@@ -216,6 +245,8 @@ def write_all_embeddings(
 
 def print_scores(entries: Sequence[Score], console: Console) -> None:
     """A table of scores: one row of features, one column a protocol."""
+    if not entries:
+        return
     protocols = list(dict.fromkeys(str(e.protocol["protocol"]) for e in entries))
     table = Table(title="top-1 on held-out images, frozen features")
     table.add_column("features")

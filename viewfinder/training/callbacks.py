@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,10 +19,10 @@ from torch import Tensor
 
 from viewfinder.data.images import Subset
 from viewfinder.data.source import Images
-from viewfinder.errors import RunStopped
+from viewfinder.errors import RunStopped, UserError
 from viewfinder.evaluation.features import extract
 from viewfinder.files import write_atomically
-from viewfinder.information.collapse import diagnose, feature_std, rankme
+from viewfinder.information.collapse import COLLAPSED_STD, diagnose, feature_std, rankme
 from viewfinder.randomness import numpy_generator
 from viewfinder.training.checkpoint import WEIGHTS
 
@@ -32,8 +33,8 @@ class Measures(L.Callback):
     """Collapse measures of the frozen encoder after each epoch, and the alarm.
 
     A NaN loss stops the run at once; collapsed features stop it before that epoch's checkpoint is
-    written, so the newest checkpoint is the last good one. Measured on the same images every time,
-    on every rank alike, so that all ranks stop together.
+    written, so the newest checkpoint is the last good one. Measured on the same images every time.
+    With several processes all stop where one sees cause to.
     """
 
     def __init__(self, images: Images, view: Callable[[Tensor], Tensor], seed: int) -> None:
@@ -48,7 +49,9 @@ class Measures(L.Callback):
     ) -> None:
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
         # On an accelerator reading the loss waits for it, so it is read only now and then.
-        if (pl_module.device.type == "cpu" or step % 50 == 0) and not torch.isfinite(loss):
+        if pl_module.device.type != "cpu" and step % 50:
+            return
+        if _any_rank(trainer, not bool(torch.isfinite(loss))):
             raise RunStopped(
                 f"the loss became {loss.item()} in epoch {trainer.current_epoch + 1}, "
                 f"step {step + 1}. "
@@ -57,17 +60,30 @@ class Measures(L.Callback):
             )
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        encoder = pl_module.encoder
+        module: Any = pl_module
+        problem: str | None
         try:
-            z = extract(encoder, self.images, self.view, device=pl_module.device)  # type: ignore[arg-type]
-        except ValueError as error:
-            raise RunStopped(f"epoch {trainer.current_epoch + 1}: {error}") from error
-        std, rank = float(feature_std(z)), float(rankme(z))
-        self.latest = {"feature_std": std, "rankme": rank}
-        pl_module.log_dict(self.latest)
-        problem = diagnose(std, rank, z.shape[1])
-        if problem:
-            raise RunStopped(f"epoch {trainer.current_epoch + 1}: {problem}")
+            z = extract(module.encoder, self.images, self.view, device=module.device)
+        except UserError as error:
+            problem = str(error)
+        else:
+            std, rank = float(feature_std(z)), float(rankme(z))
+            self.latest = {"feature_std": std, "rankme": rank}
+            pl_module.log_dict(self.latest)
+            problem = diagnose(std, rank, z.shape[1])
+            # Trained to tell a few classes, features rightly span few directions.
+            if module.objective.outputs == "classes" and std > COLLAPSED_STD:
+                problem = None
+        if _any_rank(trainer, problem is not None):
+            seen = problem or "another process raised the alarm"
+            raise RunStopped(f"epoch {trainer.current_epoch + 1}: {seen}")
+
+
+def _any_rank(trainer: L.Trainer, stop: bool) -> bool:
+    """Whether any process says so: all of them stop, or none."""
+    if trainer.world_size == 1:
+        return stop
+    return bool(trainer.strategy.reduce_boolean_decision(stop, all=False))
 
 
 class History(L.Callback):
@@ -148,7 +164,7 @@ class ProgressBar(L.Callback):
             TimeRemainingColumn(),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not console.is_terminal or bool(int(os.environ.get("LOCAL_RANK", 0))),
         )
         self.label = label
 

@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import Logger
 from rich.console import Console
 
 from viewfinder.data.source import Split
-from viewfinder.errors import RunStopped, UserError
+from viewfinder.errors import InterruptedRun, UserError
 from viewfinder.recipe import Recipe
 from viewfinder.training.assignment import first_clusters, refreshed_clusters
 from viewfinder.training.callbacks import Checkpoints, History, Measures, ProgressBar
@@ -32,7 +32,7 @@ def fit(recipe: Recipe, split: Split, run: Run, console: Console, label: str) ->
     """Train until ``recipe.epochs``; continues from the run's newest checkpoint if it has one.
 
     Raises RunStopped at collapse or NaN, UserError where the data or the checkpoint do not fit.
-    An interruption (Ctrl-C, SIGTERM) leaves the run ready to be continued and raises RunStopped.
+    Ctrl-C and SIGTERM leave the run ready to be continued and raise InterruptedRun.
     """
     clusters = first_clusters(recipe, split)
     for note in clusters.notes:
@@ -56,16 +56,12 @@ def fit(recipe: Recipe, split: Split, run: Run, console: Console, label: str) ->
     try:
         trainer.fit(module, batches, ckpt_path=None if last is None else str(last))
     except SystemExit as stop:  # how the engine ends after Ctrl-C
-        raise RunStopped(_how_to_continue(run)) from stop
+        raise InterruptedRun(run.folder) from stop
     # What follows is done by one process alone; an objective would wait for the others.
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
     return module
-
-
-def _how_to_continue(run: Run) -> str:
-    return f"interrupted. To continue: viewfinder pretrain --resume {run.folder}"
 
 
 def trainer_for(recipe: Recipe, split: Split, run: Run, console: Console, label: str) -> L.Trainer:

@@ -11,15 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from viewfinder.data.batch import Batch
-from viewfinder.encoders.build import build_encoder
 from viewfinder.encoders.heads import head
 from viewfinder.negatives.queue import Queue
 from viewfinder.objectives.registry import find
 from viewfinder.randomness import derive, torch_generator
 from viewfinder.recipe import Recipe
-from viewfinder.training.memory import fast_layout
 from viewfinder.training.momentum import ema_update
 from viewfinder.training.optimizers import build_optimizer
+from viewfinder.training.run import initial_weights, new_encoder
 from viewfinder.training.schedules import cosine_momentum, warmup_cosine
 from viewfinder.views.augment import make_views
 
@@ -41,21 +40,10 @@ class Pretraining(L.LightningModule):
         self.objective = find(recipe.objective.name)
         self.objective_options = recipe.objective.options()
         self.augmentations = recipe.views.augmentations()
-        size, channels = recipe.views.size, recipe.data.channels
-        assert size is not None and channels is not None, "the recipe is not complete"
         self.clusters: Tensor | None
         self.register_buffer("clusters", None if clusters is None else torch.from_numpy(clusters))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(recipe.seed, "weights"))
-            self.encoder, self.feature_dim = build_encoder(
-                recipe.encoder.name,
-                channels=channels,
-                size=size,
-                widths=recipe.encoder.widths,
-                stem=recipe.encoder.stem,
-                pretrained=recipe.encoder.pretrained,
-            )
-            fast_layout(self.encoder)
+        with initial_weights(recipe.seed):
+            self.encoder, self.feature_dim = new_encoder(recipe)
             self._build_heads(None if clusters is None else int(clusters.max()) + 1)
 
     def _build_heads(self, classes: int | None) -> None:

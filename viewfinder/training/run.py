@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from viewfinder.encoders.build import build_encoder
 from viewfinder.errors import UserError
+from viewfinder.randomness import derive
 from viewfinder.recipe import Recipe, build
 from viewfinder.training.checkpoint import find_last, load_into, load_weights
 from viewfinder.training.memory import fast_layout
@@ -62,32 +66,47 @@ class Run:
         return find_last(self.checkpoints)
 
 
+@contextmanager
+def initial_weights(seed: int) -> Iterator[None]:
+    """Inside, weights are drawn from the seed alone; outside, the global stream is untouched."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(seed, "weights"))
+        yield
+
+
+def new_encoder(recipe: Recipe) -> tuple[nn.Module, int]:
+    """The encoder of a complete recipe, and its feature dimension; see ``initial_weights``."""
+    size, channels = recipe.views.size, recipe.data.channels
+    assert size is not None and channels is not None, "the recipe is not complete"
+    encoder, dim = build_encoder(
+        recipe.encoder.name,
+        channels=channels,
+        size=size,
+        widths=recipe.encoder.widths,
+        stem=recipe.encoder.stem,
+        pretrained=recipe.encoder.pretrained,
+    )
+    return fast_layout(encoder), dim
+
+
 def load_encoder(run: Run, checkpoint: Path | None = None) -> tuple[nn.Module, Recipe, Path]:
     """The trained encoder of a run in eval mode, its recipe, and the checkpoint it came from.
 
     The encoder maps float (N, C, size, size) to features (N, D). Raises UserError where the folder
     is no run, has no checkpoint yet, or where the weights do not fit the recipe exactly.
     """
-    from viewfinder.encoders.build import build_encoder
-
     recipe = run.recipe()
     path = checkpoint or run.last_checkpoint()
     if path is None:
         raise UserError(
             f"{run.folder} has no checkpoint yet", fix=f"viewfinder pretrain --resume {run.folder}"
         )
-    assert recipe.data.channels is not None and recipe.views.size is not None
-    encoder, _ = build_encoder(
-        recipe.encoder.name,
-        channels=recipe.data.channels,
-        size=recipe.views.size,
-        widths=recipe.encoder.widths,
-        stem=recipe.encoder.stem,
-    )
+    own = recipe.encoder.model_copy(update={"pretrained": False})  # the checkpoint has them all
+    encoder, _ = new_encoder(recipe.model_copy(update={"encoder": own}))
     prefix = "encoder."
     weights = {k[len(prefix) :]: v for k, v in load_weights(path).items() if k.startswith(prefix)}
     load_into(encoder, weights, f"the checkpoint {path}")
-    return fast_layout(encoder).eval().requires_grad_(False), recipe, path
+    return encoder.eval().requires_grad_(False), recipe, path
 
 
 def pick_device(accelerator: str) -> torch.device:
