@@ -258,3 +258,23 @@ def test_clusters_are_recommended_written_and_trained_with(
     small = ["epochs=1", "batch_size=16", "logger=none", "encoder.widths=[4,8]"]
     small += ["evaluation.baselines=false", "evaluation.k=5", "accelerator=cpu"]
     assert run(monkeypatch, *train, *small, "--out", str(tmp_path / "run")) == 0
+
+
+@pytest.mark.skipif("VIEWFINDER_DATA" not in os.environ, reason="VIEWFINDER_DATA is not set")
+@pytest.mark.parametrize("method", ["simclr", "byol"])
+@pytest.mark.parametrize("name", ["cifar10", "fashion_mnist"])
+def test_real_images_go_through_all_commands(
+    method: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = f"npz:{os.environ['VIEWFINDER_DATA']}/{name}"
+    out = tmp_path / "run"
+    words = ["data.limit=300", "epochs=1", "batch_size=64", "logger=none", "encoder.widths=[4,8]"]
+    assert run(monkeypatch, "data", spec, "data.limit=300") == 0
+    assert run(monkeypatch, "pretrain", method, f"data={spec}", *words, "--out", str(out)) == 0
+    # A set with other channels: converted, and said.
+    other = f"npz:{os.environ['VIEWFINDER_DATA']}/{'mnist' if name == 'cifar10' else 'cifar10'}"
+    assert run(monkeypatch, "evaluate", str(out), "--data", other, "data.limit=300") == 0
+    file = tmp_path / "vectors.parquet"
+    words = ["embed", str(out), "--data", spec, "--out", str(file), "data.limit=300"]
+    assert run(monkeypatch, *words) == 0
+    assert len(pq.read_table(file)) == 600
