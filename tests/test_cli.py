@@ -195,6 +195,17 @@ def test_a_mistake_is_one_message_and_exit_code_2(
     assert not list(tmp_path.rglob("*"))
 
 
+def test_runs_started_at_once_take_different_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from viewfinder.pipeline import _next_folder
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "moco-7").mkdir(parents=True)
+    assert [_next_folder("moco").name for _ in range(2)] == ["moco-8", "moco-9"]
+    assert _next_folder("simclr").name == "simclr-1"
+
+
 def test_an_existing_run_is_never_overwritten(
     trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -124,19 +124,31 @@ def _new_folder(out: Path | None, method: str) -> Path:
             raise UserError("several processes need a run folder by name", fix="--out DIR")
         return out
     if out is None:
-        taken = [
-            int(match[1])
-            for path in Path("runs").glob(f"{method}-*")
-            if (match := re.fullmatch(rf"{re.escape(method)}-(\d+)", path.name))
-        ]
-        out = Path("runs") / f"{method}-{max(taken, default=0) + 1}"
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        out = _next_folder(method)
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(
             f"{out} already exists and is not empty; runs are never overwritten",
             fix=f"--resume {out} to continue it, or another --out",
         )
     os.environ["VIEWFINDER_RUN"] = str(out)
     return out
+
+
+def _next_folder(method: str) -> Path:
+    """runs/METHOD-N with the next free N, made at once so that no other run takes it."""
+    root = Path("runs")
+    names = (path.name for path in root.glob(f"{method}-*"))
+    found = (re.fullmatch(rf"{re.escape(method)}-(\d+)", name) for name in names)
+    number = max((int(match[1]) for match in found if match), default=0)
+    while True:
+        number += 1
+        try:
+            (root / f"{method}-{number}").mkdir(parents=True)
+        except FileExistsError:  # another run started at the same moment
+            continue
+        except OSError as error:
+            raise UserError(f"no run folder can be made here: {error}", fix="--out DIR") from error
+        return root / f"{method}-{number}"
 
 
 def _train_and_finish(recipe: Recipe, source: Source, run: Run) -> Run:
