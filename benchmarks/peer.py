@@ -92,6 +92,7 @@ class Ours:
         self.split = Split("train", ArrayImages(images))
         words = {
             "encoder": {"name": name, "widths": WIDTHS},
+            "optimizer": {"name": "sgd", "lr": 0.06, "weight_decay": 5e-4},
             "precision": precision,
             "logger": "none",
             "epochs": 1,
