@@ -113,7 +113,11 @@ def test_a_senseless_combination_is_refused_with_a_way_out(
     ],
 )
 def test_parts_of_moco_can_be_swapped(words: list[str]) -> None:
-    check_parts(build("moco", parse_overrides(words)))
+    words = [*words, "objective.temperature=0.3"]
+    recipe = build("moco", parse_overrides(words))
+    check_parts(recipe)
+    assert recipe.objective.options().temperature == 0.3  # the rest of the row stays in force
+    assert recipe.views.preset == "moco2"
 
 
 def test_views_larger_than_the_images_are_refused() -> None:

@@ -143,6 +143,7 @@ def test_curves_draw_in_both_colour_schemes(page: Any) -> None:
 def test_a_narrow_screen_is_not_overflowed(page: Any) -> None:
     page.set_viewport_size({"width": 360, "height": 640})
     page.wait_for_function("document.documentElement.scrollWidth <= 360", timeout=10_000)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
 def test_protocols_open(page: Any) -> None:
