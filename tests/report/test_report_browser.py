@@ -136,7 +136,11 @@ def test_curves_draw_in_both_colour_schemes(page: Any) -> None:
     line = page.locator(".curve .js-line").first
     light = line.evaluate("e => getComputedStyle(e).stroke")
     page.emulate_media(color_scheme="dark")
-    assert line.evaluate("e => getComputedStyle(e).stroke") != light
+    # The page hears of the change by an event, a moment later.
+    page.wait_for_function(
+        "light => getComputedStyle(document.querySelector('.curve .js-line')).stroke !== light",
+        arg=light,
+    )
     page.emulate_media(color_scheme="light")
 
 
