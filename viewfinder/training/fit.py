@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Sequence
 
 import lightning as L
 import torch
@@ -28,9 +29,17 @@ def network(recipe: Recipe, split: Split) -> Pretraining:
     return Pretraining(recipe, first_clusters(recipe, split).z)
 
 
-def fit(recipe: Recipe, split: Split, run: Run, console: Console, label: str) -> Pretraining:
+def fit(
+    recipe: Recipe,
+    split: Split,
+    run: Run,
+    console: Console,
+    label: str,
+    callbacks: Sequence[L.Callback] = (),
+) -> Pretraining:
     """Train until ``recipe.epochs``; continues from the run's newest checkpoint if it has one.
 
+    ``callbacks`` are called after the run's own, so they see the clusters of the present epoch.
     Raises RunStopped at collapse or NaN, UserError where the data or the checkpoint do not fit.
     Ctrl-C and SIGTERM leave the run ready to be continued and raise InterruptedRun.
     """
@@ -43,7 +52,7 @@ def fit(recipe: Recipe, split: Split, run: Run, console: Console, label: str) ->
         load_into(module, load_weights(last), f"the checkpoint {last}")
         if load_state(last)["epoch"] + 1 >= recipe.epochs:
             return module
-    trainer = trainer_for(recipe, split, run, console, label)
+    trainer = trainer_for(recipe, split, run, console, label, callbacks)
     batches = loader(
         split,
         clusters.rows,
@@ -64,7 +73,14 @@ def fit(recipe: Recipe, split: Split, run: Run, console: Console, label: str) ->
     return module
 
 
-def trainer_for(recipe: Recipe, split: Split, run: Run, console: Console, label: str) -> L.Trainer:
+def trainer_for(
+    recipe: Recipe,
+    split: Split,
+    run: Run,
+    console: Console,
+    label: str,
+    further: Sequence[L.Callback] = (),
+) -> L.Trainer:
     """The engine with everything a run of this recipe needs around its steps."""
     _quiet()
     measures = Measures(split.images, frozen_view(recipe), recipe.seed)
@@ -74,6 +90,7 @@ def trainer_for(recipe: Recipe, split: Split, run: Run, console: Console, label:
         History(run.metrics_file, measures, console),
         Checkpoints(run.checkpoints, recipe.checkpoint_every),
         ProgressBar(console, label),
+        *further,
     ]
     if recipe.accelerator == "cpu" or not torch.cuda.is_available():
         torch.use_deterministic_algorithms(True, warn_only=True)
