@@ -36,7 +36,28 @@ class Score(BaseModel):
     protocol: dict[str, JsonValue]
 
 
-_SCORES = TypeAdapter(list[Score])
+class RegressionScore(BaseModel):
+    """How well a quantity is predicted on ``n_test`` images, with the protocol that made it.
+
+    r2 is at most 1, and 0 or less for features that tell nothing; ``error`` is a mean absolute
+    error in ``unit`` ("" where the data name none). ``features`` and ``protocol`` as in ``Score``.
+
+    >>> print(score.r2, score.error, score.unit)  # doctest: +SKIP
+    0.93 1.2 px
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    features: str = "trained"
+    r2: float
+    error: float
+    unit: str
+    n_test: int
+    protocol: dict[str, JsonValue]
+
+
+AnyScore = Score | RegressionScore
+_SCORES: TypeAdapter[list[AnyScore]] = TypeAdapter(list[AnyScore])
 
 
 def accuracies(
@@ -61,7 +82,7 @@ def accuracies(
     return first.mean().item(), top5, per_class
 
 
-def read_results(path: Path) -> list[Score]:
+def read_results(path: Path) -> list[AnyScore]:
     """The scores kept in ``path``; none where there is no such file.
 
     Raises UserError where the file is not a list of scores.
@@ -77,7 +98,7 @@ def read_results(path: Path) -> list[Score]:
         ) from error
 
 
-def append_results(path: Path, entries: Iterable[Score]) -> None:
+def append_results(path: Path, entries: Iterable[AnyScore]) -> None:
     """Add scores to the JSON list in ``path``; an earlier one of the same features with an equal
     protocol is replaced.
 
@@ -92,5 +113,5 @@ def append_results(path: Path, entries: Iterable[Score]) -> None:
         write_atomically(path, text + "\n")
 
 
-def _key(score: Score) -> str:
+def _key(score: AnyScore) -> str:
     return json.dumps([score.features, score.protocol], sort_keys=True)
