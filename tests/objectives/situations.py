@@ -1,7 +1,6 @@
 """Every way to use a registered objective, read from what it declares.
 
-An objective joins the tests of the hard rules by being registered, or by being named below where
-only a loop of one's own can run it: its declared positives,
+An objective joins the tests of the hard rules by being registered: its declared positives,
 negatives and the choices among its options (booleans and literals, one at a time) make the
 situations.
 """
@@ -13,13 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from viewfinder.negatives import Negatives
 from viewfinder.objectives import OBJECTIVES, Objective, Options
-from viewfinder.objectives.carl import CARL_OBJECTIVE
+from viewfinder.objectives.pcl import Clusterings
 
 DIM = 6
+CLUSTERINGS = (4, 3)
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,34 @@ class Situation:
 
     def clusters(self, samples: int) -> Tensor | None:
         """Clusters 0, 0, 1, 1, ..., and among many samples the last one alone."""
-        if self.positives == "instance":
+        if self.positives in ("instance", "tags"):
             return None
+        if self.positives == "clusterings":
+            return torch.stack([torch.arange(samples) % k for k in CLUSTERINGS], dim=1)
         cluster = torch.arange(samples) // 2
         if samples > 4:
             cluster[-1] = 5
         return cluster
+
+    def tags(self, samples: int) -> Tensor | None:
+        """Of three tags each image has the first and one of the others, and image 1 has none."""
+        if self.positives != "tags":
+            return None
+        tags = torch.stack([torch.ones(samples), *[torch.arange(samples) % 2 == i for i in (0, 1)]])
+        tags[:, 1:2] = 0
+        return tags.T.bool()
+
+    def state(self, dtype: torch.dtype, dim: int = DIM) -> nn.Module | None:
+        """What the objective keeps, equal at every call; it does not move (evaluation mode)."""
+        if self.objective.state is None:
+            return None
+        with torch.random.fork_rng():
+            torch.manual_seed(3)
+            state = self.objective.state(self.options(prototypes=dim), dim, CLUSTERINGS)
+            if isinstance(state, Clusterings):
+                for m, size in enumerate(CLUSTERINGS):
+                    state.set(m, torch.randn(size, dim), torch.rand(size) + 0.1)
+        return state.to(dtype).eval().requires_grad_(False)
 
     def loss(
         self,
@@ -56,15 +78,19 @@ class Situation:
         *,
         index: Tensor | None = None,
         cluster: Tensor | None = None,
+        tags: Tensor | None = None,
         **options: Any,
     ) -> Tensor:
         samples = len(online[0])
+        dtype = torch.float64 if online[0].dtype == torch.float64 else torch.float32
         return self.objective(
             online,
             target,
             index=torch.arange(samples) if index is None else index,
             cluster=self.clusters(samples) if cluster is None else cluster,
+            tags=self.tags(samples) if tags is None else tags,
             negatives=queue if self.negatives == "queue" else None,
+            state=self.state(dtype, online[0].shape[1]),
             options=self.options(**options),
         )["loss"]
 
@@ -111,7 +137,7 @@ def _choices(objective: Objective) -> Iterator[dict[str, Any]]:
 SITUATIONS = [
     *(
         Situation(objective, positives, negatives, chosen)
-        for objective in (*OBJECTIVES.values(), CARL_OBJECTIVE)
+        for objective in OBJECTIVES.values()
         for positives in objective.positives
         for negatives in objective.negatives
         for chosen in _choices(objective)

@@ -52,6 +52,7 @@ def step(situation: Situation, model: nn.Module, queue: Queue, rows: slice) -> T
     samples = sum(SIZES)
     data = torch.randn(4, samples, 4, generator=torch.Generator().manual_seed(7)).double()
     index, cluster = torch.arange(samples)[rows], situation.clusters(samples)
+    tags = situation.tags(samples)
     output = list(model(data[:, rows].flatten(0, 1)).chunk(4))
     online, target = output[: situation.views], output[2 : 2 + situation.views]
     if situation.objective.target != "any":
@@ -62,9 +63,11 @@ def step(situation: Situation, model: nn.Module, queue: Queue, rows: slice) -> T
         queue.propose(online[0], index),
         index=index,
         cluster=None if cluster is None else cluster[rows],
+        tags=None if tags is None else tags[rows],
         temperature=0.3,
     )
-    queue.update(target[0].detach(), index, None if cluster is None else cluster[rows])
+    one_cluster_each = cluster is not None and cluster.ndim == 1
+    queue.update(target[0].detach(), index, cluster[rows] if one_cluster_each else None)
     return loss
 
 

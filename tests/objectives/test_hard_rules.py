@@ -60,20 +60,26 @@ def test_order_of_samples_and_size_of_blocks_do_not_matter(
     gradients = torch.autograd.grad(loss, data.leaves, allow_unused=True)
     monkeypatch.setitem(log_partition.BLOCK, "cpu", 3)
     order = torch.tensor([1, 0, 3, 4, 2][:samples] if samples > 2 else [1, 0])
-    cluster = situation.clusters(samples)
+    cluster, tags = situation.clusters(samples), situation.tags(samples)
     shuffled = situation.loss(
         [x[order] for x in data.online],
         [x[order] for x in data.target],
         data.queue,
         index=order,
         cluster=None if cluster is None else cluster[order],
+        tags=None if tags is None else tags[order],
     )
     torch.testing.assert_close(shuffled, loss, rtol=1e-12, atol=1e-14)
     again = torch.autograd.grad(shuffled, data.leaves, allow_unused=True)
     torch.testing.assert_close(again, gradients, rtol=1e-10, atol=1e-13)
 
 
-@every_situation
+@pytest.mark.parametrize(
+    "situation",
+    # SwAV's assignments are constants to its gradient, not to finite differences: see its tests
+    [s for s in SITUATIONS if s.objective.name != "swav"],
+    ids=str,
+)
 @pytest.mark.parametrize("samples", [2, 3])
 def test_gradcheck(situation: Situation, samples: int) -> None:
     data = random_data(situation, samples)
@@ -96,8 +102,19 @@ def hadamard(size: int) -> torch.Tensor:
 
 @pytest.mark.parametrize(
     "situation",
-    # stale keys as positives or negatives are asked for, and then the minimum is another one
-    [s for s in SITUATIONS if s.negatives != "queue" or "stale" not in s.chosen],
+    [
+        s
+        for s in SITUATIONS
+        # stale keys as positives or negatives are asked for, and then the minimum is another one
+        if (s.negatives != "queue" or "stale" not in s.chosen)
+        # tags make positives of weights, learned prototypes have no perfect place: see their tests
+        and s.positives != "tags"
+        # by cluster its pairs are of two images, which are drawn before it is called
+        and not (s.objective.pairs and s.positives == "clusters")
+        and s.objective.minimum is not None
+        # unit vectors have little variance, so the epsilon in it counts
+        and not s.chosen.get("normalize")
+    ],
     ids=str,
 )
 @pytest.mark.parametrize("temperature", [0.01, 0.1, 1.0])
@@ -132,7 +149,8 @@ def test_perfect_query_reaches_the_known_minimum(situation: Situation, temperatu
 @every_situation
 def test_a_single_sample_teaches_or_is_refused(situation: Situation) -> None:
     data = random_data(situation, 1)
-    if situation.negatives == "batch" or situation.objective.across_ranks == "batch":
+    statistics = situation.objective.across_ranks == "batch" and situation.objective.name != "dino"
+    if situation.negatives == "batch" or statistics:
         with pytest.raises(ValueError, match="needs at least two samples"):
             value(situation, data)
         return

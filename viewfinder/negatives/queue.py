@@ -64,6 +64,14 @@ class Queue(nn.Module):
             sizes = rows_per_rank(len(key), key.device)
             key = gather(key, sizes)
             index, cluster = gather(torch.stack([index, cluster], dim=1), sizes).unbind(1)
+        self.write(key, index, cluster)
+
+    @torch.no_grad()
+    def write(self, key: Tensor, index: Tensor, cluster: Tensor | None = None) -> None:
+        """``update`` with the keys of all ranks, where every rank has them already."""
+        index = index.to(self.index.device)
+        if cluster is None:
+            cluster = torch.full_like(index, -1)
         size = len(self.vectors)
         slots = (self.pointer + torch.arange(len(key), device=self.pointer.device)) % size
         slots, last = slots[-size:], slice(-size, None)

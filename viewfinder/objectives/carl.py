@@ -6,15 +6,18 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, NonNegativeFloat
+from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
+from viewfinder.objectives.assigner import usage
 from viewfinder.objectives.correlation import check_statistics
-from viewfinder.objectives.objective import Inputs, Objective, Options
+from viewfinder.objectives.objective import Inputs, Objective, Options, Progress
 from viewfinder.objectives.regularizers import Constant, constant_offset, kl_to_uniform
 from viewfinder.objectives.similarity import check_pair, float32_or_better
+from viewfinder.schedules import decay
 
 MeanOver = Literal["anchor", "both"]
+Decay = Literal["linear", "exponential", "cosine"]
 
 
 def carl(
@@ -37,7 +40,7 @@ def carl(
     anchor, positive  float (N, K), N, K >= 2: the assigner's outputs for two views, row i of both
                       is sample i. Gradients flow into both; in the paper's figure 1 the positive
                       has none: give it detached
-    weight            lambda_e, falls during training: see ``training.schedules.decay``
+    weight            lambda_e, falls during training: see ``viewfinder.schedules.decay``
     mean_over         P over the "anchor" view, or over "both". The paper does not say; its
                       forerunner SCAN takes one view, its successor CARP both
     constant          "log2": log_2 K, as equation 5 is printed: a constant more, and not 0 where P
@@ -63,7 +66,17 @@ def carl(
 
 
 class CARLOptions(Options):
-    weight: NonNegativeFloat = Field(1.0, description="of the divergence from equal usage")
+    prototypes: int = Field(100, ge=2, description="prototypes; best near ten times the classes")
+    weight: NonNegativeFloat = Field(
+        1.0, description="of the divergence from equal usage: lambda at the start, the paper's b"
+    )
+    final_weight: NonNegativeFloat | None = Field(
+        None, description="lambda at the end of its decay, the paper's a; null: it does not decay"
+    )
+    decay: Decay = Field("linear", description="how lambda decays: linear, exponential, cosine")
+    decay_epochs: PositiveInt | None = Field(
+        None, description="epochs of lambda's decay, the paper's E; null: two thirds of the run's"
+    )
     mean_over: MeanOver = Field(
         "anchor", description="which views' assignments are to use all prototypes alike"
     )
@@ -71,13 +84,23 @@ class CARLOptions(Options):
     constant: Constant = Field("natural", description="log2: the constant as equation 5 prints it")
 
 
+def weight_at(progress: Progress, o: CARLOptions) -> float:
+    """lambda_e of an epoch (equation 8), from ``weight`` to ``final_weight``."""
+    if o.final_weight is None:
+        return o.weight
+    # the paper decays over 100 of CIFAR's 150 epochs
+    epochs = o.decay_epochs or max(1, round(progress.epochs * 2 / 3))
+    return decay(progress.epoch, epochs, o.weight, o.final_weight, o.decay)
+
+
 def _compute(x: Inputs, o: CARLOptions) -> dict[str, Tensor]:
-    options = o.model_dump(exclude={"symmetric"})
-    there = carl(x.online[0], x.target[-1], **options)
-    if not o.symmetric:
-        return there
-    back = carl(x.online[1], x.target[0], **options)
-    return {name: (there[name] + back[name]) / 2 for name in there}
+    weight = weight_at(x.progress, o)
+    options = o.model_dump(include={"mean_over", "constant"})
+    terms = carl(x.online[0], x.target[-1], weight, **options)
+    if o.symmetric:
+        back = carl(x.online[1], x.target[0], weight, **options)
+        terms = {name: (terms[name] + back[name]) / 2 for name in terms}
+    return {**terms, "weight": terms["kl"].new_tensor(weight), "usage": usage(x.online[0])}
 
 
 CARL_OBJECTIVE = Objective(
@@ -89,6 +112,7 @@ CARL_OBJECTIVE = Objective(
     compute=_compute,
     minimum=lambda o, n, v, c: o.weight * constant_offset(c, o.constant),
     one_way=lambda o: not o.symmetric,
+    assigner=lambda o, dim: nn.Linear(dim, o.prototypes),
     across_ranks="batch",
     target="any",
     negatives=("none",),
@@ -113,10 +137,10 @@ class CARL(nn.Module):
         super().__init__()
         if prototypes < 2:
             raise ValueError(f"an assignment needs at least two prototypes, not {prototypes}")
+        self.options = CARLOptions(prototypes=prototypes, **options)
         self.assigner = nn.Linear(dim, prototypes)
-        self.options = CARLOptions(**options)
 
     def forward(self, anchor: Tensor, positive: Tensor, weight: float = 1.0) -> dict[str, Tensor]:
         logits = [self.assigner(anchor), self.assigner(positive)]
-        options = self.options.model_copy(update={"weight": weight})
+        options = self.options.model_copy(update={"weight": weight, "final_weight": None})
         return CARL_OBJECTIVE(logits, [x.detach() for x in logits], options=options)

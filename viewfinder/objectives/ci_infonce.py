@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 
 import torch
+from pydantic import Field, PositiveFloat
 from torch import Tensor
 
-from viewfinder.objectives.info_nce import info_nce, info_nce_from_scores
+from viewfinder.objectives.info_nce import info_nce, info_nce_from_scores, simplex
+from viewfinder.objectives.objective import Inputs, Objective, Options
 from viewfinder.objectives.supcon import known_or_alone
 
 
-def ci_infonce(x: Tensor, y: Tensor, temperature: float = 0.1) -> Tensor:
+def ci_infonce(
+    x: Tensor, y: Tensor, temperature: float = 0.1, *, rows: slice | None = None
+) -> Tensor:
     """Clustering-based InfoNCE of pairs from the same cluster (Tsai et al. 2021, equation 1).
 
         loss = -mean_i log( exp(f(x_i, y_i)) / (1/n sum_j exp(f(x_i, y_j))) ),
@@ -20,6 +24,7 @@ def ci_infonce(x: Tensor, y: Tensor, temperature: float = 0.1) -> Tensor:
 
     x, y  float (N, D), N >= 2: x_i and y_i are views of two images drawn independently from one
           cluster z ~ P_Z. ``draw_partners`` makes such pairs within a plain batch
+    rows  only these pairs are anchors, all are keys
 
     The loss is never below -log n, and on average minus the loss is a lower bound on
     D( E_z[P(x|z) P(y|z)] || P(x) P(y) ) <= H(Z) in nats (theorem 3.2). It is ``info_nce`` less
@@ -29,7 +34,7 @@ def ci_infonce(x: Tensor, y: Tensor, temperature: float = 0.1) -> Tensor:
     >>> round(ci_infonce(torch.eye(4), torch.eye(4), 0.01).item(), 4)  # -log 4
     -1.3863
     """
-    return info_nce(x, y, temperature) - math.log(len(x))
+    return info_nce(x, y, temperature, rows=rows) - math.log(len(x))
 
 
 def ci_infonce_from_scores(scores: Tensor) -> Tensor:
@@ -52,3 +57,32 @@ def draw_partners(cluster: Tensor, generator: torch.Generator) -> Tensor:
     partner = torch.empty_like(order)
     partner[cluster.argsort(stable=True)] = order[cluster[order].argsort(stable=True)]
     return partner
+
+
+class CIInfoNCEOptions(Options):
+    temperature: PositiveFloat = Field(0.1, description="divides the cosine similarities")
+
+
+def _compute(x: Inputs, o: CIInfoNCEOptions) -> dict[str, Tensor]:
+    return {"loss": ci_infonce(x.online[0], x.online[1], o.temperature, rows=x.rows)}
+
+
+def _minimum(o: CIInfoNCEOptions, n: int, v: int, c: int) -> float:
+    return simplex(o.temperature, n // c, n - n // c, c) - math.log(n)
+
+
+CI_INFONCE_OBJECTIVE = Objective(
+    name="ci_infonce",
+    summary="tell the other image of a pair from one cluster from all other pairs' (one positive)",
+    formula="-mean_i log( exp(s_ii) / (1/n sum_j exp(s_ij)) )",
+    paper="CI-InfoNCE, Tsai et al. 2021, equation 1",
+    options=CIInfoNCEOptions,
+    compute=_compute,
+    minimum=_minimum,
+    pairs=True,
+    across_ranks="keys",
+    target="any",
+    negatives=("batch",),
+    positives=("instance", "clusters"),
+    views=(2, 2),
+)

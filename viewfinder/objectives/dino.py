@@ -6,11 +6,15 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from viewfinder.across_ranks import gather, rows_per_rank, world_size
+from viewfinder.objectives.assigner import CosineAssigner, usage
+from viewfinder.objectives.objective import Inputs, Objective, Options, Progress
 from viewfinder.objectives.similarity import check_pair, float32_or_better
 from viewfinder.objectives.swav import swapped_prediction
+from viewfinder.schedules import linear
 
 
 def dino(
@@ -59,7 +63,7 @@ class DINO(nn.Module):
     The centre is a buffer, saved with the state. In training mode it moves after each loss, by the
     outputs of all ranks; the mean of the losses over the ranks is the loss of one process on the
     joined batch. The teacher's temperature is an argument because it rises during training: see
-    ``training.schedules.linear``.
+    ``viewfinder.schedules.linear``.
     """
 
     center: Tensor
@@ -78,14 +82,75 @@ class DINO(nn.Module):
         teacher: Sequence[Tensor],
         teacher_temperature: float = 0.04,
     ) -> Tensor:
+        if world_size() == 1:
+            return self.joined(student, teacher, teacher_temperature)
+        # the centre needs the teacher's outputs of all ranks, each rank's loss only its own
         loss = dino(student, teacher, self.center, teacher_temperature, self.student_temperature)
-        everyone = [x.detach() for x in teacher]
-        if world_size() > 1:
-            sizes = rows_per_rank(len(teacher[0]), teacher[0].device)
-            loss = loss * len(teacher[0]) * len(sizes) / sum(sizes)
-            joined = gather(torch.cat(everyone, dim=1), sizes)
-            everyone = list(joined.chunk(len(everyone), dim=1))
+        sizes = rows_per_rank(len(teacher[0]), teacher[0].device)
+        everyone = gather(torch.cat([x.detach() for x in teacher], dim=1), sizes)
+        self.move(everyone.chunk(len(teacher), dim=1))
+        return loss * len(teacher[0]) * len(sizes) / sum(sizes)
+
+    def joined(
+        self, student: Sequence[Tensor], teacher: Sequence[Tensor], teacher_temperature: float
+    ) -> Tensor:
+        """The loss of the views of all ranks, equal on every rank."""
+        loss = dino(student, teacher, self.center, teacher_temperature, self.student_temperature)
+        self.move(teacher)
+        return loss
+
+    def move(self, teacher: Sequence[Tensor]) -> None:
+        """Move the centre by the teacher's outputs of all ranks, in training mode."""
         if self.training:
             # a new tensor, so that a loss computed before still has the centre it was made with
-            self.center = moved_center(self.center, everyone, self.center_momentum)
-        return loss
+            self.center = moved_center(self.center, teacher, self.center_momentum)
+
+
+class DINOOptions(Options):
+    prototypes: int = Field(256, ge=2, description="outputs of the head; the paper has 65536")
+    student_temperature: PositiveFloat = Field(0.1, description="divides the student's outputs")
+    teacher_temperature: PositiveFloat = Field(0.04, description="divides the teacher's outputs")
+    first_teacher_temperature: PositiveFloat | None = Field(
+        None, description="the same at the start, from where it rises; null: no rise"
+    )
+    rise_epochs: PositiveInt | None = Field(
+        None, description="epochs of the rise; null: a third of the run's"
+    )
+    center_momentum: float = Field(0.9, ge=0, lt=1, description="weight of the old centre")
+
+
+def _teacher_temperature(progress: Progress, o: DINOOptions) -> float:
+    if o.first_teacher_temperature is None:
+        return o.teacher_temperature
+    epochs = o.rise_epochs or max(1, round(progress.epochs / 3))
+    return linear(progress.epoch, epochs + 1, o.first_teacher_temperature, o.teacher_temperature)
+
+
+def _state(o: DINOOptions, dim: int, sizes: Sequence[int]) -> DINO:
+    return DINO(o.prototypes, o.student_temperature, center_momentum=o.center_momentum)
+
+
+def _compute(x: Inputs, o: DINOOptions) -> dict[str, Tensor]:
+    used = usage(x.target[0] - x.state.center)
+    return {
+        "loss": x.state.joined(x.online, x.target, _teacher_temperature(x.progress, o)),
+        "usage": used,
+    }
+
+
+DINO_OBJECTIVE = Objective(
+    name="dino",
+    summary="the student predicts its teacher's centred and sharpened output of another view",
+    formula="mean_{i != v} mean_n -sum_k softmax((t_i - c) / 0.04)_k log softmax(s_v / 0.1)_k",
+    paper="DINO, Caron et al. 2021",
+    options=DINOOptions,
+    compute=_compute,
+    minimum=lambda o, n, v, c: 0.0,
+    assigner=lambda o, dim: CosineAssigner(dim, o.prototypes),
+    state=_state,
+    across_ranks="batch",
+    target="constant",
+    negatives=("none",),
+    positives=("instance",),
+    views=(2, None),
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -202,3 +203,9 @@ def _check_negatives(
             raise ValueError(f"{name} must be ({len(query)},), not {tuple(tags.shape)}")
     if cluster is not None and negatives.cluster is None:
         raise ValueError("positives by cluster need the clusters of the negatives")
+
+
+def simplex(temperature: float, positives: int, others: int, classes: int) -> float:
+    """The contrastive minimum: every class at a corner of a regular simplex (Graf et al. 2021)."""
+    apart = 1 + 1 / (classes - 1)  # 1 - cosine of two corners
+    return math.log(positives + others * math.exp(-apart / temperature))

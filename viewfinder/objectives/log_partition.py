@@ -79,6 +79,29 @@ def full_precision(x: Tensor) -> torch.autocast:
     return torch.autocast(x.device.type, enabled=False)
 
 
+def exact_product(a: Tensor, b: Tensor) -> Tensor:
+    """a @ b in the precision of a, also where autocast is on, forward and backward."""
+    product: Tensor = _Product.apply(a, b.to(a.dtype))
+    return product
+
+
+class _Product(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
+        ctx.save_for_backward(a, b)
+        with full_precision(a):
+            return a @ b
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        a, b = ctx.saved_tensors
+        with full_precision(a):
+            return (
+                gradient @ b.mT if ctx.needs_input_grad[0] else None,
+                a.mT @ gradient if ctx.needs_input_grad[1] else None,
+            )
+
+
 def _refuse_second_derivative() -> None:
     # The blocks leave no graph behind, so it would come out wrong without a word.
     if torch.is_grad_enabled():

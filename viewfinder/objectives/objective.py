@@ -8,10 +8,12 @@ from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict
-from torch import Tensor
+from torch import Tensor, nn
 
 from viewfinder.across_ranks import gather, own_rows, rows_per_rank, world_size
 from viewfinder.negatives.proposal import Negatives
+
+Kind = Literal["instance", "clusters", "clusterings", "tags"]
 
 
 class Options(BaseModel):
@@ -21,14 +23,31 @@ class Options(BaseModel):
 
 
 @dataclass(frozen=True)
+class Progress:
+    """Where the training stands: epoch and step from 0, of so many epochs; and the run's seed, from
+    which an objective that draws something derives its draw (equal on every rank)."""
+
+    epoch: int = 0
+    epochs: int = 1
+    step: int = 0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Inputs:
     """What an objective computes on.
 
-    online    one (N, D) a view: projections, or predictions where there is a predictor
-    target    one (N, D) a view: the same tensors, or the same detached, or a momentum encoder's
+    online    one (N, D) a view: projections, or predictions where there is a predictor, or what
+              the objective's assigner made of them. The large views first, then the small ones
+    target    one (N, D) a large view: the same tensors, or the same detached, or a momentum
+              encoder's
     index     int64 (N,), position in the dataset
-    cluster   int64 (N,), what counts as the same; None: every image is its own
+    cluster   int64 (N,), what counts as the same; (N, M) for M clusterings; None: every image is
+              its own
+    tags      bool (N, T), which tags each image has
     negatives vectors to contrast with, where they are not the batch's
+    state     what the objective keeps between steps; see ``Objective.state``
+    progress  where the training stands
     rows      the samples that are this rank's anchors; None: all
     """
 
@@ -36,7 +55,10 @@ class Inputs:
     target: Sequence[Tensor]
     index: Tensor | None = None
     cluster: Tensor | None = None
+    tags: Tensor | None = None
     negatives: Negatives | None = None
+    state: Any = None
+    progress: Progress = Progress()
     rows: slice | None = None
 
 
@@ -45,7 +67,8 @@ class Objective:
     """A row of the table of objectives.
 
     options       class of its options, each with a default
-    compute       (inputs, options) -> named scalars, "loss" among them
+    compute       (inputs, options) -> named scalars, "loss" among them; and where it has
+                  prototypes "usage" (K,), the share of the samples that each was given
     across_ranks  what the loss of one rank's samples needs of the others: "nothing"; "keys", then
                   ``inputs`` holds the samples of all ranks and ``rows`` says which are this rank's
                   anchors; "batch", then ``inputs`` holds all samples and every rank computes the
@@ -54,13 +77,21 @@ class Objective:
                   a momentum encoder must set it apart from the online side, or all collapses
     negatives     where its negatives may come from
     positives     what may count as the same: "instance", views of one image; "clusters", a label
-                  or any other Z
+                  or any other Z; "clusterings", several Z with their centroids; "tags", as far as
+                  images have tags in common
     views         least and greatest number of views; None: no limit
     outputs       what its online side is: an "embedding", or logits, one of each of the "classes"
     one_way       (options) -> True where the first view is compared with the last target and that
                   is all: then ``online`` may hold the first view alone, ``target`` the last
+    assigner      (options, dim) -> the last layer, from projections to what the objective compares;
+                  a momentum network has a copy of it. None: projections are compared
+    state         (options, dim, sizes) -> module with the objective's own parameters and buffers,
+                  given to every call as ``inputs.state``; sizes are those of the clusterings, where
+                  there are any. None: it keeps nothing
+    pairs         its views are of two images of a cluster, not of one image
     minimum       (options, samples, views, classes) -> the least loss there is when the batch has
-                  ``samples`` images in ``classes`` equal clusters and enough dimensions
+                  ``samples`` images in ``classes`` equal clusters and enough dimensions; None
+                  where that depends on what it has learned
     """
 
     name: str
@@ -69,14 +100,17 @@ class Objective:
     paper: str
     options: type[Options]
     compute: Callable[[Inputs, Any], dict[str, Tensor]]
-    minimum: Callable[[Any, int, int, int], float]
+    minimum: Callable[[Any, int, int, int], float] | None
     across_ranks: Literal["nothing", "keys", "batch"]
     target: Literal["unused", "any", "constant"]
     negatives: tuple[Literal["none", "batch", "queue"], ...]
-    positives: tuple[Literal["instance", "clusters"], ...]
+    positives: tuple[Kind, ...]
     views: tuple[int, int | None]
     outputs: Literal["embedding", "classes"] = "embedding"
     one_way: Callable[[Any], bool] = lambda options: False
+    assigner: Callable[[Any, int], nn.Module] | None = None
+    state: Callable[[Any, int, Sequence[int]], nn.Module] | None = None
+    pairs: bool = False
 
     def __call__(
         self,
@@ -85,7 +119,10 @@ class Objective:
         *,
         index: Tensor | None = None,
         cluster: Tensor | None = None,
+        tags: Tensor | None = None,
         negatives: Negatives | None = None,
+        state: nn.Module | None = None,
+        progress: Progress | None = None,
         options: Options | None = None,
     ) -> dict[str, Tensor]:
         """The loss and its named terms, as scalars; see Inputs for the arguments.
@@ -95,7 +132,16 @@ class Objective:
         and in gradients.
         """
         options = self.options() if options is None else options
-        inputs = Inputs(online, online if target is None else target, index, cluster, negatives)
+        inputs = Inputs(
+            online,
+            online if target is None else target,
+            index,
+            cluster,
+            tags,
+            negatives,
+            state,
+            progress or Progress(),
+        )
         self._check(inputs, options)
         if world_size() == 1:
             return self.compute(inputs, options)
@@ -117,10 +163,19 @@ class Objective:
             raise ValueError(f"{self.name} takes {bound} views, not {count}")
         if inputs.negatives is not None and "queue" not in self.negatives:
             raise ValueError(f"{self.name} has no place for given negatives")
-        if inputs.cluster is not None and "clusters" not in self.positives:
-            raise ValueError(f"{self.name} knows no positives by cluster; supcon and info_nce do")
-        if inputs.cluster is None and "instance" not in self.positives:
+        if inputs.tags is not None and "tags" not in self.positives:
+            raise ValueError(f"{self.name} knows no positives by tags; supcon does")
+        if inputs.cluster is not None:
+            kind = "clusters" if inputs.cluster.ndim == 1 else "clusterings"
+            if kind not in self.positives:
+                raise ValueError(
+                    f"{self.name} knows no positives by {kind[:-1]} of shape "
+                    f"{tuple(inputs.cluster.shape)}; supcon and info_nce take (N,), pcl (N, M)"
+                )
+        if inputs.cluster is None and inputs.tags is None and "instance" not in self.positives:
             raise ValueError(f"{self.name} needs labels or clusters")
+        if self.state is not None and inputs.state is None:
+            raise ValueError(f"{self.name} keeps something between steps: give it its state")
         if self.target == "constant" and any(t.requires_grad for t in inputs.target):
             raise ValueError(
                 f"{self.name} collapses when gradients flow into its target: give it detached, or "
@@ -132,12 +187,16 @@ def joined(inputs: Inputs, sizes: Sequence[int]) -> Inputs:
     """The inputs with the samples of all ranks; negatives stay, they are equal on every rank."""
     views = [*inputs.online, *inputs.target]
     floats = gather(torch.cat(views, dim=1), sizes).split([v.shape[1] for v in views], dim=1)
-    known = [x for x in (inputs.index, inputs.cluster) if x is not None]
-    integers = iter(gather(torch.stack(known, dim=1), sizes).unbind(1) if known else ())
+    known = {n: x for n in ("index", "cluster", "tags") if (x := getattr(inputs, n)) is not None}
+    columns = [x.reshape(len(x), -1) for x in known.values()]
+    width = [x.shape[1] for x in columns]
+    integers = gather(torch.cat(columns, dim=1).long(), sizes).split(width, dim=1) if known else ()
     return replace(
         inputs,
         online=floats[: len(inputs.online)],
         target=floats[len(inputs.online) :],
-        index=None if inputs.index is None else next(integers),
-        cluster=None if inputs.cluster is None else next(integers),
+        **{
+            name: part.reshape(-1, *own.shape[1:]).to(own.dtype)
+            for (name, own), part in zip(known.items(), integers, strict=True)
+        },
     )

@@ -8,11 +8,13 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from pydantic import Field, PositiveFloat
+from torch import Tensor, nn
 
 from viewfinder.negatives.proposal import Negatives
 from viewfinder.objectives.info_nce import info_nce_with_negatives
-from viewfinder.objectives.log_partition import full_precision
+from viewfinder.objectives.log_partition import exact_product
+from viewfinder.objectives.objective import Inputs, Objective, Options
 from viewfinder.objectives.similarity import unit
 
 Candidates = Literal["unique", "repeated"]
@@ -43,15 +45,18 @@ def pcl(
     temperature: float = 0.2,
     *,
     candidates: Candidates = "unique",
+    index: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """InfoNCE with a queue plus ProtoNCE averaged over the clusterings (Li et al. 2021, eq. 11).
+
+    index  int64 (N,), position in the dataset: earlier keys of a sample are none of its negatives
 
     Returns the scalars "loss", "instance" and "prototypes". See ``info_nce_with_negatives`` and
     ``proto_nce``. Without clusterings (PCL's warm-up) "prototypes" is 0. Each sample's loss needs
     nothing of the others where ``negatives`` of the prototypes is None; then the mean over ranks
     with batches of one size is that of one process.
     """
-    instance = info_nce_with_negatives(query, key, queue, temperature)
+    instance = info_nce_with_negatives(query, key, queue, temperature, index=index)
     losses = [proto_nce(query, c, candidates=candidates) for c in clusterings]
     prototypes = torch.stack(losses).mean() if losses else torch.zeros_like(instance)
     return {"loss": instance + prototypes, "instance": instance, "prototypes": prototypes}
@@ -86,8 +91,7 @@ def proto_nce(query: Tensor, given: Prototypes, *, candidates: Candidates = "uni
             columns, where = columns.unique(return_inverse=True)
             target = where[: len(q)]
         centroids, density = centroids[columns], density[columns]
-    with full_precision(q):
-        logits = q @ unit(centroids.detach()).to(q.dtype).T / density.detach().to(q.dtype)
+    logits = exact_product(q, unit(centroids.detach()).T) / density.detach().to(q.dtype)
     return F.cross_entropy(logits, target)
 
 
@@ -138,3 +142,68 @@ def concentration(
     if phi.mean() == 0:
         return torch.full_like(phi, temperature)
     return temperature * (phi / phi.mean()).clamp(min=1e-3)
+
+
+class Clusterings(nn.Module):
+    """Centroids and densities of M clusterings, as buffers: part of the state of a run.
+
+    sizes  the K of each; a clustering that found fewer clusters leaves the rest empty, and one that
+           was never set is not used
+    """
+
+    def __init__(self, sizes: Sequence[int], dim: int) -> None:
+        super().__init__()
+        self.sizes = tuple(sizes)
+        for m, size in enumerate(self.sizes):
+            self.register_buffer(f"centroids{m}", torch.zeros(size, dim))
+            self.register_buffer(f"density{m}", torch.zeros(size))
+
+    def set(self, m: int, centroids: Tensor, density: Tensor) -> None:
+        """Replace clustering m: centroids float (K, D) and density float (K,), K up to its size."""
+        for name, value in (("centroids", centroids), ("density", density)):
+            buffer = self.get_buffer(f"{name}{m}")
+            buffer.zero_()[: len(value)] = value.to(buffer)
+
+    def prototypes(self, cluster: Tensor) -> list[Prototypes]:
+        """What a batch sees of each clustering that was set: cluster int64 (N, M)."""
+        seen = []
+        for m in range(len(self.sizes)):
+            density = self.get_buffer(f"density{m}")
+            count = int((density > 0).sum())
+            if count:
+                centroids = self.get_buffer(f"centroids{m}")[:count]
+                seen.append(Prototypes(cluster[:, m], centroids, density[:count]))
+        return seen
+
+
+class PCLOptions(Options):
+    temperature: PositiveFloat = Field(0.2, description="divides the similarities with the keys")
+    density: PositiveFloat = Field(
+        0.2, description="mean of the prototypes' densities, which divide the similarities to them"
+    )
+    smoothing: PositiveFloat = Field(10.0, description="PCL's alpha: makes small clusters denser")
+
+
+def _compute(x: Inputs, o: PCLOptions) -> dict[str, Tensor]:
+    assert x.negatives is not None and x.cluster is not None  # the table says that it needs them
+    clusterings = x.state.prototypes(x.cluster)
+    query, key = x.online[0], x.target[-1]
+    return pcl(query, key, x.negatives, clusterings, o.temperature, index=x.index)
+
+
+PCL_OBJECTIVE = Objective(
+    name="pcl",
+    summary="InfoNCE with a queue, and the contrast of an image with its clusters' centroids",
+    formula="info_nce + mean over clusterings of mean_i -log softmax_j(q_i . c_j / phi_j)_s(i)",
+    paper="PCL, Li et al. 2021, equation 11",
+    options=PCLOptions,
+    compute=_compute,
+    minimum=None,
+    one_way=lambda o: True,
+    state=lambda o, dim, sizes: Clusterings(sizes, dim),
+    across_ranks="nothing",
+    target="any",
+    negatives=("queue",),
+    positives=("clusterings",),
+    views=(2, 2),
+)

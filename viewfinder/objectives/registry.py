@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat
@@ -10,12 +9,19 @@ from torch import Tensor
 
 from viewfinder.errors import unknown
 from viewfinder.objectives.barlow_twins import Deviation, barlow_twins
+from viewfinder.objectives.carl import CARL_OBJECTIVE
+from viewfinder.objectives.ci_infonce import CI_INFONCE_OBJECTIVE
 from viewfinder.objectives.cosine import byol_regression, negative_cosine
 from viewfinder.objectives.cross_entropy import cross_entropy
-from viewfinder.objectives.info_nce import Stale, info_nce, info_nce_with_negatives
+from viewfinder.objectives.dino import DINO_OBJECTIVE
+from viewfinder.objectives.info_nce import Stale, info_nce, info_nce_with_negatives, simplex
+from viewfinder.objectives.multilabel import tag_overlap
 from viewfinder.objectives.nt_xent import nt_xent
 from viewfinder.objectives.objective import Inputs, Objective, Options
+from viewfinder.objectives.pcl import PCL_OBJECTIVE
+from viewfinder.objectives.similarity import unit
 from viewfinder.objectives.supcon import Missing, supcon
+from viewfinder.objectives.swav import SWAV_OBJECTIVE
 from viewfinder.objectives.vicreg import vicreg
 
 
@@ -65,6 +71,9 @@ class CosineOptions(Options):
 
 
 class BarlowTwinsOptions(Options):
+    normalize: bool = Field(
+        False, description="projections to unit length before they are standardised, as InfoCL"
+    )
     redundancy: NonNegativeFloat = Field(
         0.005, description="weight of the correlations between different dimensions"
     )
@@ -116,7 +125,9 @@ def _info_nce_one_way(query: Tensor, key: Tensor, x: Inputs, o: InfoNCEOptions) 
 
 
 def _supcon(x: Inputs, o: SupConOptions) -> dict[str, Tensor]:
-    return {"loss": supcon(x.online, x.cluster, rows=x.rows, **o.model_dump())}
+    weights = None if x.tags is None else tag_overlap(x.tags)
+    cluster = x.cluster if weights is None else None
+    return {"loss": supcon(x.online, cluster, weights=weights, rows=x.rows, **o.model_dump())}
 
 
 def _cosine(x: Inputs, o: CosineOptions) -> dict[str, Tensor]:
@@ -129,7 +140,8 @@ def _cosine(x: Inputs, o: CosineOptions) -> dict[str, Tensor]:
 
 
 def _barlow_twins(x: Inputs, o: BarlowTwinsOptions) -> dict[str, Tensor]:
-    return {"loss": barlow_twins(x.online[0], x.online[1], **o.model_dump())}
+    views = [unit(z) if o.normalize else z for z in x.online]
+    return {"loss": barlow_twins(*views, **o.model_dump(exclude={"normalize"}))}
 
 
 def _vicreg(x: Inputs, o: VICRegOptions) -> dict[str, Tensor]:
@@ -140,12 +152,6 @@ def _cross_entropy(x: Inputs, o: Options) -> dict[str, Tensor]:
     assert x.cluster is not None  # the table says that it needs them
     losses = [cross_entropy(logits, x.cluster) for logits in x.online]
     return {"loss": sum(losses[1:], losses[0]) / len(losses)}
-
-
-def _simplex(temperature: float, positives: int, others: int, classes: int) -> float:
-    """The contrastive minimum: every class at a corner of a regular simplex (Graf et al. 2021)."""
-    apart = 1 + 1 / (classes - 1)  # 1 - cosine of two corners
-    return math.log(positives + others * math.exp(-apart / temperature))
 
 
 def _barlow_minimum(o: BarlowTwinsOptions, n: int, v: int, c: int) -> float:
@@ -163,7 +169,7 @@ OBJECTIVES: dict[str, Objective] = {
             paper="SimCLR, Chen et al. 2020",
             options=NTXentOptions,
             compute=_nt_xent,
-            minimum=lambda o, n, v, c: _simplex(o.temperature, 1, 2 * n - 2, n),
+            minimum=lambda o, n, v, c: simplex(o.temperature, 1, 2 * n - 2, n),
             across_ranks="keys",
             target="unused",
             negatives=("batch",),
@@ -177,7 +183,7 @@ OBJECTIVES: dict[str, Objective] = {
             paper="CPC, van den Oord et al. 2018; MoCo, He et al. 2020",
             options=InfoNCEOptions,
             compute=_info_nce,
-            minimum=lambda o, n, v, c: _simplex(o.temperature, n // c, n - n // c, c),
+            minimum=lambda o, n, v, c: simplex(o.temperature, n // c, n - n // c, c),
             one_way=lambda o: not o.symmetric,
             across_ranks="keys",
             target="any",
@@ -192,11 +198,11 @@ OBJECTIVES: dict[str, Objective] = {
             paper="SupCon, Khosla et al. 2020; CI-InfoNCE, Tsai et al. 2021",
             options=SupConOptions,
             compute=_supcon,
-            minimum=lambda o, n, v, c: _simplex(o.temperature, v * n // c - 1, v * (n - n // c), c),
+            minimum=lambda o, n, v, c: simplex(o.temperature, v * n // c - 1, v * (n - n // c), c),
             across_ranks="keys",
             target="unused",
             negatives=("batch",),
-            positives=("instance", "clusters"),
+            positives=("instance", "clusters", "tags"),
             views=(1, None),
         ),
         Objective(
@@ -257,5 +263,10 @@ OBJECTIVES: dict[str, Objective] = {
             positives=("clusters",),
             views=(1, None),
         ),
+        CI_INFONCE_OBJECTIVE,
+        PCL_OBJECTIVE,
+        SWAV_OBJECTIVE,
+        CARL_OBJECTIVE,
+        DINO_OBJECTIVE,
     )
 }

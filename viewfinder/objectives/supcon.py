@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from viewfinder.objectives.log_partition import (
-    full_precision,
+    exact_product,
     log_partition,
     log_partition_within,
 )
@@ -107,9 +107,8 @@ def _members(
     their number, or weight (N,), and that of the sample itself among them (N,)."""
     samples = len(summed)
     if relation is not None:
-        with full_precision(summed):
-            relation = relation.to(summed.dtype)
-            return relation @ summed, relation.sum(dim=1), relation.diagonal()
+        relation = relation.to(summed.dtype)
+        return exact_product(relation, summed), relation.sum(dim=1), relation.diagonal()
     ones = summed.new_ones(samples)
     if labels is None:
         return summed, ones, ones

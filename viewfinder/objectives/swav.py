@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from viewfinder.across_ranks import gather, rows_per_rank, world_size
 from viewfinder.negatives.queue import Queue
+from viewfinder.objectives.assigner import CosineAssigner, usage
 from viewfinder.objectives.correlation import check_statistics
-from viewfinder.objectives.log_partition import full_precision
+from viewfinder.objectives.objective import Inputs, Objective, Options
 from viewfinder.objectives.similarity import check_pair, float32_or_better, unit
 from viewfinder.objectives.sinkhorn import sinkhorn
 
@@ -100,28 +102,24 @@ class SwAV(nn.Module):
         queue: int = 0,
     ) -> None:
         super().__init__()
-        self.prototypes = nn.Parameter(nn.Linear(dim, prototypes, bias=False).weight.detach())
+        self.scores = CosineAssigner(dim, prototypes)
         self.queues = nn.ModuleList(Queue(queue, dim) for _ in range(assigned if queue else 0))
         self.temperature, self.assigned = temperature, assigned
         self.epsilon, self.iterations = epsilon, iterations
 
-    def scores(self, z: Tensor) -> Tensor:
-        """Cosines of projections with the prototypes: (N, dim) -> (N, K)."""
-        z = unit(z)
-        with full_precision(z):
-            return z @ unit(self.prototypes).to(z.dtype).T
-
     def forward(self, views: Sequence[Tensor]) -> Tensor:
-        everyone = views
-        if world_size() > 1:
-            sizes = rows_per_rank(len(views[0]), views[0].device)
-            joined = gather(torch.cat(list(views), dim=1), sizes)
-            everyone = joined.split([z.shape[1] for z in views], dim=1)
-        scores = [self.scores(z) for z in everyone]
+        if world_size() == 1:
+            return self.joined(views)
+        sizes = rows_per_rank(len(views[0]), views[0].device)
+        everyone = gather(torch.cat(list(views), dim=1), sizes)
+        return self.joined(everyone.split([z.shape[1] for z in views], dim=1))
+
+    def joined(self, views: Sequence[Tensor]) -> Tensor:
+        """The loss of the views of all ranks, equal on every rank."""
         queues = [q for q in self.queues if isinstance(q, Queue)]
         full = bool(queues) and all(q.filled == len(q.vectors) for q in queues)
         loss = swav(
-            scores,
+            [self.scores(z) for z in views],
             self.temperature,
             assigned=self.assigned,
             epsilon=self.epsilon,
@@ -130,5 +128,44 @@ class SwAV(nn.Module):
         )
         if self.training:
             for held, z in zip(queues, views, strict=False):
-                held.update(unit(z.detach()), z.new_zeros(len(z), dtype=torch.int64))
+                held.write(unit(z.detach()), torch.zeros(len(z), dtype=torch.int64))
         return loss
+
+
+class SwAVOptions(Options):
+    prototypes: int = Field(100, ge=2, description="prototypes; some ten times the classes")
+    temperature: PositiveFloat = Field(0.1, description="divides the scores that predict")
+    epsilon: PositiveFloat = Field(0.05, description="divides the scores that are assigned")
+    iterations: PositiveInt = Field(3, description="of Sinkhorn's algorithm")
+    queue: NonNegativeInt = Field(
+        0, description="earlier projections that Sinkhorn sees beside a batch; needed where the "
+        "batch is smaller than the number of prototypes"
+    )  # fmt: skip
+
+
+def _state(o: SwAVOptions, dim: int, sizes: Sequence[int]) -> SwAV:
+    return SwAV(dim, **o.model_dump())
+
+
+def _compute(x: Inputs, o: SwAVOptions) -> dict[str, Tensor]:
+    with torch.no_grad():
+        scores = x.state.scores(x.online[0])
+    x.state.assigned = len(x.target)  # the small views only predict
+    return {"loss": x.state.joined(x.online), "usage": usage(scores)}
+
+
+SWAV_OBJECTIVE = Objective(
+    name="swav",
+    summary="a view predicts the prototypes that another was assigned, all used alike",
+    formula="mean_i mean_{v != i} mean_n -sum_k q_i[n, k] log softmax(z_v . c / temperature)_k",
+    paper="SwAV, Caron et al. 2020",
+    options=SwAVOptions,
+    compute=_compute,
+    minimum=None,
+    state=_state,
+    across_ranks="batch",
+    target="unused",
+    negatives=("none",),
+    positives=("instance",),
+    views=(2, None),
+)

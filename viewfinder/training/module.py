@@ -19,7 +19,7 @@ from viewfinder.recipe import Recipe
 from viewfinder.training.momentum import ema_update
 from viewfinder.training.optimizers import build_optimizer
 from viewfinder.training.run import initial_weights, new_encoder
-from viewfinder.training.schedules import cosine_momentum, warmup_cosine
+from viewfinder.schedules import cosine_momentum, warmup_cosine
 from viewfinder.views.augment import make_views
 
 

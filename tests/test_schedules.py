@@ -11,7 +11,7 @@ from golden.cases import Case, golden_cases
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viewfinder.training.schedules import (
+from viewfinder.schedules import (
     cosine,
     cosine_momentum,
     decay,
