@@ -192,7 +192,7 @@ def evaluate(
         own = recipe.evaluation.model_copy(update={"protocols": list(protocols)})
         recipe = recipe.model_copy(update={"evaluation": own})
     kinds = ["trained", *(("untrained", "raw pixels") if baselines else ())]
-    entries = score(recipe, source, run, encoder, kinds, console())
+    entries = score(recipe, source, run, encoder, kinds)
     print_scores(entries, console())
     write_report(gather(run.folder), run.report)
 

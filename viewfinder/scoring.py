@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
+from torch import nn
 
 from viewfinder.data.images import JoinedImages
-from viewfinder.data.source import Source, Split
+from viewfinder.data.source import Source
 from viewfinder.errors import InterruptedRun, RunStopped, UserError
-from viewfinder.evaluation.baselines import pixel_size, raw_pixels
 from viewfinder.evaluation.embed import write_embeddings
-from viewfinder.evaluation.evaluate import PROTOCOLS, evaluate_features
-from viewfinder.evaluation.features import cached_features, extract, fingerprint
+from viewfinder.evaluation.features import extract
 from viewfinder.evaluation.scores import Score, append_results
+from viewfinder.evaluation.targets import find_target
+from viewfinder.probing import LAYER, check_protocols, probe, untrained
 from viewfinder.randomness import numpy_generator, torch_generator
 from viewfinder.recipe import Recipe, build, merge
 from viewfinder.training.fit import fit
 from viewfinder.training.frozen import frozen_view
-from viewfinder.training.run import Run, initial_weights, new_encoder, pick_device
+from viewfinder.training.run import Run, pick_device
 from viewfinder.views.augment import make_views
 
 BASELINES = ("untrained", "raw pixels", "supervised")
 GALLERY_IMAGES = 12
 MAPPED_IMAGES = 1500
-LAYER = "backbone, after pooling"
 
 
 def finish(recipe: Recipe, source: Source, run: Run, encoder: nn.Module, console: Console) -> None:
@@ -44,7 +41,7 @@ def finish(recipe: Recipe, source: Source, run: Run, encoder: nn.Module, console
         entries: list[Score] = []
         for kind in kinds:
             try:
-                entries += score(recipe, source, run, encoder, [kind], console)
+                entries += score(recipe, source, run, encoder, [kind])
             except UserError as error:  # one that cannot be scored must not cost the report
                 note = f"note: {kind} features were not scored: {error}"
                 console.print(note, highlight=False, markup=False, soft_wrap=True)
@@ -73,100 +70,40 @@ def score(
     run: Run,
     encoder: nn.Module,
     kinds: Sequence[str],
-    console: Console,
 ) -> list[Score]:
     """Scores of ``kinds`` ("trained" and baselines) under the recipe's protocols, kept in the run.
 
     Every kind is probed in the same way on the same data; each is stored as soon as it is known.
     """
-    for protocol in recipe.evaluation.protocols:
-        if protocol not in PROTOCOLS:
-            raise UserError(f"unknown protocol {protocol!r}. Known: {', '.join(PROTOCOLS)}")
-    train, test = source.train, source.test
-    if test is None or not has_labels(source):
-        raise UserError(
-            f"{source.spec} has no labels, so it cannot score anything",
-            fix="--data SOURCE with labels, or data.labels=FILE.csv",
-        )
-    entries = []
+    check_protocols(recipe.evaluation.protocols)
+    find_target(source, None)
+    entries: list[Score] = []
     for kind in kinds:
-        features = [
-            _features(kind, recipe, source, s, run, encoder, console) for s in (train, test)
-        ]
-        layer = LAYER
-        if kind == "raw pixels":
-            layer = "pixels {}x{}x{}".format(*pixel_size(train.images.shape))
-        found = [
-            evaluate_features(
-                features[0],
-                train.labels,
-                features[1],
-                test.labels,
-                protocol,
-                data=source.spec,
-                layer=layer,
-                features=kind,
-                split=_split_words(recipe, source),
-                class_names=train.class_names,
-                seed=recipe.seed,
-                k=min(recipe.evaluation.k, len(train)),
-                temperature=recipe.evaluation.temperature,
-            )
-            for protocol in recipe.evaluation.protocols
-        ]
+        found = probe(
+            kind,
+            _encoder_of(kind, recipe, source, run, encoder),
+            recipe,
+            source,
+            recipe.evaluation.protocols,
+            cache=run.cache,
+        )
         append_results(run.results_file, found)
-        entries += found
+        entries += [one for one in found if isinstance(one, Score)]
     return entries
 
 
-def _split_words(recipe: Recipe, source: Source) -> str:
-    limit = f", limited to {recipe.data.limit} each" if recipe.data.limit else ""
-    held = [note for note in source.notes if "held out" in note]
-    size = f", views of {recipe.views.size} px" + (
-        f" of images at {recipe.data.size} px" if recipe.data.size else ""
-    )
-    return f"train -> test{limit}{size}" + (f" ({held[0]})" if held else "")
-
-
-def _features(
-    kind: str,
-    recipe: Recipe,
-    source: Source,
-    split: Split,
-    run: Run,
-    encoder: nn.Module,
-    console: Console,
-) -> Tensor:
-    """Features (N, D) of a split for one kind; those of encoders are computed once and kept."""
+def _encoder_of(
+    kind: str, recipe: Recipe, source: Source, run: Run, encoder: nn.Module
+) -> nn.Module | None:
+    """The encoder whose features a kind is; None for the raw pixels."""
     if kind == "raw pixels":
-        return raw_pixels(split.images)
+        return None
     if kind == "untrained":
-        with initial_weights(recipe.seed):
-            encoder, _ = new_encoder(recipe)
-    elif kind == "supervised":
-        encoder = _supervised(recipe, source, run, console)
-    device = pick_device(recipe.accelerator)
-    compute = partial(
-        extract,
-        encoder,
-        split.images,
-        frozen_view(recipe),
-        device=device,
-        precision=recipe.precision,
-    )
-    facts = (split.name, _content_key(split), str(recipe.views.size))
-    file = run.cache / f"{kind}-{split.name}.safetensors"
-    return cached_features(file, fingerprint(encoder, *facts, recipe.precision), compute)
+        return untrained(recipe)
+    return _supervised(recipe, source, run) if kind == "supervised" else encoder
 
 
-def _content_key(split: Split) -> str:
-    """Changes with the images: a digest of their number and of up to 512 of them, evenly spread."""
-    n = len(split)
-    sample = split.images.read(np.unique(np.linspace(0, n - 1, min(n, 512)).astype(np.int64)))
-    return f"{n} {hashlib.sha256(sample.contiguous().numpy().tobytes()).hexdigest()}"
-
-
-def _supervised(recipe: Recipe, source: Source, run: Run, console: Console) -> nn.Module:
+def _supervised(recipe: Recipe, source: Source, run: Run) -> nn.Module:
     """The same encoder trained with labels on the same images, as a run within the run."""
     epochs = recipe.evaluation.supervised_epochs or recipe.epochs
     own = recipe.model_dump(mode="json", include={"encoder", "data", "precision", "accelerator"})

@@ -87,12 +87,8 @@ def find_target(source: Source, word: str | None) -> Classes | Quantity:
     if kind is None and values[0].ndim == 1 and values[0].dtype.kind in "bui":
         return Classes(name, values[0].astype(np.int64), values[1].astype(np.int64))
     kind = kind or _Kind(unit)
-    found = Quantity(
-        name,
-        *(kind.scale * v.astype(np.float64).reshape(len(v), -1) for v in values),
-        unit=kind.unit,
-        period=kind.period,
-    )
+    scaled = [kind.scale * v.astype(np.float64).reshape(len(v), -1) for v in values]
+    found = Quantity(name, scaled[0], scaled[1], kind.unit, kind.period)
     for split, numbers in (("train", found.train), ("test", found.test)):
         _check(f"{name} of {source.spec} ({split})", numbers)
     if found.period is not None and found.train.shape[1] != 1:
