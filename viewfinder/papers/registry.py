@@ -20,6 +20,10 @@ Progress = Callable[[int, int, str], None]
 """Called with (runs finished, runs in all, what has just finished)."""
 
 
+RECIPES = Path(__file__).parent / "recipes"
+"""Where the recipes at the papers' scale lie."""
+
+
 def silent(done: int, total: int, what: str) -> None:
     """The progress that nobody watches."""
 
@@ -35,6 +39,8 @@ class Experiment:
     run            "module:function", called as run(out, seeds=, quick=, device=, workers=,
                    progress=); it returns a Result, having written its figures into ``out``
     minutes        about how long it takes on two cores; quick_minutes: with ``quick``
+    recipes        the same at the paper's scale: names in ``RECIPES``, without .yaml
+    on_gpu         whether it gains by a GPU, and so takes one where there is one
     """
 
     name: str
@@ -44,7 +50,23 @@ class Experiment:
     run: str
     minutes: float
     quick_minutes: float
+    recipes: tuple[str, ...] = ()
+    on_gpu: bool = False
 
+    def recipe_files(self) -> list[Path]:
+        """The files of ``recipes``."""
+        return [RECIPES / f"{name}.yaml" for name in self.recipes]
+
+
+_CI_INFONCE = (
+    "Tsai, Li, Liu, Liao, Salakhutdinov, Morency 2021, "
+    "Integrating Auxiliary Information in Self-supervised Learning"
+)
+_ATTRIBUTES = (
+    "ci-infonce/ut-zappos50k-attributes",
+    "ci-infonce/wider-attributes",
+    "ci-infonce/cub200-attributes",
+)
 
 EXPERIMENTS: dict[str, Experiment] = {
     e.name: e
@@ -59,6 +81,70 @@ EXPERIMENTS: dict[str, Experiment] = {
             run="viewfinder.papers.vince_fig1:run",
             minutes=30,
             quick_minutes=3,
+        ),
+        Experiment(
+            name="ci-infonce/table1",
+            paper=_CI_INFONCE,
+            item="Table 1",
+            claim="Clusters from attributes, contrasted, make better features than instances and "
+            "than the same clusters predicted, and less good ones than labels.",
+            run="viewfinder.papers.ci_infonce_table1:run",
+            minutes=7,
+            quick_minutes=1,
+            recipes=_ATTRIBUTES,
+            on_gpu=True,
+        ),
+        Experiment(
+            name="ci-infonce/fig3",
+            paper=_CI_INFONCE,
+            item="Figure 3",
+            claim="Clusters with higher I(Z;T) and lower H(Z|T) lead to higher accuracy.",
+            run="viewfinder.papers.ci_infonce_fig3:run",
+            minutes=6,
+            quick_minutes=1,
+            recipes=("ci-infonce/ut-zappos50k-synthetic",),
+            on_gpu=True,
+        ),
+        Experiment(
+            name="ci-infonce/fig4",
+            paper=_CI_INFONCE,
+            item="Figure 4 and Table 2",
+            claim="Without side information, k-means with CI-InfoNCE beats PCL, SwAV, SimCLR and "
+            "MoCo, and its clusters come nearer to the labels than PCL's.",
+            run="viewfinder.papers.ci_infonce_fig4:run",
+            minutes=7,
+            quick_minutes=1,
+            recipes=(
+                "ci-infonce/ut-zappos50k-kmeans",
+                "ci-infonce/wider-kmeans",
+                "ci-infonce/cub200-kmeans",
+                "ci-infonce/imagenet100-kmeans",
+            ),
+            on_gpu=True,
+        ),
+        Experiment(
+            name="ci-infonce/fig5",
+            paper=_CI_INFONCE,
+            item="Figure 5",
+            claim="With the number k of attributes I(Z;T) and H(Z|T) rise, accuracy rises and "
+            "falls, and is best where I(Z;T) - H(Z|T) is largest.",
+            run="viewfinder.papers.ci_infonce_fig5:run",
+            minutes=7,
+            quick_minutes=1,
+            recipes=_ATTRIBUTES,
+            on_gpu=True,
+        ),
+        Experiment(
+            name="ci-infonce/fig6",
+            paper=_CI_INFONCE,
+            item="Figure 6",
+            claim="The deeper the level of the class tree that clusters come from, the better the "
+            "features, and contrasting them beats predicting them.",
+            run="viewfinder.papers.ci_infonce_fig6:run",
+            minutes=6,
+            quick_minutes=1,
+            recipes=("ci-infonce/imagenet100-hierarchy", "ci-infonce/imagenet-hierarchy"),
+            on_gpu=True,
         ),
     )
 }
@@ -77,7 +163,7 @@ def reproduce(
     *,
     seeds: int = 3,
     quick: bool = False,
-    device: str = "cpu",
+    device: str | None = None,
     workers: int = 2,
     progress: Progress = silent,
 ) -> Result:
@@ -88,6 +174,7 @@ def reproduce(
 
     seeds     how many seeds, 0 ... seeds - 1; the spread is over them
     quick     a shorter form, whose numbers are only a hint
+    device    "cpu" or "cuda"; None: a GPU if there is one and the experiment gains by it
     workers   processes that train at the same time, each on one thread
     Raises UserError for an unknown name, and for fewer than one seed or worker.
     """
@@ -99,9 +186,22 @@ def reproduce(
     run = getattr(importlib.import_module(module), function)
     out = Path(out)
     result: Result = run(
-        out, seeds=seeds, quick=quick, device=device, workers=workers, progress=progress
+        out,
+        seeds=seeds,
+        quick=quick,
+        device=device or _device(experiment),
+        workers=workers,
+        progress=progress,
     )
     from viewfinder.papers.result import write
 
     write(result, experiment, out)
     return result
+
+
+def _device(experiment: Experiment) -> str:
+    if not experiment.on_gpu:
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

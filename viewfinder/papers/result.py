@@ -51,13 +51,15 @@ class Finding:
 @dataclass(frozen=True)
 class Result:
     """findings, one a claim; protocol: every setting and choice behind the numbers; numbers: the
-    values themselves, as JSON; figures: file names in the out folder; notes: sentences."""
+    values themselves, as JSON; figures: file names in the out folder; notes: sentences; tables:
+    the paper's table with what was found, in Markdown."""
 
     findings: Sequence[Finding]
     protocol: Mapping[str, Any]
     numbers: Mapping[str, Any]
     figures: Sequence[str] = ()
     notes: Sequence[str] = field(default_factory=tuple)
+    tables: Sequence[str] = field(default_factory=tuple)
 
 
 def markdown(result: Result, experiment: Experiment) -> str:
@@ -71,11 +73,29 @@ def markdown(result: Result, experiment: Experiment) -> str:
         "\n".join(
             ["| the paper | found (mean ± deviation over seeds) | holds |", "|---|---|---|", *rows]
         ),
+        *result.tables,
         f"Protocol: {protocol}.",
         "\n".join(f"- {note}" for note in result.notes),
+        _at_full_scale(experiment),
         "\n".join(f"![{experiment.item}]({name})" for name in result.figures),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> str:
+    """A table in Markdown, with a title above it where there is one."""
+    lines = [header, ["---"] * len(header), *rows]
+    text = "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+    return f"{title}\n\n{text}" if title else text
+
+
+def _at_full_scale(experiment: Experiment) -> str:
+    if not experiment.recipes:
+        return ""
+    package = Path(__file__).parents[2]
+    files = [file.relative_to(package).as_posix() for file in experiment.recipe_files()]
+    names = "\n".join(f"- `viewfinder pretrain --recipe {file}`" for file in files)
+    return f"At the scale of the paper, with data.source set to where the data lie:\n\n{names}"
 
 
 def write(result: Result, experiment: Experiment, out: Path) -> None:

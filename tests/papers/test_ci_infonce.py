@@ -1,0 +1,328 @@
+"""The experiments of CI-InfoNCE, tiny: shape of the results, claims, stored runs, recipes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from viewfinder.errors import UserError
+from viewfinder.methods import METHODS
+from viewfinder.papers import (
+    ci_infonce,
+    ci_infonce_fig3,
+    ci_infonce_fig4,
+    ci_infonce_fig5,
+    ci_infonce_fig6,
+    ci_infonce_table1,
+    desk,
+    desk_train,
+)
+from viewfinder.papers.registry import EXPERIMENTS, RECIPES, reproduce
+from viewfinder.papers.result import Spread
+from viewfinder.positives.synthetic import Configuration
+from viewfinder.recipe import build, merge
+
+CLASSES, EACH = 8, 12
+NODES = ["root", "left", "right"]
+
+
+@pytest.fixture(autouse=True)
+def _tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Both image sets with 96 images of 12 px, and runs of one epoch."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "sets"
+    labels = np.repeat(np.arange(CLASSES), EACH)
+    names = ["gender", "masterCategory", "subCategory", "articleType"]
+    names += ["baseColour", "season", "year", "usage"]
+    for split in ("train", "test"):
+        shade = rng.integers(0, 255, (len(labels), 12, 12, 3))
+        images = ((shade + 3 * labels[:, None, None, None] * 10) / 2).astype(np.uint8)
+        attributes = rng.integers(0, 3, (len(labels), 8))
+        attributes[:, 1:4] = labels[:, None]
+        common = {"images": images, "labels": labels}
+        (folder / "fashion_products").mkdir(parents=True, exist_ok=True)
+        (folder / "tiny_imagenet50_hier").mkdir(parents=True, exist_ok=True)
+        np.savez(
+            folder / "fashion_products" / f"{split}.npz",
+            **common,
+            class_names=[f"type {c}" for c in range(CLASSES)],
+            attributes=attributes,
+            attribute_names=names,
+        )
+        wnids = [f"n{c}" for c in range(CLASSES)]
+        np.savez(
+            folder / "tiny_imagenet50_hier" / f"{split}.npz",
+            **common,
+            class_names=wnids,
+            class_wnids=wnids,
+            node_wnids=[*NODES, *wnids],
+            node_names=[*NODES, *wnids],
+            node_parent=[-1, 0, 0, *([1] * 4), *([2] * 4)],
+        )
+    monkeypatch.setenv(desk.VARIABLE, str(folder))
+    small = {
+        "epochs": 2,
+        "batch_size": 32,
+        "precision": "32",
+        "encoder": {"widths": [4, 8]},
+        "head": {"projector": [16, 8]},
+        "data": {"size": 12, "limit": 96},
+        "views": {"size": 12},
+    }
+    monkeypatch.setattr(desk, "COMMON", merge(desk.COMMON, small))
+    for name in ("FASHION", "SHAPES", "TINY_IMAGENET"):
+        part = {k: v for k, v in getattr(ci_infonce, name).items() if k != "limit"}
+        limit = {"size": 16 if name == "SHAPES" else 12} | (
+            {"limit": 96} if name == "SHAPES" else {}
+        )
+        monkeypatch.setattr(ci_infonce, name, {**part, **limit})
+    monkeypatch.setattr(ci_infonce_table1, "KS", (1, 2))
+    monkeypatch.setattr(
+        ci_infonce_fig3,
+        "CONFIGURATIONS",
+        (
+            Configuration("fix_conditional", 0),
+            Configuration("fix_conditional", 1),
+            Configuration("fix_information", 0),
+            Configuration("fix_entropy", 4, 4),
+        ),
+    )
+    monkeypatch.setattr(ci_infonce_fig4, "EPOCHS", 3)
+    monkeypatch.setattr(ci_infonce_fig4, "K", 6)
+    monkeypatch.setattr(ci_infonce_fig5, "KS", {"fashion": (1, 2, 4), "shapes": (1, 2, 4)})
+    monkeypatch.setattr(ci_infonce_fig6, "LEVELS", (2, 3))
+    return folder
+
+
+OWN = [name for name in EXPERIMENTS if name.startswith("ci-infonce/")]
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_an_experiment_is_written_stored_and_not_run_twice(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    result = reproduce(name, out, seeds=1, workers=1)
+    assert result.findings
+    written = json.loads((out / "results.json").read_text())
+    for cell in written["numbers"].values():
+        (only,) = cell["seeds"]
+        assert only["stopped"] is None
+        assert 0 <= only["top1"] <= (1 if only["top5"] is None else only["top5"]) <= 1
+        assert only["scores"][0]["protocol"]["protocol"] == "linear"
+        assert str(tmp_path) not in json.dumps(only)  # where the data lie is nobody's business
+    for figure in result.figures:
+        assert (out / figure).read_bytes().startswith(b"\x89PNG")
+    table = (out / "table.md").read_text()
+    assert "raw pixels" in table
+    assert "untrained encoder" in table
+    for recipe in EXPERIMENTS[name].recipes:
+        assert f"viewfinder/papers/recipes/{recipe}.yaml" in table
+
+    def never(*_: Any, **__: Any) -> None:
+        raise AssertionError("a finished run was trained again")
+
+    monkeypatch.setattr(desk_train, "fit", never)
+    monkeypatch.setattr(desk_train, "evaluate_features", never)
+    again = reproduce(name, out, seeds=1, workers=1)
+    assert again.findings == result.findings
+
+
+def test_the_quick_form_is_smaller(tmp_path: Path) -> None:
+    quick = reproduce("ci-infonce/table1", tmp_path, seeds=1, quick=True, workers=1)
+    assert {name.partition(": ")[0] for name in quick.numbers} == {"fashion"}
+    assert {cell["recipe"]["method"] for cell in quick.numbers.values()} >= {"moco", "supcon"}
+
+
+def test_the_plane_has_the_closed_forms_of_the_families(tmp_path: Path) -> None:
+    results = reproduce("ci-infonce/fig3", tmp_path, seeds=1, workers=1).numbers
+    info = {name: cell["seeds"][0]["information"] for name, cell in results.items()}
+    for name, (i, h) in {
+        "fix_conditional 0": (3, 0),  # eight classes of twelve
+        "fix_conditional 1": (2, 0),
+        "fix_information 0": (3, np.log2(EACH)),
+    }.items():
+        assert info[name]["i"] == pytest.approx(i)
+        assert info[name]["h_z_given_t"] == pytest.approx(h)
+    assert info["fix_entropy 4, 4 shuffled"]["i"] < 3
+
+
+def test_clusters_are_watched_at_every_epoch(tmp_path: Path) -> None:
+    results = reproduce("ci-infonce/fig4", tmp_path, seeds=1, workers=1).numbers
+    rows = results[ci_infonce_fig4.OURS]["seeds"][0]["watched"]["ClusterInformation"]
+    assert len(rows) == 3
+    for ((one),) in rows:
+        assert 1 < one["clusters"] <= 6
+        assert one["i"] + one["h_z_given_t"] <= np.log2(6) + 1e-9  # = H(Z)
+
+
+@pytest.mark.skipif(not {"pcl", "swav"} <= set(METHODS), reason="no rows pcl and swav yet")
+def test_figure_4_has_all_five_methods() -> None:
+    names = {cell.name for cell in ci_infonce_fig4.cells()}
+    assert set(ci_infonce_fig4.PAPER) <= names
+
+
+def test_the_labels_tree_is_no_attribute() -> None:
+    for cell in ci_infonce_fig5.cells("fashion", (1, 4)):
+        columns = cell.recipe.get("positives", {}).get("columns", [])
+        assert not {c.partition("=")[0] for c in columns} & {
+            "masterCategory",
+            "subCategory",
+            "articleType",
+        }
+
+
+def test_missing_data_name_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(desk.VARIABLE, str(tmp_path / "empty"))
+    with pytest.raises(UserError, match=r"VIEWFINDER_DATA is .*fashion_products"):
+        reproduce("ci-infonce/fig3", tmp_path / "out", seeds=1)
+    monkeypatch.delenv(desk.VARIABLE)
+    for name in OWN:
+        with pytest.raises(UserError, match="VIEWFINDER_DATA is not set"):
+            reproduce(name, tmp_path / "out", seeds=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_cell_can_be_probed_on_other_data_and_under_other_protocols() -> None:
+    cell = desk.Cell(
+        "x",
+        {"method": "simclr", "data": ci_infonce.FASHION},
+        features="untrained",
+        protocols=("knn", "linear"),
+        transfer=(ci_infonce.TINY_IMAGENET, {"source": "digits"}),
+    )
+    result = desk_train.train(desk.settings(cell, 0))
+    assert [s["protocol"]["protocol"] for s in result["scores"]] == ["knn", "linear"]
+    assert result["top1"] == result["scores"][0]["top1"]
+    data = [[s["protocol"]["data"] for s in scores] for scores in result["transfer"]]
+    assert data == [[ci_infonce.TINY_IMAGENET["source"]] * 2, ["digits"] * 2]
+    assert result["transfer"][1][1]["top1"] > 0.3  # digits are easy, also for a random network
+
+
+def test_a_stopped_run_is_told_and_not_counted() -> None:
+    cell = ci_infonce.simclr("x", ci_infonce.FASHION, optimizer={"name": "sgd", "lr": 1e30})
+    result = desk_train.train(desk.settings(cell, 0))
+    assert result["stopped"]
+    assert result["top1"] is None
+    assert desk.accuracy([result]) is None
+    assert "x, seed 0: stopped" in desk.stopped({"x": [result]})[0]
+
+
+def test_cells_of_one_name_are_refused(tmp_path: Path) -> None:
+    cell = ci_infonce.simclr("x", ci_infonce.FASHION)
+    with pytest.raises(ValueError, match="same name"):
+        desk.run_cells([cell, cell], tmp_path, seeds=1)
+
+
+def run_of(accuracy: float, i: float = 1.0, h: float = 0.0) -> dict[str, Any]:
+    return {
+        "top1": accuracy,
+        "top5": None,
+        "information": {"i": i, "h_z_given_t": h},
+        "watched": {},
+        "stopped": None,
+    }
+
+
+def seeds_of(accuracy: float, i: float = 1.0, h: float = 0.0) -> list[dict[str, Any]]:
+    return [run_of(accuracy + d, i, h) for d in (-0.001, 0.0, 0.001)]
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_table_1_claims_follow_the_order(holds: bool) -> None:
+    t = ci_infonce_table1
+    order = [t.SIMCLR, t.CE_Z, t.MOCO, t.CI, t.SUPCON, t.CE]
+    best = range(len(order)) if holds else range(len(order), 0, -1)
+    results = {
+        f"fashion: {row}": seeds_of(0.3 + 0.05 * n) for row, n in zip(order, best, strict=True)
+    }
+    assert [f.holds for f in t.findings(results, "fashion")] == [holds] * 3
+
+
+@pytest.mark.parametrize(("by_rule", "verdict"), [(2, True), (1, False)])
+def test_figure_5_rule_is_held_against_the_best(by_rule: int, verdict: bool) -> None:
+    results = {
+        f"shapes: {k}": seeds_of(a, i=1.0 + k / 10, h=float(k != by_rule) + k / 10)
+        for k, a in ((1, 0.3), (2, 0.5), (3, 0.4))
+    }
+    _, peak, rule = ci_infonce_fig5.findings(results, "shapes")
+    assert peak.holds is True
+    assert rule.holds is verdict
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_figure_4_curves_are_judged_by_direction(sign: int) -> None:
+    def watched(shift: float) -> list[dict[str, Any]]:
+        rows = [
+            [{"i": 2 + shift + sign * e, "h_z_given_t": 3 - shift - sign * e}] for e in (0, 1, 2)
+        ]
+        return [{**run_of(0.5), "watched": {"ClusterInformation": rows}}] * 2
+
+    results = {ci_infonce_fig4.OURS: watched(sign * 0.5), ci_infonce_fig4.PCL: watched(0.0)}
+    verdicts = {f.claim: f.holds for f in ci_infonce_fig4.findings(results)}
+    curves = [h for claim, h in verdicts.items() if "I(Z;T)" in claim or "H(Z|T)" in claim]
+    assert curves == [sign == 1] * 6
+
+
+def test_figure_6_claims() -> None:
+    results = {}
+    for level, i in ((3, 1.0), (5, 2.0), (7, 3.0)):
+        results[ci_infonce_fig6.name_of("CI-InfoNCE", level)] = seeds_of(0.4 + level / 100, i)
+        results[ci_infonce_fig6.name_of("cross-entropy", level)] = seeds_of(0.3 + level / 100, i)
+    results[ci_infonce_fig6.INSTANCES] = seeds_of(0.2, 3.0, 5.0)
+    assert all(f.holds for f in ci_infonce_fig6.findings(results, (3, 5, 7)))
+    results[ci_infonce_fig6.INSTANCES] = seeds_of(0.9, 3.0, 5.0)
+    assert [f.holds for f in ci_infonce_fig6.findings(results, (3, 5, 7))][4:] == [False, False]
+
+
+def test_percent_and_best_k() -> None:
+    assert ci_infonce.percent(Spread((0.5, 0.52))) == "51.0 ± 1.4"
+    assert ci_infonce.percent(Spread((0.5,))) == "50.0"
+    assert ci_infonce.percent(None) == "-"
+    both = {1: {"i": 1.0, "h_z_given_t": 0.5}, 2: {"i": 2.0, "h_z_given_t": 1.0}}
+    assert ci_infonce.best_k(both) == 2
+
+
+def test_all_recipes_of_the_paper_are_named_and_valid() -> None:
+    named = {file for e in EXPERIMENTS.values() for file in e.recipe_files()}
+    assert {f for f in named if f.parent.name == "ci-infonce"} == set(
+        (RECIPES / "ci-infonce").glob("*.yaml")
+    )
+    for file in named:
+        assert build(file=file).to_yaml()
+
+
+# data, encoder (with its head), length (batch and epochs), optimiser; and how the run is kept
+MAY_DIFFER = {"data", "encoder", "head", "epochs", "batch_size", "optimizer"}
+MAY_DIFFER |= {"workers", "checkpoint_every", "logger", "precision", "accelerator"}
+
+
+@pytest.mark.parametrize(
+    "file", sorted((RECIPES / "ci-infonce").glob("*.yaml")), ids=lambda f: f.stem
+)
+def test_a_recipe_of_the_paper_is_a_desk_cell_on_other_data(file: Path) -> None:
+    full = build(file=file)
+    z = full.positives.model_dump()
+    cell = ci_infonce.ci_infonce("x", {"source": "shapes"}, z)
+    small = build(None, desk.settings(cell, 0)["recipe"])
+    different = {
+        key
+        for key in type(full).model_fields
+        if getattr(full, key) != getattr(small, key) and key not in MAY_DIFFER
+    }
+    assert different <= {"views", "objective"}
+    assert full.objective.name == small.objective.name
+    assert full.views.crop_scale == small.views.crop_scale
+    # the paper's numbers, from its appendix C and its code
+    assert full.encoder.name == "resnet50"
+    assert full.optimizer.momentum == 0.95
+    assert full.optimizer.weight_decay == 1e-4
+    assert full.head.projector == [2048, 128]
+    rates = {"ut-zappos50k-attributes": 0.17, "imagenet100-kmeans": 0.03, "wider-kmeans": 0.1}
+    if file.stem in rates:
+        used = full.optimizer.lr * full.batch_size / 256
+        assert used == pytest.approx(rates[file.stem])

@@ -1,0 +1,165 @@
+"""Figure 4 of CI-InfoNCE: without any side information, k-means clusters and what they become."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from viewfinder.methods import METHODS
+from viewfinder.papers import ci_infonce as shared
+from viewfinder.papers.compare import all_of, each_beyond, ordered
+from viewfinder.papers.desk import Cell, Results, protocol, run_cells, stopped
+from viewfinder.papers.registry import Progress, silent
+from viewfinder.papers.result import Finding, Result, Spread, table
+
+EPOCHS = 20
+K = 100  # 40 images a cluster: the paper has 35 (UT-Zappos50K) to 51 (ImageNet-100)
+WATCH = ("viewfinder.papers.desk_train:ClusterInformation",)
+
+OURS, PCL, SWAV, SIMCLR, MOCO = "k-means + CI-InfoNCE", "PCL", "SwAV", "SimCLR", "MoCo"
+PAPER = {OURS: "77.9", PCL: "68.9", SWAV: "68.5", SIMCLR: "58.2", MOCO: "59.4"}
+
+Curve = Sequence[float]
+
+
+def cells() -> list[Cell]:
+    """The five methods (those the method table has), and the baselines."""
+    length: Any = {"epochs": EPOCHS}
+    data = shared.FASHION
+    made = [
+        shared.ci_infonce(OURS, data, {"name": "kmeans", "k": K}, watch=WATCH, **length),
+        shared.cell(PCL, "pcl", data, {"name": "kmeans", "k": [K]}, watch=WATCH, **length),
+        shared.cell(SWAV, "swav", data, objective={"prototypes": K}, **length),
+        shared.simclr(SIMCLR, data, **length),
+        shared.moco(MOCO, data, **length),
+        *shared.baselines(data),
+    ]
+    return [one for one in made if one.recipe["method"] in METHODS]
+
+
+def run(
+    out: Path,
+    *,
+    seeds: int = 3,
+    quick: bool = False,
+    device: str = "cpu",
+    workers: int = 2,
+    progress: Progress = silent,
+) -> Result:
+    """Train the methods, draw accuracies and curves into ``out``/fig4.png, judge the claims."""
+    grid = cells()
+    results = run_cells(
+        grid,
+        out,
+        seeds=seeds,
+        quick=quick,
+        device=device,
+        workers=workers,
+        progress=progress,
+    )
+    from viewfinder.papers.ci_infonce_plot import methods_and_curves
+
+    drawn = {n: {key: curves(results, n, key) for key in KEYS} for n in (OURS, PCL) if n in results}
+    methods_and_curves(shared.accuracies(results), drawn, out / "fig4.png")
+    missing = [n for n in PAPER if n not in results]
+    told = [f"not run, as there is no such method: {', '.join(missing)}"] if missing else []
+    return Result(
+        findings=findings(results),
+        protocol={**protocol(seeds, device, quick), "epochs of all rows here": _epochs(quick)},
+        numbers=shared.numbers(results, grid),
+        figures=["fig4.png"],
+        notes=[f"k = {K}, clustered before every epoch", *told, *stopped(results)],
+        tables=[_table(results)],
+    )
+
+
+KEYS = ("i", "h_z_given_t")
+
+
+def curves(results: Results, name: str, key: str) -> list[Curve]:
+    """I(Z;T) or H(Z|T) by epoch, one curve a seed; of several clusterings the first."""
+    return [
+        [epoch[0][key] for epoch in run["watched"].get("ClusterInformation", [])]
+        for run in results[name]
+    ]
+
+
+def findings(results: Results) -> list[Finding]:
+    """The sentences of section 4.3 and appendix D."""
+    known = shared.accuracies(results)
+    others = [n for n in (PCL, SWAV, SIMCLR, MOCO) if n in known]
+    found = [
+        each_beyond(
+            "k-means + CI-InfoNCE is the best of all", known, [(OURS, other) for other in others]
+        )
+    ]
+    if PCL in known:
+        found.append(ordered("PCL is better than SimCLR (ImageNet-100)", known, [PCL, SIMCLR]))
+    if SWAV in known and PCL in known:
+        found.append(_similar(known[SWAV], known[PCL]))
+    for name in (n for n in (OURS, PCL) if n in known):
+        found += [
+            _trend(f"{name}: I(Z;T) rises over the epochs", curves(results, name, "i"), 1),
+            _trend(f"{name}: H(Z|T) falls over the epochs", curves(results, name, KEYS[1]), -1),
+        ]
+    if OURS in known and PCL in known:
+        found += [
+            _above("k-means + CI-InfoNCE has the higher I(Z;T) at all epochs", results, "i", 1),
+            _above("k-means + CI-InfoNCE has the lower H(Z|T) at all epochs", results, KEYS[1], -1),
+        ]
+    return found
+
+
+def _similar(a: Spread | None, b: Spread | None) -> Finding:
+    claim = "SwAV is about as good as PCL"
+    if a is None or b is None or a.deviation is None or b.deviation is None:
+        return Finding(claim, f"{a} and {b}", None)
+    near = abs(a.mean - b.mean) <= max(0.01, (a.deviation**2 + b.deviation**2) ** 0.5)
+    return Finding(claim, f"{a} and {b} (within the spread, or a hundredth)", near)
+
+
+def _trend(claim: str, runs: Sequence[Curve], sign: int) -> Finding:
+    """Whether the curve goes that way for every seed: by ranks, and from the second epoch's
+    clustering (the first is of the untrained network) to the last."""
+    known = [run for run in runs if len(run) > 2]
+    if not known:
+        return Finding(claim, "too few epochs", None)
+    change = [run[-1] - run[1] for run in known]
+    rho = [shared.epochs_trend(run[1:]) for run in known]
+    found = ", ".join(f"{run[0]:.2f} -> {run[1]:.2f} -> {run[-1]:.2f}" for run in known)
+    right = [c * sign > 0 and r * sign > 0 for c, r in zip(change, rho, strict=True)]
+    words = f"bits of the 1st, 2nd, last clustering: {found} (ρ {min(rho):+.2f} to {max(rho):+.2f})"
+    return Finding(claim, words, all(right) or (None if any(right) else False))
+
+
+def _above(claim: str, results: Results, key: str, sign: int) -> Finding:
+    """Whether one method's curve is on the better side at all epochs but the first, where both
+    cluster an untrained network; by seed."""
+    pairs: list[tuple[Any, Any]] = list(
+        zip(curves(results, OURS, key), curves(results, PCL, key), strict=True)
+    )
+    shares = [
+        sum((a - b) * sign > 0 for a, b in zip(ours[1:], pcl[1:], strict=True)) / (len(ours) - 1)
+        for ours, pcl in pairs
+        if len(ours) == len(pcl) > 1
+    ]
+    if not shares:
+        return Finding(claim, "not known", None)
+    verdict = all_of([True if s == 1 else False if s < 0.5 else None for s in shares])
+    return Finding(claim, f"at {', '.join(f'{s:.0%}' for s in shares)} of the epochs", verdict)
+
+
+def _epochs(quick: bool) -> int:
+    from viewfinder.papers.desk import QUICK
+
+    return int(QUICK["epochs"]) if quick else EPOCHS
+
+
+def _table(results: Results) -> str:
+    top1, top5 = shared.accuracies(results), shared.accuracies(results, "top5")
+    rows = [
+        [name, shared.percent(top1[name]), shared.percent(top5[name]), PAPER.get(name, "-")]
+        for name in top1
+    ]
+    return table(["method", "top-1", "top-5", "the paper's top-1 (ImageNet-100)"], rows)

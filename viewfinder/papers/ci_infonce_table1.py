@@ -1,0 +1,134 @@
+"""Table 1 of CI-InfoNCE: labels, attributes and instances as clusters, contrasted or predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from viewfinder.papers import ci_infonce as shared
+from viewfinder.papers.compare import ordered
+from viewfinder.papers.desk import Cell, Results, protocol, run_cells, stopped
+from viewfinder.papers.registry import Progress, silent
+from viewfinder.papers.result import Finding, Result, table
+
+KS = (1, 2, 3, 4, 5, 6, 8, 10, 15)
+
+CE, SUPCON = "cross-entropy on labels", "SupCon (labels + CI-InfoNCE)"
+CE_Z, CI = "cross-entropy on attribute clusters", "attribute clusters + CI-InfoNCE"
+MOCO, SIMCLR = "MoCo", "SimCLR (instances + CI-InfoNCE)"
+UNTRAINED, PIXELS = "untrained encoder", "raw pixels"
+ROWS = (CE, SUPCON, CE_Z, CI, MOCO, SIMCLR, UNTRAINED, PIXELS)
+
+# The paper's numbers, top-1 in percent: UT-Zappos50K, Wider Attributes, CUB-200-2011.
+PAPER: Mapping[str, str] = {
+    CE: "89.2 / 44.7 / 60.5",
+    SUPCON: "89.0 / 49.9 / 59.9",
+    CE_Z: "82.7 / 39.4 / 17.5",
+    CI: "84.6 / 45.5 / 20.6",
+    MOCO: "83.4 / 41.0 / 13.8",
+    SIMCLR: "77.8 / 40.2 / 14.1",
+}
+
+
+def cells(name: str) -> tuple[list[Cell], str]:
+    """The rows for one data set ("fashion" or "shapes"), and how its clusters were chosen."""
+    data = shared.FASHION if name == "fashion" else shared.SHAPES
+    train = shared.open_desk(data).train
+    assert train.attributes is not None and train.labels is not None
+    wanted = shared.FASHION_ATTRIBUTES if name == "fashion" else train.attributes.names
+    attributes = shared.usable(train.attributes, wanted)
+    k = shared.best_k({k: shared.measured(attributes, train.labels, k) for k in KS})
+    z = shared.attribute_clusters(attributes, k)
+    note = (
+        f"{name}: k = {k} columns ({', '.join(z['columns'])}), the largest I(Z;T) - H(Z|T), chosen "
+        "before training (the paper takes the k of the best accuracy)"
+    )
+    labels = {"name": "labels"}
+    made = [
+        shared.predicted(f"{name}: {CE}", data, labels),
+        shared.cell(f"{name}: {SUPCON}", "supcon", data, labels, objective=shared.CONTRASTIVE),
+        shared.predicted(f"{name}: {CE_Z}", data, z),
+        shared.ci_infonce(f"{name}: {CI}", data, z),
+        shared.moco(f"{name}: {MOCO}", data),
+        shared.simclr(f"{name}: {SIMCLR}", data),
+        *shared.baselines(data, f"{name}: "),
+    ]
+    return made, note
+
+
+def run(
+    out: Path,
+    *,
+    seeds: int = 3,
+    quick: bool = False,
+    device: str = "cpu",
+    workers: int = 2,
+    progress: Progress = silent,
+    sets: Sequence[str] = ("fashion", "shapes"),
+) -> Result:
+    """Train all rows on both sets, draw top-1 into ``out``/table1.png, judge the claims.
+
+    quick   fewer epochs and images, fashion products alone
+    """
+    chosen = sets[:1] if quick else sets
+    made = [cells(name) for name in chosen]
+    grid = [one for group, _ in made for one in group]
+    results = run_cells(
+        grid,
+        out,
+        seeds=seeds,
+        quick=quick,
+        device=device,
+        workers=workers,
+        progress=progress,
+    )
+    from viewfinder.papers.ci_infonce_plot import bars
+
+    known = shared.accuracies(results)
+    bars(
+        {name: {row: known[f"{name}: {row}"] for row in ROWS} for name in chosen},
+        out / "table1.png",
+    )
+    return Result(
+        findings=[f for name in chosen for f in findings(results, name)],
+        protocol=protocol(seeds, device, quick),
+        numbers=shared.numbers(results, grid),
+        figures=["table1.png"],
+        notes=[*(note for _, note in made), *stopped(results)],
+        tables=[_table(results, chosen)],
+    )
+
+
+def findings(results: Results, name: str) -> list[Finding]:
+    """The sentences of section 4.4 on Table 1, for the rows of one data set."""
+    known = {
+        row: spread
+        for full, spread in shared.accuracies(results).items()
+        for prefix, _, row in [full.partition(": ")]
+        if prefix == name
+    }
+    claims: list[tuple[str, list[str]]] = [
+        ("accuracy grows from instances to attribute clusters to labels", [SUPCON, CI, SIMCLR]),
+        ("attribute clusters are contrasted better than predicted", [CI, CE_Z]),
+        ("attribute clusters with CI-InfoNCE are better than MoCo", [CI, MOCO]),
+    ]
+    return [ordered(f"{name}: {claim}", known, rows) for claim, rows in claims]
+
+
+def _table(results: Results, sets: Sequence[str]) -> str:
+    top1, top5 = shared.accuracies(results), shared.accuracies(results, "top5")
+    lines: list[list[Any]] = [
+        [
+            row,
+            *(
+                shared.percent(spread.get(f"{name}: {row}"))
+                for name in sets
+                for spread in (top1, top5)
+            ),
+            PAPER.get(row, "-"),
+        ]
+        for row in ROWS
+    ]
+    heads = [f"{name} {measure}" for name in sets for measure in ("top-1", "top-5")]
+    return table(["features", *heads, "the paper's top-1 (UT-Zap / Wider / CUB)"], lines)

@@ -1,0 +1,194 @@
+"""Experiments at desk scale: a grid of named cells, each a short run, each over a few seeds.
+
+A cell is a recipe's overrides and what is measured at the end. ``run_cells`` trains all cells with
+all seeds, keeps what is finished, and gives the results back by cell. What all desk runs share
+stands in ``COMMON``; a cell's recipe is laid over it.
+
+>>> simclr = Cell("SimCLR", {"method": "simclr", "data": {"source": "shapes", "limit": 4000}})
+>>> results = run_cells([simclr], Path("out"), seeds=3)  # doctest: +SKIP
+>>> accuracy(results["SimCLR"]).mean  # doctest: +SKIP
+0.41
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from viewfinder.errors import UserError
+from viewfinder.papers.registry import Progress, silent
+from viewfinder.papers.result import Spread
+from viewfinder.papers.runs import run_all
+
+VARIABLE = "VIEWFINDER_DATA"
+ROOT = "$" + VARIABLE
+"""Stands for the folder of real image sets in a cell, so that a stored run is valid wherever the
+folder lies."""
+
+COMMON: Mapping[str, Any] = {
+    "epochs": 16,
+    "batch_size": 128,
+    "precision": "bf16-mixed",
+    "checkpoint_every": 10_000,
+    "logger": "none",
+    "views": {"size": 24},  # crops of images that are a little larger; costs half of 32 px
+    "encoder": {"name": "convnet", "widths": [16, 32, 64, 128]},
+    "optimizer": {"name": "adamw", "lr": 0.01, "warmup_epochs": 1},
+}
+QUICK: Mapping[str, Any] = {"epochs": 3, "data": {"limit": 1500}}
+
+Overrides = Mapping[str, Any]
+Features = Literal["trained", "untrained", "raw pixels"]
+Results = Mapping[str, Sequence[Mapping[str, Any]]]
+"""For each cell's name, the result of every seed: see ``viewfinder.papers.desk_train.train``."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of a table or point of a figure.
+
+    name       unique in its grid
+    recipe     nested overrides, "method" among them, over ``COMMON``; ``ROOT`` in a text stands for
+               the folder of real image sets
+    features   whose features are probed: the trained encoder's, or without training those of the
+               untrained one or the pixels themselves
+    protocols  the probes; the first one's accuracy is the cell's
+    transfer   further data, each the overrides of a recipe's data part, to probe the encoder on
+    watch      "module:Class" of callbacks made as Class(recipe, split), whose ``rows``, a list of
+               JSON values, are kept under their class's name
+    """
+
+    name: str
+    recipe: Overrides
+    features: Features = "trained"
+    protocols: tuple[str, ...] = ("linear",)
+    transfer: tuple[Overrides, ...] = field(default_factory=tuple)
+    watch: tuple[str, ...] = ()
+
+
+def run_cells(
+    cells: Sequence[Cell],
+    out: Path,
+    *,
+    seeds: int,
+    quick: bool = False,
+    device: str = "cpu",
+    workers: int = 2,
+    progress: Progress = silent,
+) -> dict[str, list[dict[str, Any]]]:
+    """The results of all cells, each with seeds 0 ... seeds - 1, in the order of the cells.
+
+    Finished runs lie in ``out``/runs and are used again. On a GPU runs go one after another, on
+    the CPU ``workers`` side by side, each on one thread.
+
+    Raises UserError, before the first run, where a cell needs data that are not there.
+    """
+    from viewfinder.papers.desk_train import train
+
+    names = [cell.name for cell in cells]
+    if len(set(names)) < len(names):
+        raise ValueError(f"cells have the same name: {names}")
+    for cell in cells:
+        expand([cell.recipe, cell.transfer])
+    grid = [(cell, seed) for seed in range(seeds) for cell in cells]
+    done = run_all(
+        train,
+        [settings(cell, seed, quick=quick, device=device) for cell, seed in grid],
+        out / "runs",
+        workers=1 if device != "cpu" else workers,
+        progress=_named(progress, grid),
+    )
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    for (cell, _), result in zip(grid, done, strict=True):
+        results[cell.name].append(result)
+    return results
+
+
+def settings(cell: Cell, seed: int, *, quick: bool = False, device: str = "cpu") -> dict[str, Any]:
+    """All that the run of a cell with a seed depends on, as plain JSON data."""
+    from viewfinder.recipe import merge
+
+    recipe = merge(COMMON, cell.recipe, QUICK if quick else {}, {"seed": seed})
+    own = {k: v for k, v in asdict(cell).items() if k != "name"}
+    return {**own, "recipe": recipe, "transfer": list(cell.transfer), "device": device}
+
+
+def expand(value: Any) -> Any:
+    """The same with ``ROOT`` replaced in all texts by the folder the environment variable names.
+
+    Raises UserError where the variable is not set, and for a set the folder does not have.
+    """
+    if isinstance(value, str):
+        return _with_folder(value) if ROOT in value else value
+    if isinstance(value, Mapping):
+        return {key: expand(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [expand(inner) for inner in value]
+    return value
+
+
+def accuracy(results: Sequence[Mapping[str, Any]], measure: str = "top1") -> Spread | None:
+    """top1 (or top5, ...) over the seeds; None where any run was stopped or has no such value."""
+    values = [r[measure] for r in results]
+    return Spread(tuple(values)) if values and None not in values else None
+
+
+def protocol(seeds: int, device: str, quick: bool) -> dict[str, Any]:
+    """What all desk runs have in common, for the Protocol line of a result."""
+    shared = {**COMMON, **({"epochs": QUICK["epochs"]} if quick else {})}
+    encoder, optimizer = shared["encoder"], shared["optimizer"]
+    return {
+        "views": f"{shared['views']['size']} px",
+        "encoder": f"{encoder['name']} {encoder['widths']}",
+        "epochs (unless a row says otherwise)": shared["epochs"],
+        "batch size": shared["batch_size"],
+        "optimiser": f"{optimizer['name']}, lr {optimizer['lr']} x batch / 256, "
+        f"{optimizer['warmup_epochs']} epoch of warm-up, cosine",
+        "precision": shared["precision"],
+        "images of train at most": QUICK["data"]["limit"] if quick else "as each row says",
+        "probe": "linear on frozen features after pooling, weight decay chosen on held-out rows of "
+        "train; last epoch of training",
+        "seeds": seeds,
+        "device": device,
+    }
+
+
+def stopped(results: Results) -> list[str]:
+    """A sentence for every run that was stopped, with the reason."""
+    return [
+        f"{name}, seed {seed}: stopped, {result['stopped']}"
+        for name, runs in results.items()
+        for seed, result in enumerate(runs)
+        if result.get("stopped")
+    ]
+
+
+def _with_folder(text: str) -> str:
+    folder = os.environ.get(VARIABLE)
+    wanted = text.partition(ROOT)[2].strip("/")
+    if not folder:
+        raise UserError(
+            f"the image set {wanted} is needed, and {VARIABLE} is not set",
+            fix=f"{VARIABLE}=DIR, a folder of image sets as npz: DIR/{wanted.split('/')[0]}"
+            "/train.npz with test.npz or val.npz",
+        )
+    path = Path(folder) / wanted
+    if not path.exists():
+        raise UserError(
+            f"{VARIABLE} is {folder}, but there is no {path}",
+            fix=f"{VARIABLE}=DIR, a folder with {wanted}",
+        )
+    return text.replace(ROOT, folder)
+
+
+def _named(progress: Progress, grid: Sequence[tuple[Cell, int]]) -> Progress:
+    """The progress with a word on the size of the grid instead of a file's name."""
+    cells = len({cell.name for cell, _ in grid})
+
+    def told(done: int, total: int, what: str) -> None:
+        progress(done, total, f"runs of {cells} cells done ({what})")
+
+    return told

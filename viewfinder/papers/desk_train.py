@@ -1,0 +1,195 @@
+"""One run of an experiment at desk scale: train, then probe the frozen encoder."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import tempfile
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+from viewfinder.data.source import Images, Source, Split
+from viewfinder.errors import RunStopped, UserError
+from viewfinder.evaluation.baselines import raw_pixels
+from viewfinder.evaluation.evaluate import evaluate_features
+from viewfinder.evaluation.features import extract
+from viewfinder.information.discrete import information
+from viewfinder.papers.desk import expand
+from viewfinder.recipe import Data, Recipe, build, complete
+from viewfinder.training.assignment import first_clusters
+from viewfinder.training.fit import fit
+from viewfinder.training.frozen import frozen_view
+from viewfinder.training.run import Run, initial_weights, new_encoder
+
+PIXELS = 768  # 16 x 16 in three channels: raw pixels are averaged down to this many values
+KEPT = ("loss", "rankme", "feature_std")  # of metrics.csv
+
+
+def train(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Train and probe as ``viewfinder.papers.desk.settings`` say; the result is plain JSON data.
+
+    top1, top5     accuracy of the first protocol on the test part; None where stopped
+    scores         every protocol's top1 and top5, with its protocol
+    transfer       the same for each further data, in their order
+    information    of the clusters at the end and the labels of train, in bits (``bits``)
+    epochs         loss, rankme and feature_std of each epoch
+    watched        the rows of each callback, by its class's name
+    stopped        why the run was stopped (collapse, NaN), or None
+    seconds        of training; seconds_probes: of the probes
+    """
+    recipe = build(None, expand({**settings["recipe"], "accelerator": _accelerator(settings)}))
+    source = open_data(recipe.data, recipe.seed)
+    recipe = complete(recipe, source.train.images.shape)
+    started = time.perf_counter()
+    found: dict[str, Any] = {"stopped": None, "epochs": [], "watched": {}, "information": None}
+    encoder: nn.Module | None = None
+    try:
+        encoder = _encoder(recipe, source.train, settings, found)
+    except RunStopped as stop:
+        found["stopped"] = str(stop)
+    trained = time.perf_counter()
+    probe = partial(_scores, settings, encoder, recipe)
+    halted = found["stopped"] is not None
+    found["scores"] = [] if halted else probe(source, settings["recipe"]["data"]["source"])
+    found["transfer"] = []
+    for other in [] if halted else settings["transfer"]:
+        shape = {"size": recipe.views.size, "channels": recipe.data.channels}
+        further = open_data(Data(**{**shape, **expand(other)}), recipe.seed)
+        found["transfer"].append(probe(further, other["source"]))
+    first = found["scores"][0] if found["scores"] else {"top1": None, "top5": None}
+    return {
+        "top1": first["top1"],
+        "top5": first["top5"],
+        **found,
+        "seconds": trained - started,
+        "seconds_probes": time.perf_counter() - trained,
+    }
+
+
+def open_data(part: Data, seed: int) -> Source:
+    """The source of a recipe's data part, with labelled train and test; UserError without."""
+    from viewfinder.data.sources import open_source
+
+    options = part.model_dump(include={"root", "download", "labels", "channels", "size", "limit"})
+    source = open_source(part.source, **options, seed=seed)
+    if source.test is None or source.train.labels is None or source.test.labels is None:
+        raise UserError(f"{part.source} has no labels to probe with", fix="a labelled source")
+    return source
+
+
+def bits(z: np.ndarray, t: np.ndarray) -> dict[str, float]:
+    """What clusters z (N,) say of labels t (N,), in bits."""
+    found = information(z, t, unit="bits")
+    return {
+        "clusters": found.clusters,
+        "i": found.i,
+        "h_z_given_t": found.h_z_given_t,
+        "h_t": found.h_t,
+        "ami": found.ami,
+    }
+
+
+class ClusterInformation(L.Callback):
+    """For each epoch what the clusters it is trained with say of the labels, in ``rows``.
+
+    A row is a list: one ``bits`` for each clustering (methods may have several).
+    """
+
+    def __init__(self, recipe: Recipe, split: Split) -> None:
+        assert split.labels is not None
+        self.labels = split.labels
+        self.rows: list[list[dict[str, float]]] = []
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        clusters: Any = pl_module.clusters
+        z = np.atleast_2d(clusters.cpu().numpy())
+        z = z if z.shape[1] == len(self.labels) else z.T
+        self.rows.append([bits(one, self.labels) for one in z])
+
+
+def _accelerator(settings: Mapping[str, Any]) -> str:
+    return "cpu" if settings["device"] == "cpu" else "gpu"
+
+
+def _encoder(
+    recipe: Recipe, split: Split, settings: Mapping[str, Any], found: dict[str, Any]
+) -> nn.Module | None:
+    """The encoder to probe; what is seen on the way goes into ``found``, also of a stopped run."""
+    if settings["features"] == "raw pixels":
+        return None
+    if settings["features"] == "untrained":
+        with initial_weights(recipe.seed):
+            return new_encoder(recipe)[0]
+    watching = [_callback(path)(recipe, split) for path in settings["watch"]]
+    with tempfile.TemporaryDirectory(prefix="viewfinder-") as folder:
+        run = Run(Path(folder))
+        try:
+            module = fit(recipe, split, run, Console(quiet=True), "", watching)
+        finally:
+            found["epochs"] = _epochs(run.metrics_file)
+            found["watched"] = {type(c).__name__: c.rows for c in watching}
+    assert split.labels is not None
+    z = first_clusters(recipe, split).z if module.clusters is None else module.clusters
+    z = np.arange(len(split)) if z is None else np.asarray(z.cpu() if isinstance(z, Tensor) else z)
+    if z.shape == split.labels.shape:
+        found["information"] = bits(z, split.labels)
+    return module.encoder
+
+
+def _callback(path: str) -> Any:
+    module, name = path.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _epochs(file: Path) -> list[dict[str, float]]:
+    if not file.exists():
+        return []
+    with file.open(newline="") as stream:
+        return [{k: float(row[k]) for k in KEPT if row.get(k)} for row in csv.DictReader(stream)]
+
+
+def _scores(
+    settings: Mapping[str, Any],
+    encoder: nn.Module | None,
+    recipe: Recipe,
+    source: Source,
+    name: str,
+) -> list[dict[str, Any]]:
+    train, test = source.train, source.test
+    assert test is not None
+    if encoder is None:
+        features, layer = partial(raw_pixels, largest=PIXELS), f"at most {PIXELS} pixel values"
+    else:
+        features, layer = partial(_extract, encoder, recipe), "backbone, after pooling"
+    x = [features(split.images) for split in (train, test)]
+    scores = []
+    for protocol in settings["protocols"]:
+        one = evaluate_features(
+            x[0],
+            train.labels,
+            x[1],
+            test.labels,
+            protocol,
+            data=name,
+            layer=layer,
+            features=settings["features"],
+            seed=recipe.seed,
+            k=min(recipe.evaluation.k, len(train)),
+            temperature=recipe.evaluation.temperature,
+        )
+        scores.append({"top1": one.top1, "top5": one.top5, "protocol": one.protocol})
+    return scores
+
+
+def _extract(encoder: nn.Module, recipe: Recipe, images: Images) -> Tensor:
+    device = "cuda" if recipe.accelerator == "gpu" and torch.cuda.is_available() else "cpu"
+    return extract(encoder, images, frozen_view(recipe), device=device, precision=recipe.precision)
