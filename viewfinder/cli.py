@@ -59,26 +59,59 @@ def pretrain(
 
 @app.command()
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="a run folder")],
     words: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE ...]", help="overrides: data.*, evaluation.*"),
-    ] = None,
+        list[str],
+        typer.Argument(
+            metavar="RUN [RUN ...] [KEY=VALUE ...]",
+            help="a run folder (with transfer: several) and overrides: data.*, evaluation.*",
+        ),
+    ],
     protocol: Annotated[
         list[str] | None,
-        typer.Option(help="linear, knn, or a paper's schedule by name; may be repeated"),
+        typer.Option(
+            help="linear, knn, or a paper's schedule by name; may be repeated. "
+            "transfer: over several sets, by the other protocols given (linear if none)"
+        ),
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="source to evaluate on; default: the run's")
+        list[str] | None,
+        typer.Option(
+            help="source to evaluate on; default: the run's. With transfer several: "
+            "--data A --data B, or --data A B; SOURCE#FACTOR reads a factor, not the class"
+        ),
     ] = None,
     baselines: Annotated[
-        bool, typer.Option(help="measure raw pixels and the untrained encoder too")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--baselines/--no-baselines",
+            help="measure raw pixels and the untrained encoder too; with transfer they are",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Probe the frozen encoder of a run; every score is stored with its protocol."""
+    """Probe the frozen encoder of a run; every score is stored with its protocol.
+
+    viewfinder evaluate runs/a runs/b --protocol transfer --data mnist cifar10 shapes#position
+    """
+    runs, sets, overrides = _evaluate_words(words, data or [])
+    protocols = protocol or []
+    if "transfer" in protocols:
+        from viewfinder.transfer import DEFAULT_PROTOCOL, transfer
+
+        probes = list(dict.fromkeys(p for p in protocols if p != "transfer"))
+        transfer(
+            runs,
+            sets,
+            overrides,
+            protocols=probes or [DEFAULT_PROTOCOL],
+            baselines=baselines is not False,
+        )
+        return
     from viewfinder import pipeline
 
-    pipeline.evaluate(run, protocol, data, words or [], baselines=baselines)
+    _refuse_several(runs, sets)
+    one = sets[0] if sets else None
+    pipeline.evaluate(runs[0], protocol, one, overrides, baselines=bool(baselines))
 
 
 @app.command()
@@ -195,6 +228,33 @@ def _split_words(words: list[str]) -> tuple[str | None, list[str]]:
     if words and "=" not in words[0]:
         return words[0], words[1:]
     return None, words
+
+
+def _evaluate_words(words: list[str], data: list[str]) -> tuple[list[Path], list[str], list[str]]:
+    """Run folders, sets and overrides. After --data A, further words that name a source and are
+    no run are sets too."""
+    from viewfinder.data.sources import READERS
+
+    runs, sets, overrides = [Path(words[0])], list(data), []
+    for word in words[1:]:
+        name = word.partition("#")[0].partition(":")[0]
+        if data and name in READERS and not (Path(word) / "recipe.yaml").exists():
+            sets.append(word)
+        elif "=" in word and not Path(word).is_dir():
+            overrides.append(word)
+        else:
+            runs.append(Path(word))
+    return runs, sets, overrides
+
+
+def _refuse_several(runs: list[Path], sets: list[str]) -> None:
+    from viewfinder.errors import UserError
+
+    if len(runs) > 1 or len(sets) > 1:
+        what = f"{len(runs)} runs" if len(runs) > 1 else f"{len(sets)} sets"
+        raise UserError(f"{what} are measured together by transfer", fix="--protocol transfer")
+    if sets and "#" in sets[0]:
+        raise UserError(f"{sets[0]} names a factor", fix="--protocol transfer")
 
 
 def _refuse_with_resume(words: list[str] | None, recipe: Path | None, out: Path | None) -> None:

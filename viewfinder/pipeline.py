@@ -186,7 +186,7 @@ def evaluate(
 
     run = Run(folder)
     encoder, recipe, _ = load_encoder(run)
-    recipe = _override(recipe, words, ("data", "evaluation"), data)
+    recipe = override(recipe, words, ("data", "evaluation"), data)
     source = open_data(recipe.data, recipe.seed)
     if protocols:
         own = recipe.evaluation.model_copy(update={"protocols": list(protocols)})
@@ -203,7 +203,7 @@ def embed(folder: Path, data: str, out: Path, words: Sequence[str], split: str |
     from viewfinder.training.run import load_encoder
 
     encoder, recipe, _ = load_encoder(Run(folder))
-    recipe = _override(recipe, words, ("data",), data)
+    recipe = override(recipe, words, ("data",), data)
     source = open_data(recipe.data, recipe.seed)
     if split is not None and split not in source.splits:
         raise UserError(f"--split {split}: {data} has {', '.join(sorted(source.splits))}")
@@ -277,7 +277,7 @@ def _only(overrides: Mapping[str, Any], allowed: tuple[str, ...]) -> Mapping[str
     return overrides
 
 
-def _override(
+def override(
     recipe: Recipe, words: Sequence[str], allowed: tuple[str, ...], source: str | None
 ) -> Recipe:
     """A run's recipe with other data or evaluation settings; the encoder's channels stay.
@@ -319,7 +319,7 @@ def print_methods() -> None:
             recipe.positives.name,
             negatives,
             recipe.objective.name,
-            "none",
+            str(recipe.regularizers),
             target,
             f"{method.summary} ({method.source})",
         )

@@ -22,6 +22,8 @@ class Score:
     per_class  fraction in 0..1 by class name
     protocol   everything that fixes the number: layer, k, temperature, split, selection, seed, ...
     data       what it was measured on, where that differs between scores
+    r2         at most 1, of a quantity that was regressed instead; None for classes
+    error      its mean error with the unit, in words ("1.2 px")
     """
 
     features: str
@@ -31,6 +33,8 @@ class Score:
     per_class: Mapping[str, float | None] = field(default_factory=dict)
     protocol: Mapping[str, Any] = field(default_factory=dict)
     data: str = ""
+    r2: float | None = None
+    error: str = ""
 
 
 @dataclass(frozen=True)

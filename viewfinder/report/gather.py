@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -156,6 +157,8 @@ def _score(entry: Any, notes: list[str]) -> Score | None:
         per_class={str(k): _fraction(v) for k, v in _mapping(entry.get("per_class")).items()},
         protocol=dict(protocol) | ({"n_test": entry["n_test"]} if "n_test" in entry else {}),
         data=str(protocol.get("data", "")),
+        r2=_at_most_one(entry.get("r2")),
+        error=_error(entry),
     )
 
 
@@ -167,6 +170,18 @@ def _fraction(value: Any) -> float | None:
     """A number in 0..1; anything else is no measured fraction and is shown as missing."""
     number = _number(value)
     return number if number is not None and 0 <= number <= 1 else None
+
+
+def _at_most_one(value: Any) -> float | None:
+    number = _number(value)
+    return number if number is not None and -math.inf < number <= 1 else None
+
+
+def _error(entry: Mapping[str, Any]) -> str:
+    number = _number(entry.get("error"))
+    if number is None or not math.isfinite(number):
+        return ""
+    return f"{number:.3g} {entry.get('unit', '')}".strip()
 
 
 def _thinned(embedded: Embedded | None, seed: int, notes: list[str]) -> Embedded | None:

@@ -18,7 +18,7 @@ FEATURES = {
     "raw pixels": "the pixels themselves, no encoder",
 }
 
-PROBES = {"linear": "Linear probe", "knn": "kNN"}
+PROBES = {"linear": "Linear probe", "knn": "kNN", "ridge": "R² of ridge regression"}
 
 CURVES = {
     "loss": ("Loss", "The training objective, mean over the epoch.", False),
@@ -46,22 +46,27 @@ def percent(value: float | None) -> str:
 
 
 def score_groups(content: ReportContent) -> list[dict[str, Any]]:
-    """Bars by probe and data: the trained features beside what they are compared with."""
+    """Bars by probe and data: the trained features beside what they are compared with.
+
+    Those on other data than the first, the run's own, are marked as ``transfer``.
+    """
     groups: dict[tuple[str, str], list[Score]] = {}
     for score in content.scores:
         groups.setdefault((score.probe, score.data), []).append(score)
     several = len({score.data for score in content.scores}) > 1
+    first = content.scores[0].data if content.scores else ""
     return [
         {
             "title": PROBES.get(probe, probe) or "Score",
             "data": data if several else "",
+            "transfer": data != first,
             "chance": _chance(scores, content),
             "bars": [
                 {
                     "features": s.features,
                     "meaning": FEATURES.get(s.features, ""),
-                    "value": s.top1,
-                    "text": percent(s.top1),
+                    "value": s.top1 if s.r2 is None else max(0.0, s.r2),
+                    "text": percent(s.top1) if s.r2 is None else f"{s.r2:.3f}",
                     "own": s.features == "trained",
                 }
                 for s in sorted(scores, key=lambda s: s.features != "trained")
@@ -72,6 +77,8 @@ def score_groups(content: ReportContent) -> list[dict[str, Any]]:
 
 
 def _chance(scores: Sequence[Score], content: ReportContent) -> float | None:
+    if any(s.r2 is not None for s in scores):
+        return None
     classes = max(len(s.per_class) for s in scores)
     if not classes and content.embedded and content.embedded.labels is not None:
         classes = len(content.embedded.class_names)
@@ -86,8 +93,8 @@ def score_rows(scores: Sequence[Score]) -> list[dict[str, Any]]:
             "meaning": FEATURES.get(s.features, ""),
             "probe": PROBES.get(s.probe, s.probe),
             "data": s.data,
-            "top1": percent(s.top1),
-            "top5": percent(s.top5),
+            "top1": percent(s.top1) if s.r2 is None else f"R² {s.r2:.3f}",
+            "top5": percent(s.top5) if s.r2 is None else f"± {s.error}",
             "own": s.features == "trained",
             "protocol": list(_flat(s.protocol)),
             "per_class": [(name, value, percent(value)) for name, value in s.per_class.items()],
