@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from viewfinder.data.file_splits import read_file_splits
+from viewfinder.data.listing import Listing, listed_source, one_of, pairs_of, root_of, words_of
 from viewfinder.data.options import ReadOptions
 from viewfinder.data.sidecars import first_five
-from viewfinder.data.source import Attributes, Source
+from viewfinder.data.source import Source
 from viewfinder.errors import UserError
 
 _ZAPPOS = """\
@@ -36,17 +35,6 @@ Caltech-UCSD Birds-200-2011, from https://www.vision.caltech.edu/datasets/cub_20
 DIR/images/001.Black_footed_Albatross/..."""
 
 
-@dataclass(frozen=True)
-class Listing:
-    """What an annotation file says of each split: paths, class numbers, attributes (N, A)."""
-
-    paths: Mapping[str, list[str]]
-    labels: Mapping[str, np.ndarray]
-    attributes: Mapping[str, np.ndarray]
-    attribute_names: Sequence[str]
-    class_names: Sequence[str]
-
-
 def read_zappos(argument: str, options: ReadOptions) -> Source:
     """UT-Zappos50K at 32x32 unless ``options.size``: 21 classes and 126 binary attributes.
 
@@ -55,9 +43,9 @@ def read_zappos(argument: str, options: ReadOptions) -> Source:
     of 151). Train is the first 70 % of numpy's seed-0 permutation of the rows, in that order, test
     the rest: 35,017 and 15,008 images, row for row those of CI-InfoNCE's released tables.
     """
-    root = _root(argument, _ZAPPOS)
-    file = _one_of(root, ["ut-zap50k-data/meta-data-bin.csv", "meta-data-bin.csv"], _ZAPPOS)
-    images = _one_of(root, ["ut-zap50k-images", "ut-zap50k-images-square"], _ZAPPOS)
+    root = root_of(argument, _ZAPPOS)
+    file = one_of(root, ["ut-zap50k-data/meta-data-bin.csv", "meta-data-bin.csv"], _ZAPPOS)
+    images = one_of(root, ["ut-zap50k-images", "ut-zap50k-images-square"], _ZAPPOS)
     ids, names, values = _zappos_table(file)
     on_disk = {path.stem: path.relative_to(images).as_posix() for path in images.rglob("*.jpg")}
     files = [on_disk.get(name.replace("-", ".")) for name in ids]
@@ -78,7 +66,7 @@ def read_zappos(argument: str, options: ReadOptions) -> Source:
         names,
         class_names,
     )
-    return _source(f"ut-zappos50k:{argument}", images, listing, options, 32)
+    return listed_source(f"ut-zappos50k:{argument}", images, listing, options, 32)
 
 
 def read_wider(argument: str, options: ReadOptions) -> Source:
@@ -88,12 +76,12 @@ def read_wider(argument: str, options: ReadOptions) -> Source:
     says 1, and 0 where all say no (-1) or nothing (0). Train is the official train and validation
     part, test the official test part: 6,871 and 6,918 images.
     """
-    root = _root(argument, _WIDER)
+    root = root_of(argument, _WIDER)
     parts = {}
     for split, part in (("train", "trainval"), ("test", "test")):
         name = f"wider_attribute_{part}.json"
         places = [name, *(f"{folder.name}/{name}" for folder in sorted(root.iterdir()))]
-        file = _one_of(root, places, _WIDER)
+        file = one_of(root, places, _WIDER)
         try:
             parts[split] = json.loads(file.read_text(encoding="utf-8"))
         except (ValueError, OSError) as error:
@@ -104,8 +92,8 @@ def read_wider(argument: str, options: ReadOptions) -> Source:
         raise UserError(
             f"the annotations in {root} are not those of WIDER Attribute: {error!r}", fix=_WIDER
         ) from None
-    images = _one_of(root, ["Image", "."], _WIDER)
-    return _source(f"wider-attribute:{argument}", images, listing, options, 224)
+    images = one_of(root, ["Image", "."], _WIDER)
+    return listed_source(f"wider-attribute:{argument}", images, listing, options, 224)
 
 
 def read_cub(argument: str, options: ReadOptions) -> Source:
@@ -114,13 +102,15 @@ def read_cub(argument: str, options: ReadOptions) -> Source:
     Attributes are "is present", whatever the certainty; the split is the official one: 5,994 and
     5,794 images.
     """
-    root = _root(argument, _CUB)
-    base = _one_of(root, ["images.txt", "CUB_200_2011/images.txt"], _CUB).parent
-    paths = dict(_pairs(base / "images.txt"))
-    classes = dict(_pairs(base / "classes.txt"))
-    label_of = dict(_pairs(base / "image_class_labels.txt"))
-    in_train = dict(_pairs(base / "train_test_split.txt"))
-    names = dict(_pairs(_one_of(base, ["attributes/attributes.txt", "../attributes.txt"], _CUB)))
+    root = root_of(argument, _CUB)
+    base = one_of(root, ["images.txt", "CUB_200_2011/images.txt"], _CUB).parent
+    paths = dict(pairs_of(base / "images.txt", _CUB))
+    classes = dict(pairs_of(base / "classes.txt", _CUB))
+    label_of = dict(pairs_of(base / "image_class_labels.txt", _CUB))
+    in_train = dict(pairs_of(base / "train_test_split.txt", _CUB))
+    names = dict(
+        pairs_of(one_of(base, ["attributes/attributes.txt", "../attributes.txt"], _CUB), _CUB)
+    )
     position = {image: row for row, image in enumerate(paths)}
     number = {name: i for i, name in enumerate(classes)}
     table = _cub_attributes(base / "attributes" / "image_attribute_labels.txt", position, names)
@@ -142,7 +132,7 @@ def read_cub(argument: str, options: ReadOptions) -> Source:
         list(names.values()),
         list(classes.values()),
     )
-    return _source(f"cub200:{argument}", base / "images", listing, options, 224)
+    return listed_source(f"cub200:{argument}", base / "images", listing, options, 224)
 
 
 def zappos_rows(n: int) -> dict[str, np.ndarray]:
@@ -162,27 +152,6 @@ def classes_by_size(paths: Sequence[str], train: np.ndarray) -> tuple[np.ndarray
     times = np.bincount(codes[train], minlength=len(found))
     order = np.argsort(-times, kind="stable")
     return np.argsort(order)[codes].astype(np.int64), found[order].tolist()
-
-
-def _source(spec: str, root: Path, listing: Listing, options: ReadOptions, size: int) -> Source:
-    read = read_file_splits(
-        root,
-        listing.paths,
-        listing.labels,
-        listing.class_names,
-        replace(options, size=options.size or size),
-    )
-    if len(read.splits.get("train", ())) < 2:
-        raise UserError(
-            f"{root} holds no images to train on, of {len(listing.paths['train'])} that are listed "
-            f"({first_five(f'{path}: {why}' for path, why in read.unreadable)})"
-        )
-    splits = {}
-    for name, split in read.splits.items():
-        values = listing.attributes[name][split.factors["source_row"]]
-        table = Attributes(values.astype(np.int64), list(listing.attribute_names))
-        splits[name] = replace(split, attributes=table)
-    return Source(spec, splits, read.notes, read.unreadable)
 
 
 def _zappos_table(file: Path) -> tuple[list[str], list[str], np.ndarray]:
@@ -243,7 +212,7 @@ def _cub_attributes(
     """Values uint8 (N, 312). Some lines of the official file have a column too many at the end."""
     column = {attribute: i for i, attribute in enumerate(names)}
     table = np.full((len(position), len(column)), 2, np.uint8)
-    for number, words in enumerate(_words(file), start=1):
+    for number, words in enumerate(words_of(file, _CUB), start=1):
         try:
             table[position[words[0]], column[words[1]]] = {"0": 0, "1": 1}[words[2]]
         except (KeyError, IndexError):
@@ -259,34 +228,3 @@ def _cub_attributes(
             fix=f"unpack it anew. {_CUB}",
         )
     return table
-
-
-def _words(file: Path) -> Iterator[list[str]]:
-    try:
-        with file.open(encoding="utf-8") as stream:
-            for line in stream:
-                if line.strip():
-                    yield line.split()
-    except FileNotFoundError:
-        raise UserError(f"there is no file {file}", fix=_CUB) from None
-
-
-def _pairs(file: Path) -> Iterator[tuple[str, str]]:
-    for words in _words(file):
-        if len(words) != 2:
-            raise UserError(f"{file}: {' '.join(words)[:60]!r}; two words a line are expected")
-        yield words[0], words[1]
-
-
-def _root(argument: str, layout: str) -> Path:
-    root = Path(argument).expanduser()
-    if not argument or not root.is_dir():
-        raise UserError(f"there is no folder {argument!r}", fix=layout)
-    return root
-
-
-def _one_of(root: Path, places: Sequence[str], layout: str) -> Path:
-    for place in places:
-        if (root / place).exists():
-            return root / place
-    raise UserError(f"{root} holds no {places[0]}", fix=layout)

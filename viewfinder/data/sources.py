@@ -16,6 +16,7 @@ from viewfinder.data.paper_sets import read_cub, read_wider, read_zappos
 from viewfinder.data.source import Source, Split
 from viewfinder.data.splits import with_test
 from viewfinder.data.torchvision_sets import SETS, read_torchvision
+from viewfinder.data.transfer_sets import read_aircraft, read_dtd, read_flower, read_gtsrb
 from viewfinder.errors import UserError, unknown
 
 SHAPES_SIZE = 32
@@ -46,6 +47,10 @@ READERS: Mapping[str, Reader] = {
     "ut-zappos50k": read_zappos,
     "wider-attribute": read_wider,
     "cub200": read_cub,
+    "dtd-split1": read_dtd,
+    "vgg-flower": read_flower,
+    "gtsrb": read_gtsrb,
+    "fgvc-aircraft": read_aircraft,
     "imagenet": read_imagenet,
     "imagenet100": read_imagenet100,
     **dict.fromkeys(SETS, read_torchvision),
@@ -56,6 +61,10 @@ _WITH_ARGUMENT = (
     "ut-zappos50k",
     "wider-attribute",
     "cub200",
+    "dtd-split1",
+    "vgg-flower",
+    "gtsrb",
+    "fgvc-aircraft",
     "imagenet",
     "imagenet100",
 )
