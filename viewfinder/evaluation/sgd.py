@@ -48,6 +48,7 @@ class SGDProtocol:
 
 
 FIXED_IMAGES = "cached features: no augmentation while the layer is trained"
+ONE_NORMALISATION = "images normalised as in pretraining, where the source takes each set's own"
 LAST_EPOCH = "the last epoch is reported, where the source reports the best test epoch"
 
 SGD_PROTOCOLS: Mapping[str, SGDProtocol] = MappingProxyType(
@@ -80,7 +81,7 @@ SGD_PROTOCOLS: Mapping[str, SGDProtocol] = MappingProxyType(
                 epochs=100,
                 milestones=(60, 80),
                 drop_last=True,
-                deviates=(LAST_EPOCH,),
+                deviates=(LAST_EPOCH, ONE_NORMALISATION),
             ),
             SGDProtocol(
                 name="ci-infonce",
