@@ -49,6 +49,60 @@ METHODS: dict[str, Method] = {
             "objective": {"name": "supcon", "temperature": 0.1},
         },
     ),
+    "pcl": Method(
+        "MoCo, and the contrast of an image with the centroids of its k-means clusters",
+        "Li et al. 2021",
+        {
+            "views": {"preset": "moco2"},
+            "positives": {"name": "kmeans", "k": [100, 200, 400], "start": 1},
+            "negatives": {"name": "queue", "size": 4096},
+            "objective": {"name": "pcl", "temperature": 0.2},
+            "target": {
+                "name": "momentum",
+                "momentum": 0.99,
+                "final_momentum": 0.99,
+            },  # paper: 0.999
+        },
+    ),
+    "swav": Method(
+        "a view predicts the prototypes that another was assigned, all used alike",
+        "Caron et al. 2020",
+        {
+            "views": {
+                "preset": "simclr",
+                "crop_scale": [0.25, 1.0],
+                "small_count": 2,
+            },  # paper: 0.14 to 1, small ones 0.05 to 0.14
+            "negatives": {"name": "none"},
+            "objective": {"name": "swav", "prototypes": 100},  # paper: 3000 for 1000 classes
+        },
+    ),
+    "carl": Method(
+        "two views are assigned to the same of learned prototypes, all used alike",
+        "Silva and Ramírez Rivera 2021",
+        {
+            "views": {"preset": "simclr", "crop_scale": [0.25, 1.0]},
+            "negatives": {"name": "none"},
+            "objective": {
+                "name": "carl",
+                "prototypes": 100,
+                "weight": 4.0,
+                "final_weight": 1.5,
+            },
+            "target": {"name": "detached"},  # figure 1: no gradient into the positive
+        },
+    ),
+    "dino": Method(
+        "a student predicts the centred and sharpened output of its momentum teacher",
+        "Caron et al. 2021",
+        {
+            "views": {"preset": "byol", "crop_scale": [0.4, 1.0], "small_count": 2},
+            "negatives": {"name": "none"},
+            "objective": {"name": "dino", "prototypes": 256},  # paper: 65536
+            "head": {"projector": [512, 512, 128]},
+            "target": {"name": "momentum", "momentum": 0.99, "final_momentum": 1.0},  # paper: 0.996
+        },
+    ),
     "moco": Method(
         "v2: a momentum encoder makes the keys, a queue of them the negatives",
         "He et al. 2020; Chen et al. 2020",

@@ -7,9 +7,9 @@ what depends on the data (sizes, channels), so a saved recipe repeats the run wi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Optional, Self
+from typing import Any, ClassVar, Literal, Optional, Self, get_args
 
 import yaml
 from pydantic import (
@@ -17,6 +17,7 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeFloat,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     SerializeAsAny,
@@ -25,11 +26,13 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 
 from viewfinder.errors import UserError, nearest, unknown
 from viewfinder.methods import METHODS
 from viewfinder.objectives.objective import Options as ObjectiveOptions
 from viewfinder.objectives.registry import OBJECTIVES
+from viewfinder.objectives.regularizers import Elements, Likelihood, SumOver
 from viewfinder.positives.registry import POSITIVES, split_spec
 from viewfinder.positives.registry import Options as PositivesOptions
 from viewfinder.positives.registry import find as find_positives
@@ -82,6 +85,15 @@ class Views(OptionalAugmentation):
     preset: str = Field("simclr", description="simclr, moco, moco2, byol, supervised or none")
     count: PositiveInt = Field(2, description="views of each image")
     size: PositiveInt | None = Field(None, description="side of the view, px; null: the images'")
+    small_count: NonNegativeInt = Field(
+        0, description="further views of small crops (multi-crop); swav and dino know them"
+    )
+    small_size: PositiveInt | None = Field(
+        None, description="side of the small views, px; null: half of size"
+    )
+    small_scale: tuple[float, float] = Field(
+        (0.05, 0.25), description="area of the small crops, fractions of the image"
+    )
     first: OptionalAugmentation | None = Field(
         None, description="overrides of the 1st, 3rd, ... view"
     )
@@ -90,7 +102,8 @@ class Views(OptionalAugmentation):
     )
 
     def augmentations(self) -> list[Augmentation]:
-        """One augmentation a view: the preset's, then this part's fields, then first/second's."""
+        """One augmentation a view: the preset's, then this part's fields, then first/second's; then
+        those of the small views, which differ in size and crop alone."""
         if self.size is None:
             raise UserError("views.size is not set", fix="views.size=32")
         shared = {name: getattr(self, name) for name in Augmentation.model_fields}
@@ -104,7 +117,11 @@ class Views(OptionalAugmentation):
                 pair.append(Augmentation(**chosen))
             except ValidationError as error:
                 raise _readable(error, prefix=("views",)) from error
-        return [pair[i % 2] for i in range(self.count)]
+        crop = {"size": self.small_size or self.size // 2, "crop_scale": self.small_scale}
+        small = [one.model_copy(update=crop) for one in pair]
+        return [pair[i % 2] for i in range(self.count)] + [
+            small[i % 2] for i in range(self.small_count)
+        ]
 
 
 class Positives(Part):
@@ -112,6 +129,9 @@ class Positives(Part):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     name: str = Field("instance", description=f"one of {', '.join(POSITIVES)}; or file:z.parquet")
+    sampler: Literal["shuffle", "clusters"] = Field(
+        "shuffle", description="batches of shuffled images; or of pairs from clusters drawn by size"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -156,8 +176,82 @@ class ObjectivePart(Part):
         return OBJECTIVES[self.name].options(**(self.model_extra or {}))
 
 
+class Weighted(Part):
+    """A regularizer; ``regularizers.rc=1`` sets its weight, and 0 leaves it out."""
+
+    bare: ClassVar[str] = "weight"
+    weight: NonNegativeFloat = Field(1.0, description="what it is multiplied by")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _number(cls, given: Any) -> Any:
+        return {"weight": given} if isinstance(given, int | float) else given
+
+
+class Reconstruct(Weighted):
+    """RC: a decoder makes each view again from its features."""
+
+    likelihood: Likelihood = Field("gaussian", description="gaussian, laplace or bernoulli")
+    elements: Elements = Field(
+        "mean", description="mean over the numbers of a view, as the weights of the paper's "
+        "experiments are for; or sum, as its formula has it"
+    )  # fmt: skip
+
+
+class Estimate(Weighted):
+    """LBE: the InfoNCE bound on what noisy features know of their view is maximised."""
+
+    rho: PositiveFloat = Field(0.05, description="divides squared distances: by 1 / rho")
+    sum_over: SumOver = Field(
+        "noisy", description="noisy, as equation 14; means, as the released code"
+    )
+    views: Literal["joined", "each"] = Field(
+        "joined", description="joined: one estimate over the views together, as the released code; "
+        "each: the sum of one a view"
+    )  # fmt: skip
+    stages: dict[str, PositiveFloat] | None = Field(
+        None, description="weights of inner stages by submodule, such as {layer3: 0.5, layer4: 1}; "
+        "null: the features alone"
+    )  # fmt: skip
+
+
+class Match(Weighted):
+    """IP and MIB: the squared distance between the two views' features."""
+
+    elements: Elements = Field("mean", description="mean or sum over the features' dimensions")
+
+
+DEFAULT_NOISE = 0.1
+
+
 class Regularizers(Part):
-    """What is added to the objective, as weight by name. None are set by default."""
+    """What is added to the objective: each is left out unless it is given a weight."""
+
+    rc: Reconstruct | None = Field(None, description="reconstruction of each view, weight lambda_1")
+    lbe: Estimate | None = Field(None, description="lower bound estimate of I(z, v), lambda_2")
+    ip: Match | None = Field(None, description="inverse predictive term: features of views agree")
+    mib: Match | None = Field(None, description="multi-view bottleneck: ip, with noisy features")
+    noise: NonNegativeFloat | None = Field(
+        None, description="standard deviation of the noise on the features that the head and lbe "
+        f"see in training; null: {DEFAULT_NOISE} with lbe or mib, else 0"
+    )  # fmt: skip
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of the noise on the features."""
+        if self.noise is not None:
+            return self.noise
+        return DEFAULT_NOISE if self.given & {"lbe", "mib"} else 0.0
+
+    @property
+    def given(self) -> set[str]:
+        """Which are used: those with a weight above 0."""
+        parts = {"rc": self.rc, "lbe": self.lbe, "ip": self.ip, "mib": self.mib}
+        return {name for name, part in parts.items() if part is not None and part.weight > 0}
+
+    def __str__(self) -> str:
+        noise = [f"noise {self.noise:g}"] if self.noise else []
+        return " + ".join([*sorted(self.given), *noise]) or "none"
 
 
 class Encoder(Part):
@@ -272,9 +366,9 @@ class Recipe(Part):
             if own in plain["views"]:
                 kept = {k: v for k, v in plain["views"][own].items() if v is not None}
                 plain["views"][own] = kept
-        for part in (self.positives, self.objective):
-            key = "positives" if part is self.positives else "objective"
-            plain[key] = {"name": part.name, **part.options().model_dump(mode="json")}
+        for key, part in (("positives", self.positives), ("objective", self.objective)):
+            shared = {field: plain[key][field] for field in type(part).model_fields}
+            plain[key] = {**shared, **part.options().model_dump(mode="json")}
         return yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, width=100)
 
 
@@ -298,14 +392,37 @@ def keys() -> dict[str, str]:
             continue
         for inner, own in known[name].model_fields.items():
             found[f"{name}.{inner}"] = own.description or ""
-            if name == "views" and inner in ("first", "second"):
-                for deep, deepest in OptionalAugmentation.model_fields.items():
-                    found[f"views.{inner}.{deep}"] = deepest.description or ""
+            for deep, deepest in _fields(own).items():
+                found[f"{name}.{inner}.{deep}"] = deepest.description or ""
     for part, table in (("objective", OBJECTIVES), ("positives", POSITIVES)):
         for row in table.values():
             for inner, own in row.options.model_fields.items():
                 found.setdefault(f"{part}.{inner}", own.description or "")
     return found
+
+
+def _part_of(field: FieldInfo) -> type[Part] | None:
+    """The part within a part that a field holds, where it does."""
+    for kind in (field.annotation, *get_args(field.annotation)):
+        if isinstance(kind, type) and issubclass(kind, Part):
+            return kind
+    return None
+
+
+def _fields(field: FieldInfo) -> dict[str, FieldInfo]:
+    part = _part_of(field)
+    return {} if part is None else part.model_fields
+
+
+def _bare(path: Sequence[str]) -> str | None:
+    """The field that a part's bare name sets: of ``positives``, or of ``regularizers.rc``."""
+    known = parts()
+    if len(path) == 1 and path[0] in known:
+        return known[path[0]].bare
+    if len(path) == 2 and path[0] in known and path[1] in known[path[0]].model_fields:
+        inner = _part_of(known[path[0]].model_fields[path[1]])
+        return inner.bare if inner is not None and inner.bare in inner.model_fields else None
+    return None
 
 
 def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
@@ -314,7 +431,6 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
     >>> parse_overrides(["positives=labels", "negatives.size=4096"])
     {'positives': {'name': 'labels'}, 'negatives': {'size': 4096}}
     """
-    known = parts()
     nested: dict[str, Any] = {}
     for word in words:
         key, equals, text = word.partition("=")
@@ -325,8 +441,9 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
         except yaml.YAMLError as error:
             raise UserError(f"the value of {key} cannot be read: {text!r}") from error
         path = key.split(".")
-        if len(path) == 1 and key in known:
-            path = [key, known[key].bare]
+        bare = _bare(path)
+        if bare is not None and (len(path) == 1 or value is not None):  # rc=null: no rc at all
+            path.append(bare)
         here = nested
         for step in path[:-1]:
             here = here.setdefault(step, {})
@@ -389,7 +506,7 @@ def complete(recipe: Recipe, shape: tuple[int, int, int]) -> Recipe:
             fix=f"views.size={min(height, width)} or data.size={size}",
         )
     views = recipe.views.model_copy(update={"size": size})
-    first, second = (views.model_copy(update={"count": 2})).augmentations()
+    first, second = views.model_copy(update={"count": 2, "small_count": 0}).augmentations()
     cleared = dict.fromkeys(Augmentation.model_fields)
     views = Views(
         **{
@@ -397,6 +514,9 @@ def complete(recipe: Recipe, shape: tuple[int, int, int]) -> Recipe:
             "preset": views.preset,
             "count": views.count,
             "size": size,
+            "small_count": views.small_count,
+            "small_size": views.small_size or max(4, size // 2) if views.small_count else None,
+            "small_scale": views.small_scale,
             "first": first.model_dump(),
             "second": second.model_dump(),
         }

@@ -140,8 +140,8 @@ def _cosine(x: Inputs, o: CosineOptions) -> dict[str, Tensor]:
 
 
 def _barlow_twins(x: Inputs, o: BarlowTwinsOptions) -> dict[str, Tensor]:
-    views = [unit(z) if o.normalize else z for z in x.online]
-    return {"loss": barlow_twins(*views, **o.model_dump(exclude={"normalize"}))}
+    z0, z1 = (unit(z) if o.normalize else z for z in x.online)
+    return {"loss": barlow_twins(z0, z1, **o.model_dump(exclude={"normalize"}))}
 
 
 def _vicreg(x: Inputs, o: VICRegOptions) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +21,7 @@ from viewfinder.positives.kmeans import KMeans, kmeans, kmeans_many
 from viewfinder.positives.sidecar import read_attributes
 from viewfinder.positives.synthetic import Family, synthetic
 from viewfinder.positives.table import read_clusters
+from viewfinder.positives.tags import Tags, tag_matrix
 
 
 class Options(BaseModel):
@@ -43,6 +44,12 @@ class AttributesOptions(Options):
     separator: str = Field(";", min_length=1, description="parts the tags of a cell")
 
 
+class TagsOptions(Options):
+    file: str | None = Field(None, description="attributes.csv; null: the source's own attributes")
+    columns: list[str] | None = Field(None, description="these attributes alone, by name")
+    separator: str = Field(";", min_length=1, description="parts the tags of a cell")
+
+
 class HierarchyOptions(Options):
     level: PositiveInt = Field(2, description="level of the common ancestor; the root is level 1")
     file: str | None = Field(
@@ -56,12 +63,21 @@ class HierarchyOptions(Options):
 class KMeansOptions(Options):
     k: PositiveInt | list[PositiveInt] = Field(1000, description="clusters; several for pcl")
     every: PositiveInt = Field(1, description="epochs between clusterings")
-    on: Literal["projections", "features"] = Field(
-        "projections", description="what is clustered: projections or features"
+    start: NonNegativeInt = Field(
+        0, description="epochs before the first clustering, in which each image is its own"
     )
+    on: Literal["projections", "features"] = Field(
+        "projections", description="what is clustered: projections or features, of the momentum "
+        "network where there is one"
+    )  # fmt: skip
     niter: PositiveInt = Field(20, description="iterations of a run of k-means")
     nredo: PositiveInt = Field(5, description="runs, of which the best is kept")
     max_points_per_centroid: PositiveInt = Field(1000, description="features a run uses, over k")
+
+    @property
+    def sizes(self) -> list[int]:
+        """The k of each clustering."""
+        return self.k if isinstance(self.k, list) else [self.k]
 
 
 class FileOptions(Options):
@@ -135,9 +151,8 @@ def build_clusters(name: str, given: Given, options: Options | None = None) -> C
 
 def build_clusterings(given: Given, options: KMeansOptions) -> list[KMeans]:
     """The k-means clusterings for every k of the options, with their centroids (PCL)."""
-    ks = options.k if isinstance(options.k, list) else [options.k]
     settings = options.model_dump(include={"niter", "nredo", "max_points_per_centroid"})
-    return kmeans_many(_features(given), ks, seed=given.seed, **settings)
+    return kmeans_many(_features(given), options.sizes, seed=given.seed, **settings)
 
 
 def tree_of(split: Split, file: str | None = None, ambiguous: Ambiguous = "shortest") -> Tree:
@@ -183,6 +198,24 @@ def table_of(split: Split, options: AttributesOptions) -> tuple[Attributes, list
     return split.attributes, []
 
 
+def tags_of(split: Split, options: TagsOptions) -> Tags:
+    """Which tags each image of a split has, from the file of the options or its attributes.
+
+    Raises UserError for a column that is not there, and where no image has a tag.
+    """
+    shared = AttributesOptions(file=options.file, separator=options.separator)
+    table, notes = table_of(split, shared)
+    if options.columns is not None:
+        known = [str(name) for name in table.names]
+        for name in options.columns:
+            if name not in known:
+                raise unknown("attribute", name, known)
+        chosen = [known.index(name) for name in options.columns]
+        table = Attributes(table.values[:, chosen], options.columns, table.value_names)
+    found = tag_matrix(table)
+    return replace(found, notes=(*notes, *found.notes))
+
+
 def _labels(split: Split) -> np.ndarray:
     if split.labels is None:
         raise UserError(
@@ -221,6 +254,12 @@ def _kmeans(given: Given, o: KMeansOptions) -> Clusters:
     return kmeans(_features(given), o.k, seed=given.seed, **settings).clusters
 
 
+def _tags(given: Given, o: TagsOptions) -> Clusters:
+    found = tags_of(given.split, o)
+    exact = np.unique(found.matrix, axis=0, return_inverse=True)[1]
+    return clusters.dense(exact.ravel(), found.notes)
+
+
 def _synthetic(given: Given, o: SyntheticOptions) -> Clusters:
     t = _labels(given.split)
     return synthetic(t, o.family, o.level, shuffled=o.shuffled, seed=given.seed)
@@ -250,6 +289,15 @@ POSITIVES: dict[str, Positives] = {
             "CI-InfoNCE, Tsai et al. 2021, section 3.1",
             AttributesOptions,
             _attributes,
+            needs=("attributes",),
+            bare="file",
+        ),
+        Positives(
+            "tags",
+            "images as far as they have tags in common: shared tags / all tags of both",
+            "CI-InfoNCE, Tsai et al. 2021, section 3.1 (hashtags)",
+            TagsOptions,
+            _tags,
             needs=("attributes",),
             bare="file",
         ),

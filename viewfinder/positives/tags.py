@@ -55,6 +55,32 @@ def tags(
     return Tags(matrix, names, (note,) if dropped else ())
 
 
+def tag_matrix(table: Attributes) -> Tags:
+    """Attributes as tags: of a column of 0 and 1 those with 1 have the tag; any other column is a
+    tag for each of its values; a missing value is no tag.
+
+    Raises UserError where nothing is left.
+    """
+    columns: list[np.ndarray] = []
+    names: list[str] = []
+    for a, name in enumerate(table.names):
+        values = table.values[:, a]
+        present = [int(v) for v in np.unique(values) if v != -1]
+        if set(present) <= {0, 1}:
+            columns.append(values == 1)
+            names.append(str(name))
+            continue
+        words = table.value_names.get(name)
+        columns += [values == v for v in present]
+        names += [f"{name}={words[v] if words is not None else v}" for v in present]
+    if not columns or not any(c.any() for c in columns):
+        raise UserError("the attributes have no tag that any image has", fix="positives=instance")
+    matrix = np.stack(columns, axis=1)
+    alone = int((~matrix.any(axis=1)).sum())
+    notes = (f"{alone} of {len(matrix)} images have no tag: their own views alone are the same",)
+    return Tags(matrix, tuple(names), notes if alone else ())
+
+
 def shared_over_union(tags: np.ndarray, other: np.ndarray | None = None) -> np.ndarray:
     """Weights of positives for data with several tags, float64 (N, M) in 0..1.
 

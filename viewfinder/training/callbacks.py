@@ -6,7 +6,7 @@ import csv
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from viewfinder.data.images import Subset
-from viewfinder.data.source import Images
 from viewfinder.errors import RunStopped, UserError
 from viewfinder.evaluation.features import extract
 from viewfinder.files import write_atomically
 from viewfinder.information.collapse import COLLAPSED_STD, diagnose, feature_std, rankme
 from viewfinder.randomness import numpy_generator
+from viewfinder.training.assignment import Clustering
 from viewfinder.training.checkpoint import WEIGHTS
+from viewfinder.training.embedding import Embedding
 
 MEASURED_IMAGES = 1024
 
@@ -37,17 +38,27 @@ class Measures(L.Callback):
     With several processes all stop where one sees cause to.
     """
 
-    def __init__(self, images: Images, view: Callable[[Tensor], Tensor], seed: int) -> None:
-        n = min(MEASURED_IMAGES, len(images))
-        chosen = numpy_generator(seed, "measures").choice(len(images), n, replace=False)
-        self.images = Subset(images, np.sort(chosen))
-        self.view = view
+    def __init__(self, embedding: Embedding, seed: int, clustering: Sequence[Clustering]) -> None:
+        n = min(MEASURED_IMAGES, len(embedding.images))
+        chosen = numpy_generator(seed, "measures").choice(len(embedding.images), n, replace=False)
+        self.rows = np.sort(chosen)
+        self.embedding, self.clustering = embedding, clustering
         self.latest: dict[str, float] = {}
+
+    def _features(self, trainer: L.Trainer, module: Any) -> Tensor:
+        """Features of the measured images, (n, D): out of the embedding of all, where the clusters
+        of the next epoch need that anyhow."""
+        whole = self.embedding
+        coming = trainer.current_epoch + 1
+        if module.target is None and any(c.due(coming) for c in self.clustering):
+            return whole(module.encoder, trainer.global_step, module.device)[self.rows]
+        images = Subset(whole.images, self.rows)
+        return extract(module.encoder, images, whole.view, device=module.device)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, step: int
     ) -> None:
-        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+        loss = outputs["loss"]
         # On an accelerator reading the loss waits for it, so it is read only now and then.
         if pl_module.device.type != "cpu" and step % 50:
             return
@@ -63,7 +74,7 @@ class Measures(L.Callback):
         module: Any = pl_module
         problem: str | None
         try:
-            z = extract(module.encoder, self.images, self.view, device=module.device)
+            z = self._features(trainer, module)
         except UserError as error:
             problem = str(error)
         else:
@@ -102,7 +113,7 @@ class History(L.Callback):
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._started = time.perf_counter()
-        self._losses: list[Tensor] = []
+        self._terms: dict[str, list[Tensor]] = {}
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, step: int
@@ -112,17 +123,20 @@ class History(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, step: int
     ) -> None:
-        self._losses.append((outputs["loss"] if isinstance(outputs, dict) else outputs).detach())
+        scalars = {"loss": outputs["loss"], **outputs["terms"]}
+        for name, value in scalars.items():
+            if value.ndim == 0:  # the prototypes' usage is another callback's
+                self._terms.setdefault(name, []).append(value.detach())
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         seconds = time.perf_counter() - self._started
         recipe: Any = pl_module.recipe
         row = {
             "epoch": trainer.current_epoch + 1,
-            "loss": torch.stack(self._losses).double().mean().item(),
+            **self._means(trainer),
             "learning_rate": self._rate,
             **self.measures.latest,
-            "images_per_second": len(self._losses) * recipe.batch_size / seconds,
+            "images_per_second": len(self._terms["loss"]) * recipe.batch_size / seconds,
             "seconds": seconds,
         }
         self.rows = [*self.rows, row]
@@ -134,6 +148,14 @@ class History(L.Callback):
                 f"{row['images_per_second']:,.0f} images/s",
                 highlight=False,
             )
+
+    def _means(self, trainer: L.Trainer) -> dict[str, float]:
+        """The mean of the loss and its terms over the epoch's steps, and over the processes."""
+        means = {name: torch.stack(values).double().mean() for name, values in self._terms.items()}
+        if trainer.world_size > 1:
+            reduce = trainer.strategy.reduce
+            means = {name: reduce(mean, reduce_op="mean") for name, mean in means.items()}
+        return {name: float(mean) for name, mean in means.items()}
 
 
 class Checkpoints(L.Callback):
@@ -181,7 +203,7 @@ class ProgressBar(L.Callback):
     ) -> None:
         if self.bar.disable:
             return
-        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+        loss = outputs["loss"]
         done = trainer.global_step - self._first
         recipe: Any = pl_module.recipe
         rate = done * recipe.batch_size / max(time.perf_counter() - self._began, 1e-9)

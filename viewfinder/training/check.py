@@ -9,39 +9,21 @@ from viewfinder.errors import UserError, unknown
 from viewfinder.evaluation.evaluate import PROTOCOLS
 from viewfinder.objectives.registry import OBJECTIVES
 from viewfinder.recipe import Recipe
+from viewfinder.training.assignment import kind_of_positives
 
 
 def check_parts(recipe: Recipe) -> None:
     """Raise UserError where the five parts contradict each other; needs no data."""
     objective = OBJECTIVES[recipe.objective.name]
-    negatives, positives, target = recipe.negatives.name, recipe.positives.name, recipe.target.name
-    low, high = objective.views
-    if recipe.views.count < low or (high is not None and recipe.views.count > high):
-        wanted = (
-            f"{low}" if low == high else f"{low} or more" if high is None else f"{low} to {high}"
-        )
-        raise UserError(
-            f"objective={objective.name} works on {wanted} views of an image, "
-            f"views.count is {recipe.views.count}",
-            fix=f"views.count={low}",
-        )
+    negatives, target = recipe.negatives.name, recipe.target.name
+    _check_views(recipe)
     if negatives not in objective.negatives:
         raise UserError(
             f"objective={objective.name} cannot use negatives={negatives}: "
             f"it contrasts with {' or '.join(objective.negatives)}",
             fix=f"negatives={objective.negatives[0]}",
         )
-    kind = "instance" if positives == "instance" else "clusters"
-    if kind not in objective.positives:
-        raise UserError(
-            f"objective={objective.name} has no use for positives={positives}: "
-            + (
-                "only the views of one image are positives in it"
-                if kind == "clusters"
-                else "it learns from labels or clusters"
-            ),
-            fix="objective=supcon" if kind == "clusters" else "positives=labels",
-        )
+    _check_positives(recipe)
     if objective.target == "constant" and target == "shared":
         raise UserError(
             f"objective={objective.name} has no negatives; with target=shared a constant output is "
@@ -72,6 +54,58 @@ def check_parts(recipe: Recipe) -> None:
     _check_heads(recipe)
 
 
+def _check_positives(recipe: Recipe) -> None:
+    objective, positives = OBJECTIVES[recipe.objective.name], recipe.positives.name
+    kind = kind_of_positives(recipe)
+    if objective.positives == ("clusterings",) and kind != "clusterings":
+        raise UserError(
+            f"objective={objective.name} needs clusters with centroids, not positives={positives}",
+            fix="positives=kmeans positives.k=[100,200,400]",
+        )
+    if kind not in objective.positives:
+        reason = {
+            "instance": "it learns from labels or clusters",
+            "tags": "it knows no degrees of being the same",
+        }.get(kind, "only the views of one image are positives in it")
+        raise UserError(
+            f"objective={objective.name} has no use for positives={positives}: {reason}",
+            fix="positives=labels" if kind == "instance" else "objective=supcon",
+        )
+    if recipe.positives.sampler == "clusters" and kind != "clusters":
+        raise UserError(
+            f"positives.sampler=clusters draws pairs from clusters; positives={positives} has none",
+            fix="positives=attributes, or positives.sampler=shuffle",
+        )
+
+
+def _check_views(recipe: Recipe) -> None:
+    views, objective = recipe.views, OBJECTIVES[recipe.objective.name]
+    low, high = objective.views
+    if views.count < low or (high is not None and views.count > high):
+        wanted = (
+            f"{low}" if low == high else f"{low} or more" if high is None else f"{low} to {high}"
+        )
+        raise UserError(
+            f"objective={objective.name} works on {wanted} views of an image, "
+            f"views.count is {views.count}",
+            fix=f"views.count={low}",
+        )
+    if views.small_count and high is not None:
+        raise UserError(
+            f"objective={objective.name} works on {high} views and has no use for small ones",
+            fix="views.small_count=0",
+        )
+    seen = 1 if objective.one_way(recipe.objective.options()) else views.count
+    both = recipe.regularizers.given & {"ip", "mib"}
+    if both and seen < 2:
+        raise UserError(
+            f"regularizers.{min(both)} compares the features of two views; the online encoder of "
+            f"{recipe.method} sees {seen}",
+            fix=f"regularizers.{min(both)}=0"
+            + ("" if views.count < 2 else ", or objective.symmetric=true"),
+        )
+
+
 def _check_heads(recipe: Recipe) -> None:
     predictor, projector = recipe.head.predictor, recipe.head.projector
     if predictor and predictor[-1] != projector[-1]:
@@ -100,8 +134,7 @@ def check_data(recipe: Recipe, split: Split) -> None:
             f"positives=labels, but {recipe.data.source} has no labels",
             fix="data.labels=FILE.csv, or positives=instance",
         )
-    k = getattr(positives, "k", 0)
-    most = max(k) if isinstance(k, list) else k
+    most = max(getattr(positives, "sizes", (0,)))
     if most > len(split):
         raise UserError(
             f"positives.k={most} clusters, but there are only {len(split)} images",

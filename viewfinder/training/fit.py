@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
+from functools import partial
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import Logger
@@ -18,15 +20,18 @@ from viewfinder.recipe import Recipe
 from viewfinder.training.assignment import first_clusters, refreshed_clusters
 from viewfinder.training.callbacks import Checkpoints, History, Measures, ProgressBar
 from viewfinder.training.checkpoint import SafeCheckpointIO, load_into, load_state, load_weights
+from viewfinder.training.embedding import Embedding
 from viewfinder.training.frozen import frozen_view
 from viewfinder.training.loader import loader
 from viewfinder.training.module import Pretraining
 from viewfinder.training.run import Run
+from viewfinder.training.usage import Usage
 
 
 def network(recipe: Recipe, split: Split) -> Pretraining:
     """The untrained network of a complete recipe; its weights depend on the seed alone."""
-    return Pretraining(recipe, first_clusters(recipe, split).z)
+    first = first_clusters(recipe, split)
+    return Pretraining(recipe, first.z, first.tags)
 
 
 def fit(
@@ -46,7 +51,7 @@ def fit(
     clusters = first_clusters(recipe, split)
     for note in clusters.notes:
         console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
-    module = Pretraining(recipe, clusters.z)
+    module = Pretraining(recipe, clusters.z, clusters.tags)
     last = run.last_checkpoint()
     if last is not None:
         load_into(module, load_weights(last), f"the checkpoint {last}")
@@ -61,6 +66,7 @@ def fit(
         workers=recipe.workers,
         rank=trainer.global_rank,
         world=trainer.world_size,
+        z=partial(_z_now, module) if recipe.positives.sampler == "clusters" else None,
     )
     try:
         trainer.fit(module, batches, ckpt_path=None if last is None else str(last))
@@ -73,6 +79,13 @@ def fit(
     return module
 
 
+def _z_now(module: Pretraining) -> np.ndarray:
+    """Z as it is when an epoch starts."""
+    assert module.clusters is not None  # checked: the sampler needs clusters
+    z: np.ndarray = module.clusters.cpu().numpy()
+    return z
+
+
 def trainer_for(
     recipe: Recipe,
     split: Split,
@@ -83,10 +96,13 @@ def trainer_for(
 ) -> L.Trainer:
     """The engine with everything a run of this recipe needs around its steps."""
     _quiet()
-    measures = Measures(split.images, frozen_view(recipe), recipe.seed)
+    embedding = Embedding(split.images, frozen_view(recipe), recipe.precision)
+    clustering = refreshed_clusters(recipe, split, embedding)
+    measures = Measures(embedding, recipe.seed, clustering)
     callbacks: list[L.Callback] = [
-        *refreshed_clusters(recipe, split),
+        *clustering,
         measures,
+        Usage(run.usage_file),
         History(run.metrics_file, measures, console),
         Checkpoints(run.checkpoints, recipe.checkpoint_every),
         ProgressBar(console, label),

@@ -12,14 +12,18 @@ from torch import Tensor, nn
 
 from viewfinder.data.batch import Batch
 from viewfinder.encoders.heads import head
+from viewfinder.encoders.stages import captured
 from viewfinder.negatives.queue import Queue
+from viewfinder.objectives.ci_infonce import draw_partners
+from viewfinder.objectives.objective import Progress
 from viewfinder.objectives.registry import find
 from viewfinder.randomness import derive, torch_generator
 from viewfinder.recipe import Recipe
+from viewfinder.schedules import cosine_momentum, warmup_cosine
 from viewfinder.training.momentum import ema_update
 from viewfinder.training.optimizers import build_optimizer
+from viewfinder.training.regularization import Regularization
 from viewfinder.training.run import initial_weights, new_encoder
-from viewfinder.schedules import cosine_momentum, warmup_cosine
 from viewfinder.views.augment import make_views
 
 
@@ -27,21 +31,28 @@ class Pretraining(L.LightningModule):
     """Views -> encoder -> projector (-> predictor) -> objective, as the recipe says.
 
     recipe    a complete recipe (``viewfinder.recipe.complete``)
-    clusters  Z, int64 (N,): the cluster of each image of the training split, from 0; None where
-              each image is its own. It is a buffer, so checkpoints hold it, and every rank has it
+    clusters  Z, int64 (N,): the cluster of each image of the training split, from 0, or (N, M) for
+              M clusterings; None where each image is its own. It is a buffer, so checkpoints hold
+              it, and every rank has it
+    tags      bool (N, T), which tags each image has, where images are alike as far as their tags
 
     ``encoder`` maps float (N, C, size, size) to features (N, ``feature_dim``). The target network,
-    the queue and all else with state is a submodule or buffer, so checkpoints hold it.
+    the queue, the objective's prototypes and all else with state is a submodule or buffer, so
+    checkpoints hold it.
     """
 
-    def __init__(self, recipe: Recipe, clusters: np.ndarray | None = None) -> None:
+    def __init__(
+        self, recipe: Recipe, clusters: np.ndarray | None = None, tags: np.ndarray | None = None
+    ) -> None:
         super().__init__()
         self.recipe = recipe
         self.objective = find(recipe.objective.name)
         self.objective_options = recipe.objective.options()
         self.augmentations = recipe.views.augmentations()
         self.clusters: Tensor | None
+        self.tags: Tensor | None
         self.register_buffer("clusters", None if clusters is None else torch.from_numpy(clusters))
+        self.register_buffer("tags", None if tags is None else torch.from_numpy(tags))
         with initial_weights(recipe.seed):
             self.encoder, self.feature_dim = new_encoder(recipe)
             self._build_heads(None if clusters is None else int(clusters.max()) + 1)
@@ -61,27 +72,54 @@ class Pretraining(L.LightningModule):
             self.predictor = head(
                 units[-1], recipe.head.predictor, batch_norm=recipe.head.batch_norm
             )
+        self.assigner: nn.Module = nn.Identity()
+        if self.objective.assigner is not None:
+            self.assigner = self.objective.assigner(self.objective_options, units[-1])
+        self.state: nn.Module | None = None
+        if self.objective.state is not None:
+            sizes = getattr(recipe.positives.options(), "sizes", ())
+            self.state = self.objective.state(self.objective_options, units[-1], sizes)
+        self.regularization = Regularization(recipe, self.encoder, self.feature_dim)
         self.target: nn.Module | None = None
         if recipe.target.name == "momentum":
-            online = nn.Sequential(self.encoder, self.projector)
-            self.target = copy.deepcopy(online).requires_grad_(False)
+            self.target = copy.deepcopy(self._online()).requires_grad_(False)
         self.queue: Queue | None = None
         if recipe.negatives.name == "queue":
             self.queue = Queue(recipe.negatives.size, units[-1])
 
-    def views(self, batch: Batch, step: int) -> list[Tensor]:
-        """The views of a batch at a step of the current epoch, each float (N, C, size, size)."""
-        generator = torch_generator(
+    def _online(self) -> nn.Sequential:
+        """What a momentum network follows: from images to what the objective compares."""
+        return nn.Sequential(self.encoder, self.projector, self.assigner)
+
+    def _generator(self, purpose: str, step: int, device: torch.device) -> torch.Generator:
+        return torch_generator(
             self.recipe.seed,
-            "views",
+            purpose,
             epoch=self.current_epoch,
             step=step,
             rank=self.global_rank,
-            device=batch.images.device,
+            device=device,
         )
-        return make_views(batch.images, self.augmentations, generator)
 
-    def training_step(self, batch: Batch, step: int) -> Tensor:
+    def views(self, batch: Batch, step: int) -> list[Tensor]:
+        """The views of a batch at a step of the current epoch, each float (N, C, size, size).
+
+        For an objective of pairs the first view is of one image, the second of another of its
+        cluster: the other half of a batch of pairs, or a partner drawn within a shuffled batch.
+        """
+        generator = self._generator("views", step, batch.images.device)
+        if not self.objective.pairs:
+            return make_views(batch.images, self.augmentations, generator)
+        x = y = batch.images
+        if self.recipe.positives.sampler == "clusters":
+            x, y = batch.images.chunk(2)
+        elif self.clusters is not None:
+            y = batch.images[draw_partners(self.clusters[batch.index], generator)]
+        (first,) = make_views(x, self.augmentations[:1], generator)
+        (second,) = make_views(y, self.augmentations[1:], generator)
+        return [first, second]
+
+    def training_step(self, batch: Batch, step: int) -> dict[str, Any]:
         # Whatever draws from the global stream (dropout) is derived too: nothing to restore.
         torch.manual_seed(
             derive(
@@ -93,49 +131,64 @@ class Pretraining(L.LightningModule):
             )
         )
         views = self.views(batch, step)
-        online, target = self.project(views)
+        index = batch.index[: len(views[0])]
+        online, target, added = self.project(views, step)
         queue = self.queue
-        cluster = None if self.clusters is None else self.clusters[batch.index]
+        cluster = None
+        if self.clusters is not None and not self.objective.pairs:
+            cluster = self.clusters[index]
         terms = self.objective(
             online,
             target,
-            index=batch.index,
+            index=index,
             cluster=cluster,
-            negatives=None if queue is None else queue.propose(online[0], batch.index),
+            tags=None if self.tags is None else self.tags[index],
+            negatives=None if queue is None else queue.propose(online[0], index),
+            state=self.state,
+            progress=Progress(self.current_epoch, self.recipe.epochs, step, self.recipe.seed),
             options=self.objective_options,
         )
         if queue is not None:  # after the loss: a key is never its own query's negative
-            queue.update(target[-1].detach(), batch.index, cluster)
-        loss = terms["loss"]
-        self.log("loss", loss.detach(), on_step=True, on_epoch=True, batch_size=len(batch))
-        return loss
+            known = cluster if cluster is not None and cluster.ndim == 1 else None
+            queue.update(target[-1].detach(), index, known)
+        loss = terms.pop("loss")
+        if "total" in added:
+            terms, loss = {"objective": loss, **terms, **added}, loss + added["total"]
+            del terms["total"]
+        self.log("loss", loss.detach(), on_step=True, on_epoch=True, batch_size=len(index))
+        return {"loss": loss, "terms": {name: term.detach() for name, term in terms.items()}}
 
-    def project(self, views: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Online outputs and targets, one (N, D) tensor a view.
+    def project(
+        self, views: list[Tensor], step: int
+    ) -> tuple[list[Tensor], list[Tensor], dict[str, Tensor]]:
+        """Online outputs and targets, one (N, D) tensor a view, and what is added to the loss.
 
-        Views of one shape go through the network together, so batch norm sees them all. An
-        objective that compares the first view with the second alone costs one pass each.
+        Each view goes through the network on its own, so batch norm sees one view at a time. An
+        objective that compares the first view with the second alone costs one pass each. Targets
+        are of the large views.
         """
+        large = self.recipe.views.count
         one_way = self.objective.one_way(self.objective_options)
-        anchors = views[:1] if one_way else views
-        if self.target is None:
-            projected = self._together(nn.Sequential(self.encoder, self.projector), views)
-            target = projected
-            if self.recipe.target.name == "detached":
-                target = [z.detach() for z in projected]
-            online = projected[: len(anchors)]
-        else:
-            online = self._together(nn.Sequential(self.encoder, self.projector), anchors)
+        seen = views[:1] if one_way and self.target is not None else views
+        generator = self._generator("noise", step, views[0].device)
+        with captured(self.encoder, self.regularization.stages) as stages:
+            features = [self.encoder(view) for view in seen]
+        noisy = self.regularization.noisy(features, generator)
+        added = self.regularization(
+            seen[:large], features[:large], noisy[:large], stages, generator
+        )
+        projected = [self.projector(x) for x in noisy]
+        online = [self.assigner(self.predictor(z)) for z in projected]
+        if self.target is not None:
             with torch.no_grad():
-                keys = views[1:] if one_way else views
-                target = self._together(self.target, keys)
-        return [self.predictor(z) for z in online], target
-
-    @staticmethod
-    def _together(network: nn.Module, views: list[Tensor]) -> list[Tensor]:
-        if len(views) == 1:
-            return [network(views[0])]
-        return list(network(torch.cat(views)).chunk(len(views)))
+                keys = views[large - 1 : large] if one_way else views[:large]
+                target = [self.target(view) for view in keys]
+        else:
+            target = [self.assigner(z) for z in projected] if self.recipe.head.predictor else online
+            target = target[:large]
+            if self.recipe.target.name == "detached":
+                target = [z.detach() for z in target]
+        return (online[:1] if one_way else online), target, added
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if self.target is None:
@@ -144,7 +197,7 @@ class Pretraining(L.LightningModule):
         momentum = cosine_momentum(
             self.trainer.global_step, self.total_steps, part.momentum, part.final_momentum
         )
-        ema_update(self.target, nn.Sequential(self.encoder, self.projector), momentum)
+        ema_update(self.target, self._online(), momentum)
 
     @property
     def total_steps(self) -> int:

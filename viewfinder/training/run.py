@@ -20,7 +20,8 @@ from viewfinder.training.memory import fast_layout
 
 @dataclass(frozen=True)
 class Run:
-    """recipe.yaml, metrics.csv, checkpoints/, results.json, artifacts/, report.html in a folder."""
+    """recipe.yaml, metrics.csv, checkpoints/, results.json, artifacts/, report.html in a folder;
+    usage.csv, where there are prototypes."""
 
     folder: Path
 
@@ -31,6 +32,10 @@ class Run:
     @property
     def metrics_file(self) -> Path:
         return self.folder / "metrics.csv"
+
+    @property
+    def usage_file(self) -> Path:
+        return self.folder / "usage.csv"
 
     @property
     def results_file(self) -> Path:
