@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from viewfinder.methods import METHODS
 from viewfinder.papers import ci_infonce as shared
 from viewfinder.papers.compare import all_of, each_beyond, ordered
 from viewfinder.papers.desk import Cell, Results, protocol, run_cells, stopped
@@ -24,18 +23,23 @@ Curve = Sequence[float]
 
 
 def cells() -> list[Cell]:
-    """The five methods (those the method table has), and the baselines."""
+    """The five methods and the baselines.
+
+    PCL clusters before every epoch like ours, with as many clusters (its paper has a warm-up of
+    some epochs without, and several clusterings): the comparison is between the objectives.
+    """
     length: Any = {"epochs": EPOCHS}
     data = shared.FASHION
-    made = [
+    return [
         shared.ci_infonce(OURS, data, {"name": "kmeans", "k": K}, watch=WATCH, **length),
-        shared.cell(PCL, "pcl", data, {"name": "kmeans", "k": [K]}, watch=WATCH, **length),
+        shared.cell(
+            PCL, "pcl", data, {"name": "kmeans", "k": [K], "start": 0}, watch=WATCH, **length
+        ),
         shared.cell(SWAV, "swav", data, objective={"prototypes": K}, **length),
         shared.simclr(SIMCLR, data, **length),
         shared.moco(MOCO, data, **length),
         *shared.baselines(data),
     ]
-    return [one for one in made if one.recipe["method"] in METHODS]
 
 
 def run(
@@ -62,14 +66,12 @@ def run(
 
     drawn = {n: {key: curves(results, n, key) for key in KEYS} for n in (OURS, PCL) if n in results}
     methods_and_curves(shared.accuracies(results), drawn, out / "fig4.png")
-    missing = [n for n in PAPER if n not in results]
-    told = [f"not run, as there is no such method: {', '.join(missing)}"] if missing else []
     return Result(
         findings=findings(results),
         protocol={**protocol(seeds, device, quick), "epochs of all rows here": _epochs(quick)},
         numbers=shared.numbers(results, grid),
         figures=["fig4.png"],
-        notes=[f"k = {K}, clustered before every epoch", *told, *stopped(results)],
+        notes=[f"k = {K}, clustered before every epoch", *stopped(results)],
         tables=[_table(results)],
     )
 

@@ -14,7 +14,7 @@ from viewfinder.papers.result import Finding, Result, Spread, table
 
 KS: Mapping[str, tuple[int, ...]] = {
     "fashion": (1, 2, 4, 6, 10, 20, 68),
-    "shapes": (1, 2, 6, 9, 13, 20),
+    "shapes": (2, 6, 9, 15),
 }
 QUICK_KS = (2, 6, 20)
 INSTANCES = "instances"

@@ -29,7 +29,7 @@ ROOT = "$" + VARIABLE
 folder lies."""
 
 COMMON: Mapping[str, Any] = {
-    "epochs": 16,
+    "epochs": 14,
     "batch_size": 128,
     "precision": "bf16-mixed",
     "checkpoint_every": 10_000,
