@@ -166,7 +166,7 @@ def _train_and_finish(recipe: Recipe, source: Source, run: Run) -> Run:
     )
     module = fit(recipe, split, run, console(), "pretraining")
     if _is_first_process():
-        finish(recipe, source, run, module.encoder, console())
+        finish(recipe, source, run, module, console())
     return run
 
 

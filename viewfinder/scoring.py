@@ -22,6 +22,7 @@ from viewfinder.randomness import numpy_generator, torch_generator
 from viewfinder.recipe import Recipe, build, merge
 from viewfinder.training.fit import fit
 from viewfinder.training.frozen import frozen_view
+from viewfinder.training.module import Pretraining
 from viewfinder.training.run import Run, pick_device
 from viewfinder.views.augment import make_views
 
@@ -30,18 +31,18 @@ GALLERY_IMAGES = 12
 MAPPED_IMAGES = 1500
 
 
-def finish(recipe: Recipe, source: Source, run: Run, encoder: nn.Module, console: Console) -> None:
+def finish(recipe: Recipe, source: Source, run: Run, module: Pretraining, console: Console) -> None:
     """Score the encoder and its baselines, store what the report shows, and write it."""
     from viewfinder.report.gather import gather
     from viewfinder.report.page import write_report
 
-    save_artifacts(recipe, source, run, encoder)
+    save_artifacts(recipe, source, run, module)
     if has_labels(source):
         kinds = ("trained", *(BASELINES if recipe.evaluation.baselines else ()))
         entries: list[Score] = []
         for kind in kinds:
             try:
-                entries += score(recipe, source, run, encoder, [kind])
+                entries += score(recipe, source, run, module.encoder, [kind])
             except UserError as error:  # one that cannot be scored must not cost the report
                 note = f"note: {kind} features were not scored: {error}"
                 console.print(note, highlight=False, markup=False, soft_wrap=True)
@@ -125,8 +126,9 @@ def _supervised(recipe: Recipe, source: Source, run: Run) -> nn.Module:
     return module.encoder
 
 
-def save_artifacts(recipe: Recipe, source: Source, run: Run, encoder: nn.Module) -> None:
-    """Store the views as the network saw them and held-out embeddings with thumbnails."""
+def save_artifacts(recipe: Recipe, source: Source, run: Run, module: Pretraining) -> None:
+    """Store the views as the network saw them, with what a decoder makes of them, and held-out
+    embeddings with thumbnails."""
     from viewfinder.report.artifacts import save_embeddings, save_views
 
     split = source.splits[recipe.data.split]
@@ -134,7 +136,14 @@ def save_artifacts(recipe: Recipe, source: Source, run: Run, encoder: nn.Module)
     augmentations = recipe.views.augmentations()
     views = make_views(shown, augmentations, torch_generator(recipe.seed, "gallery"))
     one = augmentations[0]
-    save_views(run.artifacts / "views.npz", shown, views, one.mean, one.std)
+    save_views(
+        run.artifacts / "views.npz",
+        shown,
+        views,
+        one.mean,
+        one.std,
+        decoded=module.decoded(views[: recipe.views.count]),
+    )
 
     held = source.test or source.train
     n = min(MAPPED_IMAGES, len(held))
@@ -143,7 +152,7 @@ def save_artifacts(recipe: Recipe, source: Source, run: Run, encoder: nn.Module)
     device = pick_device(recipe.accelerator)
     from viewfinder.data.images import ArrayImages
 
-    vectors = extract(encoder, ArrayImages(images), frozen_view(recipe), device=device)
+    vectors = extract(module.encoder, ArrayImages(images), frozen_view(recipe), device=device)
     paths = held.paths
     save_embeddings(
         run.artifacts / "embeddings.npz",

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
+from viewfinder.report import sections
 from viewfinder.report.content import Embedded, Gallery, neighbours
 
 
@@ -58,3 +59,15 @@ def test_names_where_there_are_none() -> None:
 def test_what_does_not_fit_together_is_refused(make: Callable[[], Any]) -> None:
     with pytest.raises(ValueError, match=r"\d"):
         make()
+
+
+def test_usage_is_drawn_from_the_most_used_and_put_in_words() -> None:
+    found = sections.usage([0.0, 0.5, 0.25, 0.25])
+    assert found is not None
+    assert found["bars"] == [100, 50, 50, 0]
+    assert found["even"] == 50
+    # exp(H) of (1/2, 1/4, 1/4) is 2^1.5
+    assert "like 2.8 equal ones" in found["words"]
+    assert "50.0" in found["words"]
+    assert "1 won none" in found["words"]
+    assert sections.usage([]) is None

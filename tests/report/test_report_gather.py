@@ -178,3 +178,24 @@ def test_many_embeddings_are_thinned_and_broken_ones_left_out(run: Path) -> None
         )
     assert "1 of 2000 embeddings are not finite" in found.notes[0]
     assert "1,500 of 1,999" in found.notes[1]
+
+
+def test_usage_is_the_last_row_and_nonsense_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "usage.csv").write_text("epoch,prototype 0,prototype 1\n1,1,0\n2,0.25,0.75\n")
+    assert gather(tmp_path).usage == [0.25, 0.75]
+    (tmp_path / "usage.csv").write_text("epoch,prototype 0,prototype 1\n1,x,0\n")
+    found = gather(tmp_path)
+    assert found.usage == []
+    assert any("usage.csv was left out" in note for note in found.notes)
+
+
+def test_decoded_columns_are_named(tmp_path: Path) -> None:
+    view = np.zeros((2, 3, 8, 8), np.float32)
+    (tmp_path / "artifacts").mkdir()
+    original = np.zeros((2, 3, 8, 8), np.uint8)
+    path = tmp_path / "artifacts" / "views.npz"
+    save_views(path, original, [view, view], [0.5], [0.5], decoded=[view, view])
+    gallery = gather(tmp_path).gallery
+    assert gallery is not None
+    names = ["original", "view 1", "view 2", "view 1 decoded", "view 2 decoded"]
+    assert gallery.names == names

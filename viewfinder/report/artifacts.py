@@ -32,18 +32,20 @@ def save_views(
     views: Sequence[Any],
     mean: Sequence[float],
     std: Sequence[float],
+    decoded: Sequence[Any] = (),
 ) -> None:
     """Store what the network was shown, for the gallery of views. A dozen images are plenty.
 
     originals  uint8 (n, C, H, W), tensor or array
     views      each float (n, c, h, w), normalised as (x / 255 - mean) / std; sizes may differ
     mean, std  one number a channel, or one for all
+    decoded    what a decoder made of the first views' features, like the views
 
     >>> save_views(run / "artifacts/views.npz", batch.images[:12],
     ...            [v[:12] for v in views], mean, std)  # doctest: +SKIP
     """
     columns = [_nhwc(originals).astype(np.uint8)]
-    columns += [_denormalise(_nhwc(view), mean, std) for view in views]
+    columns += [_denormalise(_nhwc(view), mean, std) for view in (*views, *decoded)]
     shapes = [(c.shape[3], c.shape[1], c.shape[2]) for c in columns]
     if len({len(c) for c in columns}) != 1:
         raise ValueError(f"views of one batch expected, got {[len(c) for c in columns]} images")
@@ -54,7 +56,7 @@ def save_views(
     scale = min(1.0, GALLERY / max(height, width))
     height, width = max(1, round(height * scale)), max(1, round(width * scale))
     images = np.stack([fit(c, height, width) for c in columns], axis=1)
-    _save(path, views=images, shapes=np.array(shapes, np.int64))
+    _save(path, views=images, shapes=np.array(shapes, np.int64), decoded=np.array(len(decoded)))
 
 
 def save_embeddings(
@@ -103,7 +105,8 @@ def load_views(path: Path) -> Gallery:
     arrays = _load(path, "views")
     shapes = arrays.get("shapes", np.zeros((0, 3), np.int64))
     try:
-        return Gallery(arrays["views"], [(int(c), int(h), int(w)) for c, h, w in shapes])
+        sides = [(int(c), int(h), int(w)) for c, h, w in shapes]
+        return Gallery(arrays["views"], sides, int(arrays.get("decoded", 0)))
     except (ValueError, TypeError) as error:
         raise UserError(f"{path} does not fit together: {error}") from error
 

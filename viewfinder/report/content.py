@@ -43,10 +43,22 @@ class Gallery:
 
     images  uint8 (n, 1 + views, H, W, C), the original first, then each view, de-normalised
     shapes  (C, H, W) of each column before it was fitted to the gallery; empty: as in ``images``
+    decoded so many of the last columns are what a decoder made of the first views' features
     """
 
     images: np.ndarray
     shapes: Sequence[tuple[int, int, int]] = ()
+    decoded: int = 0
+
+    @property
+    def names(self) -> list[str]:
+        """What each column is, in words."""
+        views = self.images.shape[1] - 1 - self.decoded
+        return [
+            "original",
+            *(f"view {v + 1}" for v in range(views)),
+            *(f"view {v + 1} decoded" for v in range(self.decoded)),
+        ]
 
     def __post_init__(self) -> None:
         _expect(self.images, "gallery images", 5, np.uint8)
@@ -127,6 +139,7 @@ class ReportContent:
     method   text by part (``PARTS``)
     recipe   the recipe's YAML
     history  one value an epoch by column of metrics.csv; None where there is none
+    usage    the share of the samples that each prototype won in the last epoch
     notes    sentences for the reader
     seed     of the map's layout
     """
@@ -136,6 +149,7 @@ class ReportContent:
     method: Mapping[str, str] = field(default_factory=dict)
     recipe: str = ""
     history: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+    usage: Sequence[float] = ()
     scores: Sequence[Score] = ()
     gallery: Gallery | None = None
     embedded: Embedded | None = None

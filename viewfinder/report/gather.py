@@ -30,6 +30,7 @@ def gather(run_dir: Path) -> ReportContent:
 
     recipe.yaml               the recipe
     metrics.csv               one row an epoch: epoch, loss, feature_std, rankme, ...
+    usage.csv                 the share of each prototype, one row an epoch, where there are any
     results.json              a list of scores as ``evaluation.scores`` writes it; what a score was
                               measured by and on is its protocol's "protocol" and "data"
     artifacts/views.npz       written by ``save_views``
@@ -56,6 +57,7 @@ def gather(run_dir: Path) -> ReportContent:
         method={part: _part(part, recipe[part]) for part in PARTS if part in recipe},
         recipe=text,
         history=_try(_history, run_dir / "metrics.csv", notes) or {},
+        usage=_usage(run_dir / "usage.csv", notes),
         scores=scores,
         gallery=_try(load_views, run_dir / VIEWS, notes),
         embedded=embedded,
@@ -128,6 +130,19 @@ def _history(path: Path) -> dict[str, list[float | None]]:
     epochs = sorted(rows)
     history: dict[str, list[float | None]] = {"epoch": [*epochs]}
     return history | {c: [rows[e].get(c) for e in epochs] for c in columns}
+
+
+def _usage(path: Path, notes: list[str]) -> list[float]:
+    """The last row of usage.csv; empty for methods without prototypes."""
+    if not path.exists():
+        return []
+    lines = (_try(_text, path, notes) or "").split()
+    shares = [_number(cell) for cell in lines[-1].split(",")[1:]] if len(lines) > 1 else []
+    known = [s for s in shares if s is not None and math.isfinite(s) and s >= 0]
+    if len(known) < len(shares):
+        notes.append("usage.csv was left out: its last row does not hold shares.")
+        return []
+    return known
 
 
 def _number(cell: Any) -> float | None:

@@ -55,6 +55,7 @@ def render(content: ReportContent) -> str:
         groups=sections.score_groups(content),
         rows=sections.score_rows(content.scores),
         curves=curves,
+        usage=sections.usage(content.usage),
         gallery=_gallery(content.gallery),
         embedded=embedded,
         data={
@@ -94,6 +95,7 @@ def _gallery(gallery: Gallery | None) -> dict[str, Any] | None:
         "height": height,
         "width": width,
         "notes": sections.gallery_notes(gallery),
+        "names": gallery.names,
         "rows": [[encode(image, budget=25_000) for image in row] for row in shown],
     }
 

@@ -32,6 +32,14 @@ CURVES = {
         "RankMe: how many directions the features use; 1 is collapsed.",
         True,
     ),
+    "objective": ("Objective", "The main loss, without what is added to it.", False),
+    "rc": ("RC", "Error of the reconstruction of the views, added over the views.", False),
+    "lbe": ("LBE", "How far apart the features are: the estimate of I(z, v), maximised.", False),
+    "ip": ("IP", "Squared distance of the two views' features.", True),
+    "mib": ("MIB", "Squared distance of the means of the two views' features.", True),
+    "consistency": ("Consistency", "How far two views are from the same prototype.", True),
+    "kl": ("Divergence from equal usage", "0: all prototypes alike; log K: one only.", True),
+    "weight": ("Weight of the divergence", "CARL's lambda.", True),
     "learning_rate": ("Learning rate", "At the end of each epoch.", True),
     "images_per_second": ("Speed", "Training images a second.", True),
 }
@@ -148,13 +156,27 @@ def curves(history: Mapping[str, Sequence[float | None]]) -> list[dict[str, Any]
     return found
 
 
+def usage(shares: Sequence[float]) -> dict[str, Any] | None:
+    """A bar a prototype, the most used first, and what they amount to in words."""
+    total = sum(shares)
+    if total <= 0:
+        return None
+    p = sorted((share / total for share in shares), reverse=True)
+    effective = math.exp(-sum(x * math.log(x) for x in p if x > 0))
+    return {
+        "bars": [100 * x / p[0] for x in p],
+        "even": 100 / len(p) / p[0],
+        "words": f"{len(p)} prototypes, used like {effective:.1f} equal ones; the most used won "
+        f"{percent(p[0])} of the samples, {p.count(0)} won none.",
+    }
+
+
 def gallery_notes(gallery: Gallery) -> list[str]:
     """Sentences on what the columns of the gallery are and what was done to show them."""
     columns, height, width, channels = gallery.images.shape[1:]
     shapes = list(gallery.shapes) or [(channels, height, width)] * columns
-    names = ["original", *(f"view {v}" for v in range(1, columns))]
     by_shape: dict[tuple[int, int, int], list[str]] = {}
-    for name, shape in zip(names, shapes, strict=True):
+    for name, shape in zip(gallery.names, shapes, strict=True):
         by_shape.setdefault(shape, []).append(name)
     notes = []
     for (c, h, w), which in by_shape.items():

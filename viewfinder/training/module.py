@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from viewfinder.data.batch import Batch
 from viewfinder.encoders.heads import head
 from viewfinder.encoders.stages import captured
+from viewfinder.evaluation.features import evaluating
 from viewfinder.negatives.queue import Queue
 from viewfinder.objectives.ci_infonce import draw_partners
 from viewfinder.objectives.objective import Progress
@@ -189,6 +191,17 @@ class Pretraining(L.LightningModule):
             if self.recipe.target.name == "detached":
                 target = [z.detach() for z in target]
         return (online[:1] if one_way else online), target, added
+
+    @torch.no_grad()
+    def decoded(self, views: Sequence[Tensor]) -> list[Tensor]:
+        """What RC's decoder makes of views' frozen features; nothing without RC."""
+        with evaluating(self):
+            return [
+                image.float().cpu()
+                for view in views
+                if (image := self.regularization.decoded(self.encoder(view.to(self.device))))
+                is not None
+            ]
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if self.target is None:
