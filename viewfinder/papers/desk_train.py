@@ -40,7 +40,8 @@ def train(settings: Mapping[str, Any]) -> dict[str, Any]:
     top1, top5     accuracy of the first protocol on the test part; None where stopped
     scores         every protocol's top1 and top5, with its protocol
     transfer       the same for each further data, in their order
-    information    of the clusters at the end and the labels of train, in bits (``bits``)
+    information    of the clusters at the end (of several clusterings the first) and the labels of
+                   train, in bits (``bits``)
     epochs         loss, rankme and feature_std of each epoch
     watched        the rows of each callback, by its class's name
     stopped        why the run was stopped (collapse, NaN), or None
@@ -140,8 +141,7 @@ def _encoder(
     assert split.labels is not None
     z = first_clusters(recipe, split).z if module.clusters is None else module.clusters
     z = np.arange(len(split)) if z is None else np.asarray(z.cpu() if isinstance(z, Tensor) else z)
-    if z.shape == split.labels.shape:
-        found["information"] = bits(z, split.labels)
+    found["information"] = bits(z if z.ndim == 1 else z[:, 0], split.labels)
     return module.encoder
 
 
