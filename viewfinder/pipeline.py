@@ -339,6 +339,7 @@ def reproduce(name: str | None, out: Path | None, *, seeds: int, quick: bool) ->
             minutes = f"{e.minutes:g} ({e.quick_minutes:g})"
             table.add_row(e.name, f"{e.paper}, {e.item}", e.claim, minutes)
         console().print(table)
+        _print_recipes([file for e in EXPERIMENTS.values() for file in e.recipe_files()])
         return
     out = out or Path("reproductions") / name.replace("/", "-")
 
@@ -347,3 +348,13 @@ def reproduce(name: str | None, out: Path | None, *, seeds: int, quick: bool) ->
 
     run_experiment(name, out, seeds=seeds, quick=quick, progress=progress)
     console().print(f"results: {out}", highlight=False, soft_wrap=True)
+    _print_recipes(EXPERIMENTS[name].recipe_files())
+
+
+def _print_recipes(files: Sequence[Path]) -> None:
+    """Where the recipes at the papers' scale lie."""
+    if not files:
+        return
+    console().print("At the paper's scale: viewfinder pretrain --recipe FILE, where FILE is")
+    for file in dict.fromkeys(files):
+        console().print(f"  {file}", highlight=False, markup=False, soft_wrap=True)
