@@ -208,3 +208,47 @@ def test_precision_gradients_and_low_temperature(loss: str, dtype: torch.dtype) 
         torch.autograd.gradcheck(compute, (x, y))
     with pytest.raises(ValueError, match="needs at least two samples"):
         ci_infonce(x[:1], y[:1])
+
+
+def _mixture(spread: float, pairs: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pairs from a mixture of four Gaussians on a line, x and y of one component, and the scores of
+    the best critic, log( p(x, y) / (p(x) p(y)) ), for all of them: x-y pairs on the diagonal."""
+    generator = torch.Generator().manual_seed(seed)
+    means = torch.tensor([-3.0, -1.0, 1.0, 3.0], dtype=torch.float64)
+    z = torch.randint(4, (pairs,), generator=generator)
+    x, y = (
+        means[z] + spread * torch.randn(pairs, generator=generator, dtype=torch.float64)
+        for _ in range(2)
+    )
+
+    def components(of: torch.Tensor) -> torch.Tensor:
+        return -((of[:, None] - means) ** 2) / (2 * spread**2)  # constants cancel in the ratio
+
+    log_x, log_y = components(x), components(y)
+    joint = (log_x[:, None] + log_y[None]).logsumexp(dim=2) - math.log(4)
+    apart = [log.logsumexp(dim=1) - math.log(4) for log in (log_x, log_y)]
+    return z, joint - apart[0][:, None] - apart[1][None]
+
+
+@pytest.mark.parametrize("spread", [0.2, 1.0, 2.0])
+def test_on_gaussian_mixtures_the_bound_is_below_the_divergence_and_that_below_h_z(
+    spread: float,
+) -> None:
+    """Theorem 3.2: -loss <= KL(E_z[P(x|z) P(y|z)] || P(x) P(y)) <= H(Z), within the error of the
+    estimates; with components apart, where H(Z|X) = 0, all are equal but for the log of the sum."""
+    batches, size = 60, 512
+    bounds, ratios = [], []
+    for seed in range(batches):
+        _, scores = _mixture(spread, size, seed)
+        bounds.append(-ci_infonce_from_scores(scores))
+        ratios.append(scores.diagonal().mean())
+    bound, divergence = torch.stack(bounds), torch.stack(ratios)
+    error = 3 * (bound - divergence).std() / batches**0.5
+    assert bound.mean() <= divergence.mean() + error
+    assert divergence.mean() <= math.log(4) + 3 * divergence.std() / batches**0.5
+    # 1/n sum_j exp(f) has mean 1 and a variance that vanishes with n: little is lost at n = 512
+    assert bound.mean() >= divergence.mean() - 0.01
+    if spread == 0.2:
+        assert bound.mean().item() == pytest.approx(math.log(4), abs=0.02)
+    else:
+        assert divergence.mean() < math.log(4) - 0.05
