@@ -96,7 +96,8 @@ def evaluate(
     runs, sets, overrides = _evaluate_words(words, data or [])
     protocols = protocol or []
     if "transfer" in protocols:
-        from viewfinder.transfer import DEFAULT_PROTOCOL, transfer
+        from viewfinder.transfer import DEFAULT_PROTOCOL
+        from viewfinder.transfer_runs import transfer
 
         probes = list(dict.fromkeys(p for p in protocols if p != "transfer"))
         transfer(

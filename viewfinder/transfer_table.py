@@ -13,8 +13,6 @@ from rich.table import Table
 
 from viewfinder.evaluation.scores import AnyScore, Score
 
-CELL = 16  # characters a column takes, about
-
 
 @dataclass(frozen=True)
 class Entry:
@@ -40,11 +38,12 @@ class Column:
         if not values:
             return ""
         form = {"percent": "{:.2f}", "r2": "{:.3f}", "error": "{:.3g}"}[self.style]
+        apart = "{:.2g}" if self.style == "error" else form
         scale = 100 if self.style == "percent" else 1
         words = form.format(scale * statistics.mean(values))
         if len(values) == 1:
             return words
-        return f"{words} ± {form.format(scale * statistics.stdev(values))}"
+        return f"{words} ± {apart.format(scale * statistics.stdev(values))}"
 
 
 @dataclass(frozen=True)
@@ -58,17 +57,23 @@ class ScoreTable:
 
     def show(self, console: Console) -> None:
         """Print it, as several tables below each other where it is wider than the console."""
-        first = max((len(row) for row in self.values), default=0) + 4
-        fitting = max(1, (console.width - first) // CELL)
+        texts = {
+            row: [column.text(cells.get(column.key, [])) for column in self.columns]
+            for row, cells in self.values.items()
+        }
+        labels = [line for column in self.columns for line in column.label.splitlines()]
+        widest = max(map(len, [*labels, *(cell for row in texts.values() for cell in row)]))
+        first = max(len(row) for row in [*self.values, "features"])
+        fitting = max(1, (console.width - first - 4) // (widest + 3))
         for start in range(0, len(self.columns), fitting):
             shown = self.columns[start : start + fitting]
             table = Table(title=self.title if start == 0 else None)
             table.add_column("features")
             for column in shown:
                 table.add_column(column.label, justify="right")
-            for row, cells in self.values.items():
-                texts = [column.text(cells.get(column.key, [])) for column in shown]
-                table.add_row(row, *texts, style="bold" if row in self.own else "")
+            for row, cells in texts.items():
+                here = cells[start : start + fitting]
+                table.add_row(row, *here, style="bold" if row in self.own else "")
             console.print(table, markup=False)
 
 
