@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from viewfinder import cli
+from viewfinder.training.checkpoint import load_weights
 
 SMALL = ["data=digits", "data.limit=200", "epochs=1", "batch_size=64", "logger=none"]
 SMALL += ["encoder.widths=[4,8]", "accelerator=cpu"]
@@ -215,23 +217,44 @@ def test_an_existing_run_is_never_overwritten(
     assert {p: p.stat().st_mtime_ns for p in trained.rglob("*")} == before
 
 
-def test_two_processes_train_and_one_of_them_scores(tmp_path: Path) -> None:
-    out = tmp_path / "two"
-    words = ["moco", *SMALL, "devices=2", "strategy=ddp", "evaluation=[knn]", "--out", str(out)]
-    code = "from viewfinder.cli import main; main()"
-    script = tmp_path / "start.py"  # the further processes are started with the same words
-    script.write_text(code)
+def in_processes(out: Path, *words: str) -> None:
+    """Run pretrain in a process of its own, which starts the further ones it is told to."""
+    script = out.with_suffix(".py")  # the further processes are started with the same words
+    script.write_text("from viewfinder.cli import main; main()")
     done = subprocess.run(
-        [sys.executable, str(script), "pretrain", *words],
+        [sys.executable, str(script), "pretrain", *words, *SMALL, "--out", str(out)],
         capture_output=True,
         text=True,
         timeout=120,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
+
+
+TWO = ["devices=2", "strategy=ddp"]
+
+
+def test_two_processes_train_and_one_of_them_scores(tmp_path: Path) -> None:
+    out = tmp_path / "two"
+    in_processes(out, "moco", *TWO, "evaluation=[knn]")
     results = json.loads((out / "results.json").read_text())
     assert len(results) == 4
     assert (out / "report.html").exists()
+
+
+def test_two_processes_have_the_clusters_of_one(tmp_path: Path) -> None:
+    words = ["pcl", "positives.k=[5,4]", "positives.start=0", "regularizers.lbe=1"]
+    words += ["evaluation.protocols=[]", "evaluation.baselines=false"]
+    one, two = tmp_path / "one", tmp_path / "two"
+    in_processes(one, *words)
+    in_processes(two, *words, *TWO)
+    first, second = (load_weights(run / "checkpoints" / "epoch-00001") for run in (one, two))
+    assert first.keys() == second.keys()
+    assert all(torch.isfinite(w).all() for w in second.values())
+    for key in ("clusters", "state.centroids0", "state.centroids1"):
+        # made of the untrained network, which is the same
+        assert torch.equal(first[key], second[key])
+        assert first[key].unique().numel() > 1
 
 
 def test_a_device_that_is_not_there_is_a_mistake_in_one_message(
