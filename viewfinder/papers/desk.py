@@ -56,9 +56,11 @@ class Cell:
     features   whose features are probed: the trained encoder's, or without training those of the
                untrained one or the pixels themselves
     protocols  the probes; the first one's accuracy is the cell's
-    transfer   further data, each the overrides of a recipe's data part, to probe the encoder on
+    transfer   further data, each the overrides of a recipe's data part, to probe the encoder on;
+               with "targets", names of factors, these are read instead of the labels
     watch      "module:Class" of callbacks made as Class(recipe, split), whose ``rows``, a list of
                JSON values, are kept under their class's name
+    points     fractions of training, below 1, after which the encoder is probed as at the end
     """
 
     name: str
@@ -67,6 +69,7 @@ class Cell:
     protocols: tuple[str, ...] = ("linear",)
     transfer: tuple[Overrides, ...] = field(default_factory=tuple)
     watch: tuple[str, ...] = ()
+    points: tuple[float, ...] = ()
 
 
 def run_cells(
@@ -113,6 +116,8 @@ def settings(cell: Cell, seed: int, *, quick: bool = False, device: str = "cpu")
 
     recipe = merge(COMMON, cell.recipe, QUICK if quick else {}, {"seed": seed})
     own = {k: v for k, v in asdict(cell).items() if k != "name"}
+    if not cell.points:  # stored runs of cells without them stay valid
+        own.pop("points")
     return {**own, "recipe": recipe, "transfer": list(cell.transfer), "device": device}
 
 

@@ -6,7 +6,7 @@ import csv
 import importlib
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from viewfinder.errors import RunStopped, UserError
 from viewfinder.evaluation.baselines import raw_pixels
 from viewfinder.evaluation.evaluate import evaluate_features
 from viewfinder.evaluation.features import extract
+from viewfinder.evaluation.regress import regress_features
+from viewfinder.evaluation.targets import Classes, find_target
 from viewfinder.information.discrete import information
 from viewfinder.papers.desk import expand
 from viewfinder.recipe import Data, Recipe, build, complete
@@ -33,13 +35,17 @@ from viewfinder.training.run import Run, initial_weights, new_encoder
 PIXELS = 768  # 16 x 16 in three channels: raw pixels are averaged down to this many values
 KEPT = ("loss", "rankme", "feature_std")  # of metrics.csv
 
+Probes = Callable[[nn.Module | None], dict[str, Any]]
+Further = tuple[Source, str, tuple[str | None, ...]]
+
 
 def train(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Train and probe as ``viewfinder.papers.desk.settings`` say; the result is plain JSON data.
 
     top1, top5     accuracy of the first protocol on the test part; None where stopped
     scores         every protocol's top1 and top5, with its protocol
-    transfer       the same for each further data, in their order
+    transfer       the same for each further data, in their order; of a quantity r2, error and unit
+    points         scores and transfer as they were on the way, with the epoch
     information    of the clusters at the end (of several clusterings the first) and the labels of
                    train, in bits (``bits``)
     epochs         loss, rankme and feature_std of each epoch
@@ -52,20 +58,16 @@ def train(settings: Mapping[str, Any]) -> dict[str, Any]:
     recipe = complete(recipe, source.train.images.shape)
     started = time.perf_counter()
     found: dict[str, Any] = {"stopped": None, "epochs": [], "watched": {}, "information": None}
+    found["points"] = []
+    probes = partial(_probes, settings, recipe, source, _further(settings, recipe))
     encoder: nn.Module | None = None
     try:
-        encoder = _encoder(recipe, source.train, settings, found)
+        encoder = _encoder(recipe, source.train, settings, found, probes)
     except RunStopped as stop:
         found["stopped"] = str(stop)
     trained = time.perf_counter()
-    probe = partial(_scores, settings, encoder, recipe)
     halted = found["stopped"] is not None
-    found["scores"] = [] if halted else probe(source, settings["recipe"]["data"]["source"])
-    found["transfer"] = []
-    for other in [] if halted else settings["transfer"]:
-        shape = {"size": recipe.views.size, "channels": recipe.data.channels}
-        further = open_data(Data(**{**shape, **expand(other)}), recipe.seed)
-        found["transfer"].append(probe(further, other["source"]))
+    found |= {"scores": [], "transfer": []} if halted else probes(encoder)
     first = found["scores"][0] if found["scores"] else {"top1": None, "top5": None}
     return {
         "top1": first["top1"],
@@ -99,6 +101,25 @@ def bits(z: np.ndarray, t: np.ndarray) -> dict[str, float]:
     }
 
 
+class Points(L.Callback):
+    """What ``probes`` find of the encoder after some epochs, in ``rows``, with the epoch."""
+
+    def __init__(self, epochs: Collection[int], probes: Probes) -> None:
+        self.epochs, self.probes = epochs, probes
+        self.rows: list[dict[str, Any]] = []
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        module: Any = pl_module
+        epoch = trainer.current_epoch + 1
+        if epoch in self.epochs:
+            self.rows.append({"epoch": epoch, **self.probes(module.encoder)})
+
+
+def epochs_of(points: Sequence[float], epochs: int) -> list[int]:
+    """The epochs at these fractions of a training, the last one left out: ascending, from 1."""
+    return sorted({max(1, round(epochs * point)) for point in points} - {epochs})
+
+
 class ClusterInformation(L.Callback):
     """For each epoch what the clusters it is trained with say of the labels, in ``rows``.
 
@@ -122,7 +143,11 @@ def _accelerator(settings: Mapping[str, Any]) -> str:
 
 
 def _encoder(
-    recipe: Recipe, split: Split, settings: Mapping[str, Any], found: dict[str, Any]
+    recipe: Recipe,
+    split: Split,
+    settings: Mapping[str, Any],
+    found: dict[str, Any],
+    probes: Probes,
 ) -> nn.Module | None:
     """The encoder to probe; what is seen on the way goes into ``found``, also of a stopped run."""
     if settings["features"] == "raw pixels":
@@ -131,11 +156,13 @@ def _encoder(
         with initial_weights(recipe.seed):
             return new_encoder(recipe)[0]
     watching = [_callback(path)(recipe, split) for path in settings["watch"]]
+    points = Points(epochs_of(settings.get("points", ()), recipe.epochs), probes)
     with tempfile.TemporaryDirectory(prefix="viewfinder-") as folder:
         run = Run(Path(folder))
         try:
-            module = fit(recipe, split, run, Console(quiet=True), "", watching)
+            module = fit(recipe, split, run, Console(quiet=True), "", [*watching, points])
         finally:
+            found["points"] = points.rows
             found["epochs"] = _epochs(run.metrics_file)
             found["watched"] = {type(c).__name__: c.rows for c in watching}
     assert split.labels is not None
@@ -157,12 +184,39 @@ def _epochs(file: Path) -> list[dict[str, float]]:
         return [{k: float(row[k]) for k in KEPT if row.get(k)} for row in csv.DictReader(stream)]
 
 
+def _further(settings: Mapping[str, Any], recipe: Recipe) -> list[Further]:
+    """The transfer data, opened, with their names and what is to be read from them."""
+    shape = {"size": recipe.views.size, "channels": recipe.data.channels}
+    found = []
+    for other in settings["transfer"]:
+        data = {key: value for key, value in other.items() if key != "targets"}
+        source = open_data(Data(**{**shape, **expand(data)}), recipe.seed)
+        found.append((source, other["source"], tuple(other.get("targets", (None,)))))
+    return found
+
+
+def _probes(
+    settings: Mapping[str, Any],
+    recipe: Recipe,
+    source: Source,
+    further: Sequence[Further],
+    encoder: nn.Module | None,
+) -> dict[str, Any]:
+    """The scores on the source and on the transfer data."""
+    scores = partial(_scores, settings, encoder, recipe)
+    return {
+        "scores": scores(source, settings["recipe"]["data"]["source"], (None,)),
+        "transfer": [scores(*one) for one in further],
+    }
+
+
 def _scores(
     settings: Mapping[str, Any],
     encoder: nn.Module | None,
     recipe: Recipe,
     source: Source,
     name: str,
+    targets: Sequence[str | None],
 ) -> list[dict[str, Any]]:
     train, test = source.train, source.test
     assert test is not None
@@ -171,22 +225,28 @@ def _scores(
     else:
         features, layer = partial(_extract, encoder, recipe), "backbone, after pooling"
     x = [features(split.images) for split in (train, test)]
+    words: Any = {"layer": layer, "features": settings["features"], "seed": recipe.seed}
     scores = []
-    for protocol in settings["protocols"]:
-        one = evaluate_features(
-            x[0],
-            train.labels,
-            x[1],
-            test.labels,
-            protocol,
-            data=name,
-            layer=layer,
-            features=settings["features"],
-            seed=recipe.seed,
-            k=min(recipe.evaluation.k, len(train)),
-            temperature=recipe.evaluation.temperature,
-        )
-        scores.append({"top1": one.top1, "top5": one.top5, "protocol": one.protocol})
+    for target in (find_target(source, word) for word in targets):
+        data = name if target.name == "class" else f"{name}#{target.name}"
+        if not isinstance(target, Classes):
+            read = regress_features(x[0], x[1], target, data=data, **words)
+            scores.append({"r2": read.r2, "error": read.error, "unit": read.unit})
+            scores[-1]["protocol"] = read.protocol
+            continue
+        for protocol in settings["protocols"]:
+            one = evaluate_features(
+                x[0],
+                target.train,
+                x[1],
+                target.test,
+                protocol,
+                data=data,
+                k=min(recipe.evaluation.k, len(train)),
+                temperature=recipe.evaluation.temperature,
+                **words,
+            )
+            scores.append({"top1": one.top1, "top5": one.top5, "protocol": one.protocol})
     return scores
 
 
