@@ -63,6 +63,26 @@ def each_beyond(claim: str, known: Known, pairs: Sequence[tuple[str, str]]) -> F
     return Finding(claim, "; ".join(words), all_of(verdicts))
 
 
+def not_behind(claim: str, known: Known, name: str, others: Sequence[str]) -> Finding:
+    """The finding that a cell is on par with others or better: none of them is beyond it.
+
+    Open where a number is missing, and for a single seed.
+    """
+    cells = [known.get(one) for one in (name, *others)]
+    words = "; ".join(
+        f"{one} {a}" if a else f"{one}: no number"
+        for one, a in zip((name, *others), cells, strict=True)
+    )
+    own = cells[0]
+    verdicts: list[bool | None] = []
+    for other in cells[1:]:
+        if own is None or other is None or None in (own.deviation, other.deviation):
+            verdicts.append(None)
+        else:
+            verdicts.append(beyond(other, own) is not True)
+    return Finding(claim, words, all_of(verdicts))
+
+
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:
     """Spearman's ρ; ties share their mean rank. NaN where x or y is constant.
 

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from viewfinder.errors import UserError, unknown
+from viewfinder.papers.carl_experiments import CARL
+from viewfinder.papers.experiment import RECIPES as RECIPES
+from viewfinder.papers.experiment import Experiment as Experiment
+from viewfinder.papers.minimal_sufficient_experiments import MINIMAL_SUFFICIENT
 
 if TYPE_CHECKING:
     from viewfinder.papers.result import Result
@@ -20,42 +23,8 @@ Progress = Callable[[int, int, str], None]
 """Called with (runs finished, runs in all, what has just finished)."""
 
 
-RECIPES = Path(__file__).parent / "recipes"
-"""Where the recipes at the papers' scale lie."""
-
-
 def silent(done: int, total: int, what: str) -> None:
     """The progress that nobody watches."""
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """One table or figure of a paper.
-
-    name           "paper/item", as typed on the command line
-    paper          authors, year, title
-    item           the table or figure, as the paper calls it
-    claim          what it shows, in one sentence
-    run            "module:function", called as run(out, seeds=, quick=, device=, workers=,
-                   progress=); it returns a Result, having written its figures into ``out``
-    minutes        about how long it takes on two cores; quick_minutes: with ``quick``
-    recipes        the same at the paper's scale: names in ``RECIPES``, without .yaml
-    on_gpu         whether it gains by a GPU, and so takes one where there is one
-    """
-
-    name: str
-    paper: str
-    item: str
-    claim: str
-    run: str
-    minutes: float
-    quick_minutes: float
-    recipes: tuple[str, ...] = ()
-    on_gpu: bool = False
-
-    def recipe_files(self) -> list[Path]:
-        """The files of ``recipes``."""
-        return [RECIPES / f"{name}.yaml" for name in self.recipes]
 
 
 _CI_INFONCE = (
@@ -67,7 +36,6 @@ _ATTRIBUTES = (
     "ci-infonce/wider-attributes",
     "ci-infonce/cub200-attributes",
 )
-
 EXPERIMENTS: dict[str, Experiment] = {
     e.name: e
     for e in (
@@ -146,6 +114,8 @@ EXPERIMENTS: dict[str, Experiment] = {
             recipes=("ci-infonce/imagenet100-hierarchy", "ci-infonce/imagenet-hierarchy"),
             on_gpu=True,
         ),
+        *CARL,
+        *MINIMAL_SUFFICIENT,
     )
 }
 

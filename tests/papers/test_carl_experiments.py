@@ -1,0 +1,143 @@
+"""The experiments of CARL, tiny: shape of the results, claims, recipes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_sets import shorten, write_sets
+
+from viewfinder.papers import carl, carl_fig2, carl_fig3, carl_table1, desk, desk_train
+from viewfinder.papers.registry import EXPERIMENTS, RECIPES, reproduce
+from viewfinder.recipe import build
+
+OWN = [name for name in EXPERIMENTS if name.startswith("carl/")]
+
+
+@pytest.fixture(autouse=True)
+def _tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_sets(tmp_path / "sets", {"cifar10": (14, 3), "imagenette96": (20, 3)})
+    shorten(monkeypatch, tmp_path / "sets")
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_an_experiment_is_written_with_its_baselines(name: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = reproduce(name, out, seeds=1, workers=1, quick=True)
+    assert result.findings
+    written = json.loads((out / "results.json").read_text())
+    for cell, row in written["numbers"].items():
+        (only,) = row["seeds"]
+        if only["stopped"] is None:
+            assert 0 <= only["top1"] <= 1, cell
+        assert str(tmp_path) not in json.dumps(only)
+    for figure in result.figures:
+        assert (out / figure).read_bytes().startswith(b"\x89PNG")
+    table = (out / "table.md").read_text()
+    for word in ("raw pixels", "untrained encoder", *EXPERIMENTS[name].recipes):
+        assert word in table
+
+
+def test_probing_on_the_way_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk, "QUICK", {**desk.QUICK, "epochs": 2})
+    plain = carl.cell("x", "simclr", carl.CIFAR)
+    probed = carl.cell("x", "simclr", carl.CIFAR, points=(0.5,))
+    both = [desk_train.train(desk.settings(one, 0, quick=True)) for one in (plain, probed)]
+    assert [run["top1"] for run in both] == [both[0]["top1"]] * 2
+    assert both[0]["epochs"] == both[1]["epochs"]
+    assert both[0]["points"] == []
+    ((middle),) = both[1]["points"]
+    assert middle["epoch"] == 1
+    assert list(carl.course([both[1]])) == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("points", "epochs", "expected"),
+    [((0.25, 0.5, 0.75), 20, [5, 10, 15]), ((0.25, 0.5, 0.75), 3, [1, 2]), ((0.1,), 1, [])],
+)
+def test_points_are_fractions_of_the_epochs(
+    points: tuple[float, ...], epochs: int, expected: list[int]
+) -> None:
+    assert desk_train.epochs_of(points, epochs) == expected
+
+
+def test_cells_without_points_have_the_key_they_had() -> None:
+    assert "points" not in desk.settings(carl.cell("x", "simclr", carl.CIFAR), 0)
+    assert desk.settings(carl.cell("x", "simclr", carl.CIFAR, points=(0.5,)), 0)["points"] == (0.5,)
+
+
+def runs(accuracy: float, epochs: int = 4, **more: Any) -> list[dict[str, Any]]:
+    """Three seeds near an accuracy that is approached from a tenth below."""
+    return [
+        {
+            "top1": accuracy + d,
+            "stopped": None,
+            "epochs": [{}] * epochs,
+            "points": [
+                {"epoch": e, "scores": [{"top1": accuracy + d - 0.1 * (epochs - e)}]}
+                for e in range(1, epochs)
+            ],
+            **more,
+        }
+        for d in (-0.001, 0.0, 0.001)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("own", "verdicts"), [(0.6, [True, True]), (0.45, [True, False]), (0.3, [False, False])]
+)
+def test_table_1_claims(own: float, verdicts: list[bool]) -> None:
+    t = carl_table1
+    order = {t.CARL: own, t.MOCO: 0.4, t.BYOL: 0.5, t.SIMCLR: 0.5}
+    found = t.findings({f"x: {name}": runs(value) for name, value in order.items()}, "x")
+    assert [f.holds for f in found] == [*verdicts, *[True] * 4]
+
+
+def test_figure_2_claims() -> None:
+    f = carl_fig2
+    stopped = [{**r, "top1": None, "stopped": "collapse"} for r in runs(0.1)]
+    results = {f.LINEAR: runs(0.5), f.CONSTANT: runs(0.4), f.LESS: runs(0.45), f.ABSENT: stopped}
+    assert [one.holds for one in f.findings(results)] == [True, True, True]
+    results = {f.LINEAR: runs(0.4), f.CONSTANT: runs(0.5), f.LESS: runs(0.4), f.ABSENT: runs(0.3)}
+    assert [one.holds for one in f.findings(results)] == [False, None, False]
+
+
+def test_figure_3_claims() -> None:
+    def of(values: dict[int, float]) -> list[bool | None]:
+        return [
+            one.holds
+            for one in carl_fig3.findings(
+                {carl_fig3.name_of(k): runs(a) for k, a in values.items()}
+            )
+        ]
+
+    assert of({10: 0.3, 100: 0.5, 1000: 0.4}) == [True, True]
+    assert of({10: 0.3, 100: 0.4, 1000: 0.5}) == [False, False]
+
+
+FILES = sorted((RECIPES / "carl").glob("*.yaml"))
+
+
+def test_all_recipes_of_the_paper_are_named() -> None:
+    assert {f for name in OWN for f in EXPERIMENTS[name].recipe_files()} == set(FILES)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
+def test_a_recipe_has_the_numbers_of_the_paper(file: Path) -> None:
+    recipe = build(file=file)
+    assert (
+        build(None, json.loads(recipe.model_dump_json(exclude_none=True))).method == recipe.method
+    )
+    assert recipe.encoder.name == "resnet18"
+    assert recipe.head.projector[-1] == 128
+    assert recipe.optimizer.lr * recipe.batch_size / 256 == 0.03
+    assert (recipe.optimizer.name, recipe.optimizer.final_lr) == ("sgd", 0)
+    assert recipe.views.preset == "simclr"
+    if recipe.method == "carl":
+        options = recipe.objective.options().model_dump()
+        start, end = (2.0, 1.0) if "stl10" in file.stem else (4.0, 1.5)
+        assert (options["weight"], options["final_weight"]) == (start, end)
+        assert options["decay_epochs"] == 100
+        assert options["prototypes"] == (1000 if "cifar100" in file.stem else 100)

@@ -1,0 +1,181 @@
+"""The experiments of RC and LBE, tiny: shape of the results, claims, recipes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_sets import shorten, write_sets
+
+from viewfinder.papers import desk, desk_train
+from viewfinder.papers import minimal_sufficient as shared
+from viewfinder.papers import minimal_sufficient_epochs as epochs
+from viewfinder.papers import minimal_sufficient_factors as factors
+from viewfinder.papers import minimal_sufficient_lambda as weights
+from viewfinder.papers import minimal_sufficient_mib as mib
+from viewfinder.papers import minimal_sufficient_supervised as supervised
+from viewfinder.papers import minimal_sufficient_table1 as table1
+from viewfinder.papers.registry import EXPERIMENTS, RECIPES, reproduce
+from viewfinder.recipe import build, complete
+
+OWN = [name for name in EXPERIMENTS if name.startswith("minimal-sufficient/")]
+SETS = {"cifar10": (14, 3), "gtsrb35": (13, 3), "flowers17_96": (20, 3)}
+
+
+@pytest.fixture(autouse=True)
+def _tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_sets(tmp_path / "sets", {**SETS, "eurosat64": (16, 3), "mnist": (12, 1)})
+    shorten(monkeypatch, tmp_path / "sets")
+    monkeypatch.setattr(factors, "DATA", {**factors.DATA, "size": 16})
+    monkeypatch.setattr(factors, "TOLD", {**factors.TOLD, "limit": 96, "size": 16})
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_an_experiment_is_written_with_its_baselines(name: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = reproduce(name, out, seeds=1, workers=1, quick=True)
+    assert result.findings
+    written = json.loads((out / "results.json").read_text())
+    for cell, row in written["numbers"].items():
+        (only,) = row["seeds"]
+        assert only["stopped"] is None, cell
+        assert only["transfer"], cell
+        assert str(tmp_path) not in json.dumps(only)
+    for figure in result.figures:
+        assert (out / figure).read_bytes().startswith(b"\x89PNG")
+    table = (out / "table.md").read_text()
+    for word in ("raw pixels", "untrained encoder", *EXPERIMENTS[name].recipes):
+        assert word in table
+
+
+def test_factors_are_read_from_the_encoder() -> None:
+    cell = next(one for one in factors.cells() if one.name == shared.PIXELS)
+    (scores,) = desk_train.train(desk.settings(cell, 0, quick=True))["transfer"]
+    assert [s["protocol"]["data"] for s in scores] == [f"shapes#{f}" for f in factors.FACTORS]
+    assert all(0 <= s["top1"] <= 1 for s in scores[:2])
+    assert [s["unit"] for s in scores[2:]] == ["px", "px"]
+    assert all(s["r2"] <= 1 for s in scores[2:])
+
+
+def test_the_second_view_tells_neither_colour_nor_which_is_lighter() -> None:
+    for cell in factors.cells()[:3]:
+        recipe = complete(build(None, desk.settings(cell, 0)["recipe"]), (3, 32, 32))
+        first, second = recipe.views.augmentations()
+        assert (first.grey_p, second.grey_p) == (0.0, 1.0)
+        assert (first.solarize_p, second.solarize_p) == (0.0, 0.5)
+        assert second.solarize_threshold == 0.0  # all values: a negative
+        assert first.jitter[2:] == (0.0, 0.0)  # neither saturation nor hue
+
+
+def seeds(source: float, transfer: float, points: int = 0) -> list[dict[str, Any]]:
+    """Three seeds; at points before the end the source is lower and the transfer higher."""
+    found = []
+    for d in (-0.001, 0.0, 0.001):
+        moments = [
+            {
+                "epoch": e,
+                "scores": [{"top1": source + d - 0.1 * (points + 1 - e)}],
+                "transfer": [[{"top1": transfer + d + 0.1 * (points + 1 - e)}]] * 2,
+            }
+            for e in range(1, points + 2)
+        ]
+        found.append(
+            {
+                **moments[-1],
+                "top1": source + d,
+                "points": moments[:-1],
+                "epochs": [{}] * (points + 1),
+                "stopped": None,
+            }
+        )
+    return found
+
+
+@pytest.mark.parametrize(("gain", "holds"), [(0.1, True), (-0.1, False)])
+def test_table_1_claims(gain: float, holds: bool) -> None:
+    results = {
+        row: seeds(0.5, 0.5 + (gain if "+" in row else 0.0))
+        for name in table1.METHODS
+        for row in (name, f"{name} + RC", f"{name} + LBE")
+    }
+    assert [f.holds for f in table1.findings(results)] == [holds, True] * 6
+
+
+def test_the_claims_over_lambda() -> None:
+    bump = {0.001: 0.51, 0.01: 0.55, 0.1: 0.6, 1.0: 0.55, 10.0: 0.4}
+    results = {weights.PLAIN: seeds(0.5, 0.5)}
+    for kind in weights.KINDS:
+        results |= {weights.name_of(kind, w): seeds(a, a) for w, a in bump.items()}
+    assert [f.holds for f in weights.findings(results)] == [False, True, True] * 4
+
+
+def test_the_claims_over_epochs() -> None:
+    results = {name: seeds(0.6, 0.4 if name == epochs.PLAIN else 0.5, 3) for name in epochs.ROWS}
+    assert all(f.holds for f in epochs.findings(results))
+    swapped = {name: seeds(0.6, 0.4 + 0.1 * (name == epochs.PLAIN), 3) for name in epochs.ROWS}
+    assert [f.holds for f in epochs.findings(swapped)] == [True, True, False, True, False, True]
+
+
+@pytest.mark.parametrize(("change", "holds"), [(0.005, True), (0.1, False)])
+def test_the_claims_of_mib_are_of_the_weight_best_at_home(change: float, holds: bool) -> None:
+    results = {mib.PLAIN: seeds(0.5, 0.5), mib.NOISY: seeds(0.5, 0.5)}
+    for word in ("IP", "MIB"):
+        results[f"SimCLR + 5 {word}"] = seeds(0.4, 0.9)
+        results[f"SimCLR + 0.05 {word}"] = seeds(0.5 + change, 0.5 + change)
+    found = mib.findings(results)
+    assert [f.holds for f in found] == [holds] * 4
+    assert all("0.05" in f.claim for f in found)
+
+
+def test_the_claims_with_labels() -> None:
+    results = {supervised.PLAIN: seeds(0.9, 0.5)}
+    for word, transfer in (("RC", 0.6), ("LBE", 0.4)):
+        results[f"{supervised.PLAIN} + 1 {word}"] = seeds(0.8, 0.9)
+        results[f"{supervised.PLAIN} + 0.1 {word}"] = seeds(0.9, transfer)
+    assert [f.holds for f in supervised.findings(results)] == [True, True, False, True]
+
+
+def test_the_claims_of_factors() -> None:
+    def known(value: float) -> list[dict[str, Any]]:
+        scores = [*[{"top1": value}] * 2, *[{"r2": value}] * 2]
+        return [{"stopped": None, "transfer": [scores]} for _ in range(2)]
+
+    kept = {factors.PLAIN: 0.1, factors.RC: 0.3, factors.LBE: 0.2, factors.BOTH: 0.4}
+    results = {name: known(value) for name, value in kept.items()}
+    results[shared.UNTRAINED] = known(0.5)
+    assert all(f.holds for f in factors.findings(results))
+    results[factors.LBE] = known(0.05)
+    lbe = [f.holds for f in factors.findings(results) if "LBE" in f.claim]
+    assert lbe == [False] * len(factors.CLASSES)
+
+
+FILES = sorted((RECIPES / "minimal-sufficient").glob("*.yaml"))
+
+
+def test_all_recipes_of_the_paper_are_named() -> None:
+    assert {f for name in OWN for f in EXPERIMENTS[name].recipe_files()} == set(FILES)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
+def test_a_recipe_has_the_numbers_of_the_papers_code(file: Path) -> None:
+    recipe = build(file=file)
+    assert recipe.encoder.name == "resnet18"
+    assert recipe.epochs == 200
+    # Adam at 0.0003 for every batch, neither weight decay nor schedule
+    assert recipe.optimizer.lr * recipe.batch_size / 256 == pytest.approx(3e-4)
+    assert (recipe.optimizer.name, recipe.optimizer.weight_decay) == ("adam", 0.0)
+    assert recipe.optimizer.final_lr == 1
+    part = recipe.regularizers
+    wanted = {word for word in ("rc", "lbe", "ip", "mib") if file.stem.endswith(f"-{word}")}
+    assert part.given == wanted
+    assert (part.sigma > 0) == file.stem.endswith(("-lbe", "-mib", "-noise"))
+    if part.lbe is not None:
+        assert part.lbe.rho == 0.05
+        assert part.lbe.stages == {"layer2": 0.25, "layer3": 0.5, "layer4": 1.0}
+    full = complete(recipe, (3, 96, 96) if "stl10" in file.stem else (3, 32, 32))
+    for view in full.views.augmentations():
+        assert view.crop_scale == (0.08, 1.0)
+        assert view.blur_p == 0
+        assert view.grey_p == 0.2

@@ -1,0 +1,52 @@
+"""The experiments of CARL in the table of experiments."""
+
+from __future__ import annotations
+
+from viewfinder.papers.experiment import Experiment
+
+_CARL = "Silva, Ramírez Rivera 2021, Consistent Assignment for Representation Learning"
+
+CARL = (
+    Experiment(
+        name="carl/table1",
+        paper=_CARL,
+        item="Table 1",
+        claim="With equal budgets CARL is better than MoCo v2 and on par with BYOL and SimCLR.",
+        run="viewfinder.papers.carl_table1:run",
+        minutes=9,
+        quick_minutes=1,
+        recipes=(
+            "carl/cifar10-carl",
+            "carl/cifar10-simclr",
+            "carl/cifar10-byol",
+            "carl/cifar10-moco",
+            "carl/cifar100-carl",
+            "carl/stl10-carl",
+        ),
+        on_gpu=True,
+    ),
+    Experiment(
+        name="carl/fig2",
+        paper=_CARL,
+        item="Figure 2",
+        claim="A weight of equal usage that falls during training is better than a constant "
+        "one, and none at all collapses.",
+        run="viewfinder.papers.carl_fig2:run",
+        minutes=5,
+        quick_minutes=1,
+        recipes=("carl/stl10-carl",),
+        on_gpu=True,
+    ),
+    Experiment(
+        name="carl/fig3",
+        paper=_CARL,
+        item="Figure 3",
+        claim="Over the number of prototypes accuracy rises and falls, and is best near ten "
+        "times the number of classes.",
+        run="viewfinder.papers.carl_fig3:run",
+        minutes=5,
+        quick_minutes=1,
+        recipes=("carl/cifar10-prototypes",),
+        on_gpu=True,
+    ),
+)

@@ -1,0 +1,107 @@
+"""Table 1 of CARL: four methods with equal budgets, at four points of one training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from viewfinder.papers import carl as shared
+from viewfinder.papers.ci_infonce import accuracies, numbers
+from viewfinder.papers.compare import not_behind, ordered, trend
+from viewfinder.papers.desk import Cell, Overrides, Results, protocol, run_cells, stopped
+from viewfinder.papers.registry import Progress, silent
+from viewfinder.papers.result import Finding, Result, Spread, table
+
+BYOL, SIMCLR, MOCO, CARL = "BYOL", "SimCLR", "MoCo v2", "CARL"
+METHODS: Mapping[str, Overrides] = {
+    BYOL: {"method": "byol"},
+    SIMCLR: {"method": "simclr"},
+    MOCO: {"method": "moco", "negatives": {"size": 2048}},
+    CARL: {"method": "carl", "objective": {"prototypes": 100}},
+}
+SETS: Mapping[str, Overrides] = {"cifar10": shared.CIFAR, "imagenette": shared.IMAGENETTE}
+
+# The paper's accuracies after 50, 100, 150, 200 epochs, as far as its table can be read.
+PAPER: Mapping[str, str] = {
+    BYOL: "- (CIFAR-100: 45.7 at 200)",
+    SIMCLR: "- (CIFAR-100: 47.3 at 200)",
+    MOCO: "59.0, 65.6, 69.4, 71.6 (CIFAR-100: 44.4 at 200)",
+    CARL: "- (CIFAR-100: 46.2 at 200)",
+}
+
+
+def cells(name: str) -> list[Cell]:
+    """The four methods and the baselines on one data set."""
+    data = SETS[name]
+    made = [
+        shared.cell(f"{name}: {method}", data=data, points=shared.QUARTERS, **parts)
+        for method, parts in METHODS.items()
+    ]
+    return [*made, *shared.baselines(data, f"{name}: ")]
+
+
+def run(
+    out: Path,
+    *,
+    seeds: int = 3,
+    quick: bool = False,
+    device: str = "cpu",
+    workers: int = 2,
+    progress: Progress = silent,
+    sets: Sequence[str] = tuple(SETS),
+) -> Result:
+    """Train the methods, draw accuracy by epoch into ``out``/table1.png, judge the claims.
+
+    quick   fewer epochs and images, CIFAR-10 alone
+    """
+    chosen = sets[:1] if quick else sets
+    grid = [one for name in chosen for one in cells(name)]
+    results = run_cells(
+        grid, out, seeds=seeds, quick=quick, device=device, workers=workers, progress=progress
+    )
+    from viewfinder.papers.desk_plot import Panel, curves
+
+    known = accuracies(results)
+    courses = {name: _courses(results, name) for name in chosen}
+    baselines = (shared.UNTRAINED, shared.PIXELS)
+    levels = {name: {row: known[f"{name}: {row}"] for row in baselines} for name in chosen}
+    curves(
+        [Panel(name, "epoch", courses[name], levels[name]) for name in chosen], out / "table1.png"
+    )
+    return Result(
+        findings=[f for name in chosen for f in findings(results, name)],
+        protocol=shared.told(protocol(seeds, device, quick), quick),
+        numbers=numbers(results, grid),
+        figures=["table1.png"],
+        notes=[
+            "the four points are of one training, whose learning rate falls by a cosine to zero at "
+            "the last: an earlier point is not a shorter training",
+            "all methods have the same views, encoder, head to 128 (BYOL a predictor more), "
+            "optimiser, batch and epochs; CARL has 100 prototypes, which the paper does not say of "
+            "its own table",
+            *stopped(results),
+        ],
+        tables=[
+            *(shared.course_table(name, courses[name], levels[name]) for name in chosen),
+            table(["the paper on CIFAR-10", "epochs 50, 100, 150, 200"], list(PAPER.items())),
+        ],
+    )
+
+
+def _courses(results: Results, name: str) -> dict[str, dict[float, Spread]]:
+    return {method: shared.course(results[f"{name}: {method}"]) for method in METHODS}
+
+
+def findings(results: Results, name: str) -> list[Finding]:
+    """The sentences of section 3, for one data set."""
+    known = {method: accuracies(results)[f"{name}: {method}"] for method in METHODS}
+    found = [
+        ordered(f"{name}: CARL is better than MoCo v2", known, [CARL, MOCO]),
+        not_behind(
+            f"{name}: CARL is on par with BYOL and SimCLR, or better", known, CARL, [BYOL, SIMCLR]
+        ),
+    ]
+    for method, points in _courses(results, name).items():
+        claim = f"{name}: {method} gains with every quarter of training"
+        found.append(trend(claim, list(points.items()), rising=True, what="epoch"))
+    return found

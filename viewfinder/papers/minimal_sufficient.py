@@ -1,0 +1,149 @@
+"""What the experiments of RC and LBE share at desk scale.
+
+They are those of Wang, Guo, Deng, Lu 2022, "Rethinking Minimal Sufficient Representation in
+Contrastive Learning", and of the report that repeats it with thirty epochs.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from viewfinder.papers.ci_infonce import percent
+from viewfinder.papers.desk import ROOT, Cell, Overrides, Results, accuracy
+from viewfinder.papers.result import Finding, Spread, table
+
+EPOCHS = 10
+SOURCE: Overrides = {"source": f"npz:{ROOT}/cifar10", "limit": 3000}
+TRANSFER: Mapping[str, Overrides] = {
+    "signs": {"source": f"npz:{ROOT}/gtsrb35"},
+    "flowers": {"source": f"npz:{ROOT}/flowers17_96"},
+    "EuroSAT": {"source": f"npz:{ROOT}/eurosat64"},
+    "MNIST": {"source": f"npz:{ROOT}/mnist", "limit": 1500},
+}
+FEWER: Mapping[str, Overrides] = {name: TRANSFER[name] for name in ("signs", "flowers", "EuroSAT")}
+
+# The paper's jitter; its crop takes 8 to 100 %, for hundreds of epochs.
+VIEWS: Overrides = {"preset": "simclr", "crop_scale": [0.25, 1.0], "jitter": [0.8, 0.8, 0.8, 0.2]}
+
+# The last three of the ConvNet's four stages, after their ReLU, weighted like those of the ResNet.
+STAGES: Mapping[str, float] = {"body.5": 0.25, "body.8": 0.5, "body.11": 1.0}
+
+UNTRAINED, PIXELS = "untrained encoder", "raw pixels"
+
+
+def rc(weight: float) -> dict[str, Any]:
+    """The regularizers part with RC alone."""
+    return {"rc": {"weight": weight}}
+
+
+def lbe(weight: float) -> dict[str, Any]:
+    """The regularizers part with LBE alone, at three stages."""
+    return {"lbe": {"weight": weight, "stages": STAGES}}
+
+
+def cell(
+    name: str,
+    method: str,
+    regularizers: Overrides | None = None,
+    *,
+    transfer: Mapping[str, Overrides] = TRANSFER,
+    features: Any = "trained",
+    points: tuple[float, ...] = (),
+    **parts: Any,
+) -> Cell:
+    """A cell on the source with the paper's views; ``parts`` are further parts of its recipe."""
+    recipe = {"method": method, "data": SOURCE, "views": VIEWS, "epochs": EPOCHS, **parts}
+    if regularizers:
+        recipe["regularizers"] = regularizers
+    return Cell(name, recipe, features, transfer=tuple(transfer.values()), points=points)
+
+
+def baselines(**parts: Any) -> list[Cell]:
+    """An untrained encoder and the pixels themselves."""
+    return [
+        cell(UNTRAINED, "simclr", features="untrained", **parts),
+        cell(PIXELS, "simclr", features="raw pixels", **parts),
+    ]
+
+
+def sources(results: Results) -> dict[str, Spread | None]:
+    """Accuracy on the source of each cell."""
+    return {name: accuracy(runs) for name, runs in results.items()}
+
+
+def transfers(results: Results) -> dict[str, Spread | None]:
+    """Accuracy of each cell averaged over the transfer sets; the spread is over seeds."""
+    return {name: _averaged([run["transfer"] for run in runs]) for name, runs in results.items()}
+
+
+def by_set(runs: Sequence[Mapping[str, Any]], number: int) -> Spread | None:
+    """Accuracy of a cell on one of its transfer sets."""
+    if any(run["stopped"] for run in runs):
+        return None
+    return Spread(tuple(run["transfer"][number][0]["top1"] for run in runs))
+
+
+def courses(runs: Sequence[Mapping[str, Any]]) -> tuple[dict[float, Spread], dict[float, Spread]]:
+    """By epoch, accuracy on the source and averaged over the transfer sets, at all points and at
+    the end; empty where a run was stopped."""
+    if any(run["stopped"] for run in runs):
+        return {}, {}
+    moments = [[*run["points"], {**run, "epoch": len(run["epochs"])}] for run in runs]
+    source, transfer = {}, {}
+    for same in zip(*moments, strict=True):
+        epoch = float(same[0]["epoch"])
+        source[epoch] = Spread(tuple(one["scores"][0]["top1"] for one in same))
+        averaged = _averaged([one["transfer"] for one in same])
+        if averaged is not None:
+            transfer[epoch] = averaged
+    return source, transfer
+
+
+def _averaged(transfers: Sequence[Sequence[Any]]) -> Spread | None:
+    if not all(transfers):
+        return None
+    return Spread(
+        tuple(statistics.fmean(scores[0]["top1"] for scores in sets) for sets in transfers)
+    )
+
+
+def transfer_table(results: Results, sets: Mapping[str, Overrides], head: str = "features") -> str:
+    """Accuracy of each cell on the source, on each transfer set and averaged over these."""
+    source, mean = sources(results), transfers(results)
+    rows = [
+        [
+            name,
+            percent(source[name]),
+            *(percent(by_set(runs, number)) for number in range(len(sets))),
+            percent(mean[name]),
+        ]
+        for name, runs in results.items()
+    ]
+    return table([head, "source", *sets, "mean of the transfers"], rows)
+
+
+def best(known: Mapping[str, Spread | None], kind: str) -> str:
+    """The row of a kind, the last word of its name, with the highest accuracy; the first one where
+    none has any."""
+    rows = {name: -1.0 if a is None else a.mean for name, a in known.items()}
+    return max((name for name in rows if name.split()[-1] == kind), key=lambda name: rows[name])
+
+
+def alike(claim: str, a: Spread | None, b: Spread | None) -> Finding:
+    """The finding that two accuracies differ by no more than the spread, or than a hundredth."""
+    if a is None or b is None or a.deviation is None or b.deviation is None:
+        return Finding(claim, f"{a} and {b}", None)
+    near = abs(a.mean - b.mean) <= max(0.01, (a.deviation**2 + b.deviation**2) ** 0.5)
+    return Finding(claim, f"{a} and {b} (within the spread, or a hundredth: {near})", near)
+
+
+def told(protocol: Mapping[str, Any], sets: Mapping[str, Overrides], quick: bool) -> dict[str, Any]:
+    """The protocol with the length of these experiments and their data."""
+    key = "epochs (unless a row says otherwise)"
+    words = {
+        "source": "CIFAR-10",
+        "transfer": f"{', '.join(sets)}, each with a linear probe of its own",
+    }
+    return {**protocol, **({} if quick else {key: EPOCHS}), **words}

@@ -1,0 +1,119 @@
+"""RC and LBE from a weight that does nothing to one that does harm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from viewfinder.papers import minimal_sufficient as shared
+from viewfinder.papers.ci_infonce import numbers
+from viewfinder.papers.compare import all_of, beyond, peak_inside
+from viewfinder.papers.desk import Cell, Overrides, Results, protocol, run_cells, stopped
+from viewfinder.papers.registry import Progress, silent
+from viewfinder.papers.result import Finding, Result, Spread
+
+WEIGHTS = (0.001, 0.01, 0.1, 1.0, 10.0)
+QUICK_WEIGHTS = (0.01, 1.0)
+LENGTH: Overrides = {"epochs": 8, "data": {**shared.SOURCE, "limit": 2500}}
+KINDS = {"RC": shared.rc, "LBE": shared.lbe}
+PLAIN = "SimCLR"
+
+Curve = dict[float, Spread]
+
+
+def name_of(kind: str, weight: float) -> str:
+    return f"{PLAIN} + {weight:g} {kind}"
+
+
+def cells(quick: bool = False) -> list[Cell]:
+    """SimCLR, and with each regularizer at each weight; and the baselines."""
+    more: dict[str, Any] = {"transfer": shared.FEWER, **LENGTH}
+    made = [
+        shared.cell(name_of(kind, weight), "simclr", part(weight), **more)
+        for kind, part in KINDS.items()
+        for weight in (QUICK_WEIGHTS if quick else WEIGHTS)
+    ]
+    return [shared.cell(PLAIN, "simclr", **more), *made, *shared.baselines(**more)]
+
+
+def run(
+    out: Path,
+    *,
+    seeds: int = 3,
+    quick: bool = False,
+    device: str = "cpu",
+    workers: int = 2,
+    progress: Progress = silent,
+) -> Result:
+    """Train at all weights, draw source and transfer over them into ``out``/lambda.png."""
+    grid = cells(quick)
+    results = run_cells(
+        grid, out, seeds=seeds, quick=quick, device=device, workers=workers, progress=progress
+    )
+    from viewfinder.papers.desk_plot import Panel, curves
+
+    both = {"source": shared.sources(results), "mean of the transfers": shared.transfers(results)}
+    panels = [
+        Panel(
+            title=title,
+            x="lambda",
+            curves={kind: curve(known, kind) for kind in KINDS},
+            levels={PLAIN: known[PLAIN]},
+            log=True,
+        )
+        for title, known in both.items()
+    ]
+    curves(panels, out / "lambda.png")
+    return Result(
+        findings=findings(results),
+        protocol={
+            **shared.told(protocol(seeds, device, quick), shared.FEWER, quick),
+            **({} if quick else {"epochs of all rows here": LENGTH["epochs"]}),
+        },
+        numbers=numbers(results, grid),
+        figures=["lambda.png"],
+        notes=stopped(results),
+        tables=[shared.transfer_table(results, shared.FEWER)],
+    )
+
+
+def curve(known: Mapping[str, Spread | None], kind: str) -> Curve:
+    """Accuracy by weight."""
+    found = {weight: known.get(name_of(kind, weight)) for weight in WEIGHTS}
+    return {weight: spread for weight, spread in found.items() if spread is not None}
+
+
+def findings(results: Results) -> list[Finding]:
+    """What the report says of its figure: better throughout, but less where there is too much."""
+    known = {"the source": shared.sources(results), "the transfer sets": shared.transfers(results)}
+    found = []
+    for kind in KINDS:
+        for where, values in known.items():
+            points = curve(values, kind)
+            found += [
+                _throughout(f"{kind} improves on {where} at every weight", points, values[PLAIN]),
+                _somewhere(f"{kind} improves on {where} at some weight", points, values[PLAIN]),
+                peak_inside(
+                    f"{kind}: accuracy on {where} first rises with the weight, then falls",
+                    list(points.items()),
+                    "lambda",
+                ),
+            ]
+    return found
+
+
+def _throughout(claim: str, points: Curve, plain: Spread | None) -> Finding:
+    if plain is None or not points:
+        return Finding(claim, "no numbers", None)
+    words = ", ".join(f"{a.mean:.3f} at {weight:g}" for weight, a in points.items())
+    verdict = all_of([beyond(a, plain) for a in points.values()])
+    return Finding(claim, f"{words}; without {plain}", verdict)
+
+
+def _somewhere(claim: str, points: Curve, plain: Spread | None) -> Finding:
+    if plain is None or not points:
+        return Finding(claim, "no numbers", None)
+    best = max(points, key=lambda weight: points[weight].mean)
+    found = f"best at lambda = {best:g}: {points[best]}; without {plain}"
+    return Finding(claim, found, beyond(points[best], plain))
