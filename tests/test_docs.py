@@ -1,4 +1,4 @@
-"""The Python in the documentation runs, its links lead somewhere, and it says what the code does."""
+"""The documentation's Python runs, its links lead somewhere, and it says what the code does."""
 
 from __future__ import annotations
 

@@ -24,13 +24,10 @@ class Options(BaseModel):
 
 @dataclass(frozen=True)
 class Progress:
-    """Where the training stands: epoch and step from 0, of so many epochs; and the run's seed, from
-    which an objective that draws something derives its draw (equal on every rank)."""
+    """Where the training stands: the epoch, from 0, of so many."""
 
     epoch: int = 0
     epochs: int = 1
-    step: int = 0
-    seed: int = 0
 
 
 @dataclass(frozen=True)

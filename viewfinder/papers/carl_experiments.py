@@ -13,7 +13,7 @@ CARL = (
         item="Table 1",
         claim="With equal budgets CARL is better than MoCo v2 and on par with BYOL and SimCLR.",
         run="viewfinder.papers.carl_table1:run",
-        minutes=9,
+        minutes=8,
         quick_minutes=1,
         recipes=(
             "carl/cifar10-carl",
@@ -32,7 +32,7 @@ CARL = (
         claim="A weight of equal usage that falls during training is better than a constant "
         "one, and none at all collapses.",
         run="viewfinder.papers.carl_fig2:run",
-        minutes=5,
+        minutes=4,
         quick_minutes=1,
         recipes=("carl/stl10-carl",),
         on_gpu=True,

@@ -70,7 +70,7 @@ MINIMAL_SUFFICIENT = (
         item="Table 3",
         claim="Taking away what views do not share, by IP or MIB, changes hardly anything.",
         run="viewfinder.papers.minimal_sufficient_mib:run",
-        minutes=5,
+        minutes=6,
         quick_minutes=0.5,
         recipes=tuple(
             f"minimal-sufficient/cifar10-simclr{word}" for word in ("", "-ip", "-mib", "-noise")
@@ -83,7 +83,7 @@ MINIMAL_SUFFICIENT = (
         item="Table 4",
         claim="With labels, too, RC and LBE help on other sets and do no harm on the source.",
         run="viewfinder.papers.minimal_sufficient_supervised:run",
-        minutes=6,
+        minutes=5,
         quick_minutes=0.5,
         recipes=tuple(
             f"minimal-sufficient/{data}-supervised{word}"

@@ -95,7 +95,8 @@ def _check_views(recipe: Recipe) -> None:
             f"objective={objective.name} works on {high} views and has no use for small ones",
             fix="views.small_count=0",
         )
-    seen = 1 if objective.one_way(recipe.objective.options()) else views.count
+    one_way = objective.one_way(recipe.objective.options()) and recipe.target.name == "momentum"
+    seen = 1 if one_way else views.count
     both = recipe.regularizers.given & {"ip", "mib"}
     if both and seen < 2:
         raise UserError(

@@ -147,7 +147,7 @@ class Pretraining(L.LightningModule):
             tags=None if self.tags is None else self.tags[index],
             negatives=None if queue is None else queue.propose(online[0], index),
             state=self.state,
-            progress=Progress(self.current_epoch, self.recipe.epochs, step, self.recipe.seed),
+            progress=Progress(self.current_epoch, self.recipe.epochs),
             options=self.objective_options,
         )
         if queue is not None:  # after the loss: a key is never its own query's negative
