@@ -6,6 +6,7 @@ That is docs/recipe.md, the page of every recipe key, and the part between the m
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,10 @@ def method(name: str) -> str:
     """A method's formula and its parts."""
     recipe, row = build(name), METHODS[name]
     objective, positives = OBJECTIVES[recipe.objective.name], POSITIVES[recipe.positives.name]
-    given = {part: dict(values) for part, values in row.settings.items()}
+    given = {part: v for part, v in row.settings.items() if isinstance(v, Mapping)}
+    own = {key: v for key, v in row.settings.items() if not isinstance(v, Mapping)}
+    if "optimizer" in given:
+        own |= {f"optimizer.{key}": v for key, v in given["optimizer"].items()}
     small = f" and {recipe.views.small_count} small ones" if recipe.views.small_count else ""
     predictor = recipe.head.predictor
     shown = {
@@ -112,6 +116,9 @@ def method(name: str) -> str:
             if key not in named.get(part, {"name"})
         ]
         lines.append(f"| {part} | {', '.join([words, *more])} |")
+    if own:
+        run = ", ".join(f"`{key}={_plain(value)}`" for key, value in own.items())
+        lines.append(f"| the run | {run} |")
     return "\n".join([*lines, ""])
 
 

@@ -91,6 +91,7 @@ def test_a_bad_key_is_named_with_the_nearest(words: list[str], says: str) -> Non
         ("moco", ["target=shared"], "target=momentum"),
         ("simclr", ["target=momentum"], "objective=info_nce"),
         ("simclr", ["views.count=1"], "views.count=2"),
+        ("simclr", ["positives=tags"], "objective=supcon"),
         ("byol", ["head.predictor=[64,32]"], r"head.predictor=\[64,128\]"),
         ("simclr", ["devices=3"], "devices=3"),
         ("simclr", ["optimizer.warmup_epochs=100"], "warmup_epochs"),
@@ -168,3 +169,11 @@ def test_the_last_layer_wins_leaf_by_leaf(a: dict, b: dict) -> None:
         if path in merged and path not in leaves(b)
     )
     assert merge(a, {}) == merge({}, a) == a
+
+
+def test_a_file_for_the_rows_own_positives_keeps_the_rows_options() -> None:
+    recipe = build("ci-infonce", parse_overrides(["positives=attributes:tags.csv"]))
+    options = recipe.positives.options()
+    assert (options.file, options.top_k) == ("tags.csv", 4)  # type: ignore[attr-defined]
+    other = build("ci-infonce", parse_overrides(["positives=file:z.parquet"])).positives
+    assert "top_k" not in other.options().model_dump()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -29,6 +30,20 @@ from viewfinder.positives.sweep import (
 from viewfinder.positives.table import read_clusters, write_clusters
 
 Build = Callable[[int], Clusters]
+
+SHOWN = {
+    "clusters": "clusters",
+    "median": "median",
+    "largest": "largest",
+    "singletons": "alone",
+    "H(Z)": "H(Z)",
+    "I(Z;T)": "I(Z;T)",
+    "H(Z|T)": "H(Z|T)",
+    "H(T|Z)": "H(T|Z)",
+    "NMI": "NMI",
+    "AMI": "AMI",
+}
+"""The columns that fit a terminal of 80 characters, and their headings; clusters.csv has all."""
 
 
 def choose(
@@ -87,20 +102,15 @@ def show(found: Sweep, unit: Unit, console: Console) -> None:
     for note in found.notes:
         console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
     rows = records(found, unit)
-    table = Table(title=f"clusters by {found.parameter}, entropies in {unit}")
-    for heading in rows[0]:
-        table.add_column(heading, justify="right", no_wrap=True)
+    shown = [name for name in (found.parameter, *SHOWN) if name in rows[0]]
+    table = Table(
+        title=f"clusters by {found.parameter}, entropies in {unit}", box=SIMPLE_HEAD, padding=(0, 1)
+    )
+    for heading in shown:
+        table.add_column(SHOWN.get(heading, heading), justify="right")
     for row in rows:
         chosen = row[found.parameter] == found.recommendation.value
-        cells = [
-            f"{v:.3f}"
-            if isinstance(v, float) and v % 1
-            else f"{v:.10g}"
-            if isinstance(v, int | float)
-            else str(v)
-            for v in row.values()
-        ]
-        table.add_row(*cells, style="bold" if chosen else "")
+        table.add_row(*[_cell(row[name]) for name in shown], style="bold" if chosen else "")
     console.print(table)
     recommendation = found.recommendation
     console.print(
@@ -109,6 +119,12 @@ def show(found: Sweep, unit: Unit, console: Console) -> None:
         markup=False,
         soft_wrap=True,
     )
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float) and value % 1:
+        return f"{value:.3f}"
+    return f"{value:.10g}" if isinstance(value, int | float) else str(value)
 
 
 def save(
@@ -132,5 +148,5 @@ def save(
     if split.labels is not None:
         information_plane(found, unit).savefig(out / "information_plane.png", dpi=150)
     file = out / "z.parquet"
-    write_clusters(file, build(chosen), {"source": spec, found.parameter: str(chosen)})
+    write_clusters(file, build(chosen), {"source": spec, found.parameter: str(chosen)}, split)
     return file

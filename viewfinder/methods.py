@@ -27,6 +27,8 @@ METHODS: dict[str, Method] = {
         "two views of an image agree; every other image of the batch is a negative",
         "Chen et al. 2020",
         {
+            "batch_size": 64,  # paper: 256 to 8192; in few epochs more steps count for more
+            "optimizer": {"lr": 0.004},
             "views": {"preset": "simclr", "crop_scale": [0.25, 1.0]},  # paper: 0.08 to 1
             "objective": {"name": "nt_xent", "temperature": 0.2},  # paper: 0.5 on CIFAR-10
         },
@@ -44,7 +46,7 @@ METHODS: dict[str, Method] = {
         "images of one cluster agree; the clusters come from side information",
         "Tsai et al. 2021",
         {
-            "views": {"preset": "simclr"},
+            "views": {"preset": "simclr", "crop_scale": [0.4, 1.0]},  # as the authors' code
             "positives": {"name": "attributes", "top_k": 4},
             "objective": {"name": "supcon", "temperature": 0.1},
         },
@@ -89,6 +91,7 @@ METHODS: dict[str, Method] = {
                 "weight": 4.0,
                 "final_weight": 1.5,
             },
+            "head": {"projector": [512, 512, 128]},
             "target": {"name": "detached"},  # figure 1: no gradient into the positive
         },
     ),

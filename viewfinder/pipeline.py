@@ -254,9 +254,10 @@ def clusters(
     )
     choosing.show(found, unit, console())
     file = choosing.save(found, make, value, split, out, unit, spec)
+    same = " ".join([f"data={spec}", *words])
     console().print(
-        f"{file} written; train with it: viewfinder pretrain ci-infonce data={spec} "
-        f"positives=file:{file}",
+        f"{file} written, and all columns and figures beside it; train with it: viewfinder "
+        f"pretrain ci-infonce {same} positives=file:{file}",
         highlight=False,
         markup=False,
         soft_wrap=True,

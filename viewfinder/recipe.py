@@ -485,7 +485,9 @@ def build(
     for part in ("objective", "positives"):
         # Options of another choice than the row's do not carry over to the one made instead.
         row, chosen = METHODS[name].settings.get(part, {}), given.get(part, {})
-        if isinstance(chosen, Mapping) and chosen.get("name", row.get("name")) != row.get("name"):
+        if not isinstance(chosen, Mapping) or "name" not in chosen:
+            continue
+        if str(chosen["name"]).partition(":")[0] != row.get("name"):
             raw[part] = dict(chosen)
     try:
         recipe = Recipe.model_validate(raw)

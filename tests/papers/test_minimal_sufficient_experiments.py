@@ -54,19 +54,17 @@ def test_factors_are_read_from_the_encoder() -> None:
     cell = next(one for one in factors.cells() if one.name == shared.PIXELS)
     (scores,) = desk_train.train(desk.settings(cell, 0, quick=True))["transfer"]
     assert [s["protocol"]["data"] for s in scores] == [f"shapes#{f}" for f in factors.FACTORS]
-    assert all(0 <= s["top1"] <= 1 for s in scores[:2])
-    assert [s["unit"] for s in scores[2:]] == ["px", "px"]
-    assert all(s["r2"] <= 1 for s in scores[2:])
+    assert 0 <= scores[0]["top1"] <= 1
+    assert [s["unit"] for s in scores[1:]] == ["degrees", "px", "px"]
+    assert all(s["r2"] <= 1 for s in scores[1:])
 
 
-def test_the_second_view_tells_neither_colour_nor_which_is_lighter() -> None:
-    for cell in factors.cells()[:3]:
-        recipe = complete(build(None, desk.settings(cell, 0)["recipe"]), (3, 32, 32))
+def test_only_the_first_view_shows_colours_and_keeps_their_hue() -> None:
+    for name, (views, _) in factors.ROWS.items():
+        recipe = complete(build(None, {"views": views, "method": "simclr"}), (3, 32, 32))
         first, second = recipe.views.augmentations()
-        assert (first.grey_p, second.grey_p) == (0.0, 1.0)
-        assert (first.solarize_p, second.solarize_p) == (0.0, 0.5)
-        assert second.solarize_threshold == 0.0  # all values: a negative
-        assert first.jitter[2:] == (0.0, 0.0)  # neither saturation nor hue
+        assert (first.grey_p, second.grey_p) == (0.0, float(name != factors.BOTH))
+        assert first.jitter[3] == second.jitter[3] == 0.0  # hue
 
 
 def seeds(source: float, transfer: float, points: int = 0) -> list[dict[str, Any]]:
@@ -139,16 +137,16 @@ def test_the_claims_with_labels() -> None:
 
 def test_the_claims_of_factors() -> None:
     def known(value: float) -> list[dict[str, Any]]:
-        scores = [*[{"top1": value}] * 2, *[{"r2": value}] * 2]
+        scores = [{"top1": value}, *[{"r2": value}] * 3]
         return [{"stopped": None, "transfer": [scores]} for _ in range(2)]
 
-    kept = {factors.PLAIN: 0.1, factors.RC: 0.3, factors.LBE: 0.2, factors.BOTH: 0.4}
-    results = {name: known(value) for name, value in kept.items()}
-    results[shared.UNTRAINED] = known(0.5)
+    results = {row: known(0.3) for row in factors.ROWS}
+    results |= {factors.PLAIN: known(0.1), shared.UNTRAINED: known(0.5)}
     assert all(f.holds for f in factors.findings(results))
-    results[factors.LBE] = known(0.05)
-    lbe = [f.holds for f in factors.findings(results) if "LBE" in f.claim]
-    assert lbe == [False] * len(factors.CLASSES)
+    results |= {row: known(0.05) for row in factors.LBE}
+    lost = [f.claim for f in factors.findings(results) if f.holds is False]
+    assert len(lost) == 2 * len(factors.LOST)
+    assert all("LBE" in claim for claim in lost)
 
 
 FILES = sorted((RECIPES / "minimal-sufficient").glob("*.yaml"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -110,3 +111,39 @@ def test_no_file_and_no_parquet(tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("no folder")
     with pytest.raises(UserError, match="cannot be written"):
         write_clusters(tmp_path / "plain" / "z.parquet", Clusters(np.array([0])))
+
+
+def test_z_of_files_goes_by_their_names(tmp_path: Path) -> None:
+    """What is held out may differ between two openings of a folder; names may not."""
+    file = tmp_path / "z.parquet"
+    names = ["a.jpg", "b.jpg", "c.jpg"]
+    write_clusters(file, Clusters(np.array([0, 1, 2])), split=split(3, names))
+    assert pq.read_table(file).column_names == ["index", "cluster", "path"]
+    assert read_clusters(file, split(3, ["c.jpg", "a.jpg", "b.jpg"])).z.tolist() == [2, 0, 1]
+    with pytest.raises(UserError, match=r"1 of 3 have no row \(d.jpg\)"):
+        read_clusters(file, split(3, ["a.jpg", "b.jpg", "d.jpg"]))
+    keep = np.array([True, False, True])
+    write_clusters(file, Clusters(np.array([0, 1, 1]), keep=keep), split=split(3, names))
+    found = read_clusters(file, split(3, ["c.jpg", "a.jpg", "b.jpg"]))
+    assert found.keep is not None
+    assert found.keep.tolist() == [True, True, False]
+    assert found.z.tolist()[:2] == [1, 0]
+
+
+@pytest.mark.parametrize("what", ["rows", "labels"])
+def test_z_of_other_images_is_refused_though_their_number_is_the_same(
+    tmp_path: Path, what: str
+) -> None:
+    file = tmp_path / "z.parquet"
+
+    def other(values: list[int]) -> Split:
+        array = np.array(values)
+        if what == "labels":
+            return replace(split(3), labels=array)
+        return replace(split(3), factors={"source_row": array})
+
+    write_clusters(file, Clusters(np.array([0, 1, 1])), split=other([0, 1, 2]))
+    assert read_clusters(file, other([0, 1, 2])).z.tolist() == [0, 1, 1]
+    assert read_clusters(file, split(3)).z.tolist() == [0, 1, 1]  # nothing known against it
+    with pytest.raises(UserError, match=f"the {what} differ"):
+        read_clusters(file, other([0, 2, 1]))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,20 +22,30 @@ _META = b"viewfinder.clusters"
 
 
 def write_clusters(
-    path: Path | str, clusters: Clusters, about: Mapping[str, Any] | None = None
+    path: Path | str,
+    clusters: Clusters,
+    about: Mapping[str, Any] | None = None,
+    split: Split | None = None,
 ) -> None:
     """Write Z as Parquet: ``index`` int64 and ``cluster`` int64, one row a datum in their order.
 
-    Data of ``keep`` False are left out. ``about`` (plain values: the source, the constructor and
-    its settings) is stored with n, the number of data, as JSON in the file's metadata under
-    "viewfinder.clusters".
+    Data of ``keep`` False are left out. With the split a column ``path`` is written too, where its
+    images are files, and digests of what else tells its images from others; ``read_clusters`` goes
+    by these, so that Z cannot be laid over other images of the same number. ``about`` (plain
+    values: the source, the constructor and its settings) is stored with n, the number of data, as
+    JSON in the file's metadata under "viewfinder.clusters".
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     index = np.arange(len(clusters)) if clusters.keep is None else np.flatnonzero(clusters.keep)
     meta = {**(about or {}), "version": 1, "n": len(clusters), "clusters": clusters.count}
-    table = pa.table({"index": index, "cluster": clusters.z[index]})
+    columns: dict[str, Any] = {"index": index, "cluster": clusters.z[index]}
+    if split is not None:
+        meta["digests"] = _digests(split)
+        if split.paths is not None:
+            columns["path"] = [split.paths[int(i)] for i in index]
+    table = pa.table(columns)
     table = table.replace_schema_metadata({_META: json.dumps(meta).encode()})
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
@@ -63,13 +75,37 @@ def read_clusters(path: Path | str, split: Split) -> Clusters:
         if "cluster" not in sidecar.columns:
             raise _no_column(path, "cluster", [sidecar.key, *sidecar.columns])
         return dense(_numbers(np.asarray(sidecar.columns["cluster"])[rows_of(sidecar, split)]))
-    key, keys, values = _parquet(path)
+    key, keys, values = _parquet(path, by_path=split.paths is not None)
+    about = read_about(path)
     if key == "path":
-        return dense(values[_path_rows(path, keys, split)])
+        return _by_path(path, keys, values, split, about.get("n", len(keys)) - len(keys))
+    _check_digests(path, about.get("digests", {}), split)
     return _by_index(path, keys, values, split)
 
 
-def _parquet(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
+def _digests(split: Split) -> dict[str, str]:
+    """What tells the images of a split from others of the same number: which rows of the source
+    they are, where some were held out, and their labels."""
+    known = {"rows": split.factors.get("source_row"), "labels": split.labels}
+    return {
+        name: hashlib.sha256(np.ascontiguousarray(x, np.int64).tobytes()).hexdigest()
+        for name, x in known.items()
+        if x is not None
+    }
+
+
+def _check_digests(path: Path, written: Mapping[str, str], split: Split) -> None:
+    here = _digests(split)
+    for name in written.keys() & here.keys():
+        if written[name] != here[name]:
+            raise UserError(
+                f"{path} was made for other images than these {len(split)} of {split.name}: the "
+                f"{name} differ (another seed, limit or split)",
+                fix="viewfinder clusters with the same data.* keys, or a file keyed by path",
+            )
+
+
+def _parquet(path: Path, *, by_path: bool) -> tuple[str, np.ndarray, np.ndarray]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -79,7 +115,8 @@ def _parquet(path: Path) -> tuple[str, np.ndarray, np.ndarray]:
         raise UserError(f"there is no file {path}") from None
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path} cannot be read as Parquet: {error}") from None
-    found = [name for name in ("index", "path") if name in table.column_names]
+    order = ("path", "index") if by_path else ("index", "path")
+    found = [name for name in order if name in table.column_names]
     if "cluster" not in table.column_names or not found:
         raise _no_column(path, "index (or path) and cluster", table.column_names)
     for name, column in ((n, table[n]) for n in (found[0], "cluster")):
@@ -117,6 +154,22 @@ def _by_index(path: Path, index: np.ndarray, values: np.ndarray, split: Split) -
     keep = np.ones(n, bool)
     keep[absent] = False
     return Clusters(z, (f"{len(absent)} images are left out by {path}",), keep)
+
+
+def _by_path(
+    path: Path, keys: np.ndarray, values: np.ndarray, split: Split, left_out: int
+) -> Clusters:
+    """Z by the names of files; ``left_out`` of the images it was made of have no row."""
+    own = {str(PurePosixPath(str(key))) for key in keys}
+    names = split.paths or ()
+    absent = np.array([str(PurePosixPath(name)) not in own for name in names], bool)
+    if not left_out or absent.sum() != left_out:
+        return dense(values[_path_rows(path, keys, split)])
+    kept = [name for name, lost in zip(names, absent, strict=True) if not lost]
+    codes = dense(values[_path_rows(path, keys, replace(split, paths=kept))]).z
+    z = np.full(len(split), codes.max() + 1)
+    z[~absent] = codes
+    return Clusters(z, (f"{left_out} images are left out by {path}",), ~absent)
 
 
 def _path_rows(path: Path, keys: np.ndarray, split: Split) -> np.ndarray:

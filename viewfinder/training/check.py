@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from viewfinder.data.source import Split
 from viewfinder.errors import UserError, unknown
@@ -127,9 +128,16 @@ def _check_heads(recipe: Recipe) -> None:
         )
 
 
+def _smaller(k: int | list[int], images: int) -> str:
+    """What fits of the numbers of clusters asked for, or a tenth of the images."""
+    several = k if isinstance(k, list) else [k]
+    fitting = [n for n in several if n <= images // 2] or [max(2, images // 10)]
+    return str(fitting).replace(" ", "") if isinstance(k, list) else str(fitting[-1])
+
+
 def check_data(recipe: Recipe, split: Split) -> None:
     """Raise UserError where the recipe asks for what the data does not have."""
-    positives = recipe.positives.options()
+    positives: Any = recipe.positives.options()
     if recipe.positives.name == "labels" and split.labels is None:
         raise UserError(
             f"positives=labels, but {recipe.data.source} has no labels",
@@ -139,7 +147,7 @@ def check_data(recipe: Recipe, split: Split) -> None:
     if most > len(split):
         raise UserError(
             f"positives.k={most} clusters, but there are only {len(split)} images",
-            fix=f"positives.k={max(2, len(split) // 100)}",
+            fix=f"positives.k={_smaller(positives.k, len(split))}",
         )
     if recipe.batch_size > len(split):
         raise UserError(
