@@ -12,15 +12,21 @@ from viewfinder.errors import UserError
 
 
 def stage_names(encoder: nn.Module) -> list[str]:
-    """The submodules that can be named as stages: the encoder's children, and theirs."""
-    return [name for name, _ in encoder.named_modules() if name and name.count(".") < 2]
+    """The submodules to think of as stages: the encoder's children and theirs, but for bare
+    convolutions and batch norms, whose outputs are not activations yet."""
+    inner = (nn.Conv2d, nn.BatchNorm2d)
+    return [
+        name
+        for name, module in encoder.named_modules()
+        if name and name.count(".") < 2 and not isinstance(module, inner)
+    ]
 
 
 def check_stages(encoder: nn.Module, names: Sequence[str]) -> None:
-    """Raise UserError where the encoder has no submodule of that name; lists those it has."""
+    """Raise UserError where the encoder has no submodule of that name; lists likely ones."""
     known = stage_names(encoder)
     for name in names:
-        if name not in known:
+        if name not in dict(encoder.named_modules()):
             raise UserError(
                 f"the encoder has no stage {name!r}. It has: {', '.join(known)}",
                 fix=f"{{{known[-1]}: 1}}" if known else None,
