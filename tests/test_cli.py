@@ -294,6 +294,36 @@ def test_clusters_are_recommended_written_and_trained_with(
     assert run(monkeypatch, *train, *small, "--out", str(tmp_path / "run")) == 0
 
 
+def test_what_clusters_prints_trains_on_the_images_it_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from PIL import Image
+
+    photos, rng = tmp_path / "photos", np.random.default_rng(0)
+    photos.mkdir()
+    names = [f"{i:03d}.png" for i in range(60)]
+    for name in names:
+        Image.fromarray(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8)).save(photos / name)
+    tags = [f"{name},{i % 2},{i // 30}" for i, name in enumerate(names)]
+    (tmp_path / "tags.csv").write_text("\n".join(["path,even,late", *tags]))
+    kinds = [f"{name},{i % 3}" for i, name in enumerate(names)]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,label", *kinds]))
+    monkeypatch.chdir(tmp_path)
+    words = ["folder:photos", "--attributes", "tags.csv", "--labels", "labels.csv"]
+    assert run(monkeypatch, "clusters", *words) == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.partition("recommended")[0].splitlines())) <= 80
+    told = shown.partition("viewfinder pretrain ")[2].split()
+    assert "data.labels=labels.csv" in told
+    small = ["epochs=1", "batch_size=16", "logger=none", "encoder.widths=[4,8]", "evaluation.k=5"]
+    small += ["evaluation.baselines=false", "accelerator=cpu"]
+    assert run(monkeypatch, "pretrain", *told, *small) == 0
+    # Without the labels another part is held out, whose images have no cluster.
+    other = [word for word in told if not word.startswith("data.labels")]
+    assert run(monkeypatch, "pretrain", *other, *small) == 2
+    assert "have no row" in capsys.readouterr().err
+
+
 @pytest.mark.skipif("VIEWFINDER_DATA" not in os.environ, reason="VIEWFINDER_DATA is not set")
 @pytest.mark.parametrize("method", ["simclr", "byol"])
 @pytest.mark.parametrize("name", ["cifar10", "fashion_mnist"])

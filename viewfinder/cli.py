@@ -158,6 +158,7 @@ def clusters(
     hierarchy: Annotated[str | None, typer.Option(help="hierarchy.csv: class,path")] = None,
     kmeans: Annotated[Path | None, typer.Option(help="run whose features are clustered")] = None,
     z: Annotated[str | None, typer.Option(help="clusters that exist: Parquet or CSV")] = None,
+    labels: Annotated[str | None, typer.Option(help="labels.csv, short for data.labels=")] = None,
     value: Annotated[
         int | None, typer.Option(help="value whose Z is written; default: the recommended")
     ] = None,
@@ -169,7 +170,7 @@ def clusters(
 
     pipeline.clusters(
         source,
-        words or [],
+        [*(words or []), *([f"data.labels={labels}"] if labels else [])],
         attributes=attributes,
         hierarchy=hierarchy,
         kmeans=kmeans,
