@@ -302,29 +302,37 @@ def override(
 
 
 def print_methods() -> None:
-    """Print the table of methods."""
+    """Print the table of methods, and what each is in a line."""
+    from rich.box import SIMPLE_HEAD
+
     from viewfinder.report.content import PARTS
 
-    table = Table(title="Every method is a choice of five parts; any part can be overridden")
-    for heading in ("method", *PARTS, "target"):
-        table.add_column(heading, no_wrap=heading == "method")
-    table.add_column("in a line")
-    for name, method in METHODS.items():
+    table = Table(
+        title="Every method is a choice of five parts; any part can be overridden",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    for heading in ("method", *PARTS):
+        table.add_column(heading.replace("regularizers", "regular-\nizers"), no_wrap=True)
+    for name in METHODS:
         recipe = build(name)
         queue = recipe.negatives.name == "queue"
-        negatives = f"queue {recipe.negatives.size}" if queue else recipe.negatives.name
-        target = recipe.target.name + (" + predictor" if recipe.head.predictor else "")
         table.add_row(
             name,
-            f"{recipe.views.count} x {recipe.views.preset}",
+            f"{recipe.views.count} {recipe.views.preset}",
             recipe.positives.name,
-            negatives,
+            f"queue {recipe.negatives.size}" if queue else recipe.negatives.name,
             recipe.objective.name,
             str(recipe.regularizers),
-            target,
-            f"{method.summary} ({method.source})",
         )
     console().print(table)
+    lines = Table.grid(padding=(0, 2, 0, 0))
+    for name, method in METHODS.items():
+        recipe = build(name)
+        target = recipe.target.name + (" with a predictor" if recipe.head.predictor else "")
+        source = "" if method.source == "-" else f" ({method.source})"
+        lines.add_row(name, f"{method.summary}; target {target}{source}")
+    console().print(lines)
 
 
 def reproduce(name: str | None, out: Path | None, *, seeds: int, quick: bool) -> None:
