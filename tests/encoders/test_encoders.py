@@ -81,6 +81,17 @@ def test_unknown_encoders_are_named(name: str, says: str) -> None:
         build_encoder(name, channels=3, size=32)
 
 
+def test_weights_that_cannot_be_fetched_are_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(name: str, **arguments: object) -> nn.Module:
+        if "img_size" in arguments:
+            raise TypeError("unexpected keyword img_size")
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr("timm.create_model", offline)
+    with pytest.raises(UserError, match=r"resnet18.*no network"):
+        build_encoder("resnet18", channels=3, size=32, pretrained=True)
+
+
 def test_heads_have_the_layers_of_the_papers() -> None:
     byol = head(512, [4096, 256], batch_norm=True)
     kinds = [type(layer).__name__ for layer in byol]

@@ -138,6 +138,22 @@ def test_broken_files(tmp_path: Path, text: str, message: str) -> None:
         read_tree(tmp_path / "missing.csv", CLASSES)
 
 
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04cut", b"text"])
+def test_a_broken_npz_is_named(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "tree.npz"
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=r"tree\.npz has no readable class tree"):
+        read_tree(file, CLASSES)
+    with pytest.raises(UserError, match="no file"):
+        read_tree(tmp_path / "missing.npz", CLASSES)
+
+
+def test_paths_of_other_classes_in_an_npz_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "tree.npz", class_names=["a", "b"], class_parents=["x"])
+    with pytest.raises(UserError, match="no readable class tree"):
+        read_tree(tmp_path / "tree.npz", CLASSES)
+
+
 def test_labels_beyond_the_classes_are_an_error_of_the_program() -> None:
     with pytest.raises(ValueError, match="labels"):
         hierarchy(tree_from_paths({"a": ["r"]}, ["a"]), np.array([1]), level=1)

@@ -126,6 +126,12 @@ def test_small_views_are_small_and_predict_only(split: Split) -> None:
     assert len(module.target or ()) == 0
 
 
+@pytest.mark.parametrize("encoder", ["mlp", "vit_tiny_patch16_224"])
+def test_small_views_need_an_encoder_of_any_size(split: Split, encoder: str) -> None:
+    with pytest.raises(UserError, match=r"views.small_count=2.*3x8x8.*views.small_count=0"):
+        network(recipe_of("swav", f"encoder={encoder}"), split)
+
+
 def test_pairs_come_from_one_cluster_and_clusters_by_size() -> None:
     z = np.array([0] * 30 + [1] * 10 + [2])
     rows = np.arange(1, 41)  # one of cluster 0 is left out, and the single member of cluster 2

@@ -189,7 +189,8 @@ def test_nonsense_is_refused(method: str, words: list[str], says: str) -> None:
 
 
 def test_a_stage_that_is_not_there_is_named_with_those_that_are(split: Split) -> None:
-    with pytest.raises(UserError, match=r"no stage 'layer4'. It has: body, body.2, body.5. Try: {body.5: 1}"):
+    says = r"no stage 'layer4'. It has: body, body.2, body.5. Try: {body.5: 1}"
+    with pytest.raises(UserError, match=says):
         network(recipe_of("regularizers.lbe=1", "regularizers.lbe.stages={layer4: 1}"), split)
 
 

@@ -45,7 +45,7 @@ def build_encoder(
         encoder = _flat_mlp(channels * size * size, widths)
     else:
         encoder = _timm(name, channels, size, stem, pretrained)
-    return encoder, _feature_dim(encoder, name, channels, size)
+    return encoder, feature_dim(encoder, name, channels, size)
 
 
 def _flat_mlp(inputs: int, widths: Sequence[int]) -> nn.Module:
@@ -68,9 +68,10 @@ def _timm(name: str, channels: int, size: int, stem: str, pretrained: bool) -> n
         )
     arguments = {"num_classes": 0, "in_chans": channels, "pretrained": pretrained}
     try:
-        model = timm.create_model(name, **arguments, img_size=size)
-    except TypeError:  # convolutional models take no image size
-        model = timm.create_model(name, **arguments)
+        try:
+            model = timm.create_model(name, **arguments, img_size=size)
+        except TypeError:  # convolutional models take no image size
+            model = timm.create_model(name, **arguments)
     except Exception as error:
         raise UserError(f"timm could not build {name!r}: {error}") from error
     if stem == "small" and isinstance(getattr(model, "maxpool", None), nn.Module):
@@ -117,8 +118,11 @@ def _takes_channels(factory: object) -> bool:
         return False
 
 
-def _feature_dim(encoder: nn.Module, name: str, channels: int, size: int) -> int:
-    """The width D of the output, found by running two blank images through in eval mode."""
+def feature_dim(encoder: nn.Module, name: str, channels: int, size: int) -> int:
+    """The width D of the output, found by running two blank images through in eval mode.
+
+    Raises UserError where the encoder does not take them or its output is not (N, D).
+    """
     training = encoder.training
     encoder.eval()
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -107,13 +108,16 @@ def _from_npz(file: Path, classes: Sequence[str]) -> Tree:
                 steps = [_steps(str(path)) for path in arrays["class_parents"]]
             else:
                 steps = _climbed(arrays["class_wnids"], arrays["node_wnids"], arrays["node_parent"])
-    except (OSError, KeyError, ValueError) as error:
+            rows = dict(zip(names, steps, strict=True))
+    except FileNotFoundError:
+        raise UserError(f"there is no file {file}") from None
+    except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
         raise UserError(
             f"{file} has no readable class tree: {error}",
             fix="class_names and class_parents (such as 'animal > mammal'), or class_names, "
             "class_wnids, node_wnids and node_parent; or a CSV of class,path",
         ) from None
-    return tree_from_paths(dict(zip(names, steps, strict=True)), classes, str(file))
+    return tree_from_paths(rows, classes, str(file))
 
 
 def _climbed(

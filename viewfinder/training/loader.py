@@ -102,6 +102,17 @@ class EpochBatches(Sampler[list[int]]):
             yield self.rows[np.concatenate([x, y])].tolist()
 
 
+class Batches(DataLoader[Batch]):
+    """A loader that asks for its batches with the first one that is taken from it.
+
+    The engine makes the first iterator before it sets the epoch and before Z of that epoch is made;
+    worker processes would be sent the batches of another epoch, or of an older Z, at once.
+    """
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        yield from super().__iter__()
+
+
 def loader(
     split: Split,
     rows: np.ndarray | None = None,
@@ -112,13 +123,13 @@ def loader(
     rank: int = 0,
     world: int = 1,
     z: Callable[[], np.ndarray] | None = None,
-) -> DataLoader[Batch]:
+) -> Batches:
     """Batches of ``batch_size // world`` images for this rank, in the order of (seed, epoch).
 
     ``rows`` int64: the positions to train on; None: all of the split. ``z``: see EpochBatches.
     """
     chosen = np.arange(len(split)) if rows is None else rows
-    return DataLoader(
+    return Batches(
         SplitDataset(split),
         batch_sampler=EpochBatches(chosen, batch_size, seed, rank, world, z),
         collate_fn=_as_read,

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from viewfinder.data.batch import Batch
+from viewfinder.encoders.build import feature_dim
 from viewfinder.encoders.heads import head
 from viewfinder.encoders.stages import captured
+from viewfinder.errors import UserError
 from viewfinder.evaluation.features import evaluating
 from viewfinder.negatives.queue import Queue
 from viewfinder.objectives.ci_infonce import draw_partners
@@ -57,7 +59,21 @@ class Pretraining(L.LightningModule):
         self.register_buffer("tags", None if tags is None else torch.from_numpy(tags))
         with initial_weights(recipe.seed):
             self.encoder, self.feature_dim = new_encoder(recipe)
+            self._check_small_views()
             self._build_heads(None if clusters is None else int(clusters.max()) + 1)
+
+    def _check_small_views(self) -> None:
+        """Raise UserError where the encoder takes images of one size only."""
+        part, channels = self.recipe.views, self.recipe.data.channels
+        if not part.small_count:
+            return
+        assert part.small_size is not None and channels is not None, "the recipe is not complete"
+        try:
+            feature_dim(self.encoder, self.recipe.encoder.name, channels, part.small_size)
+        except UserError as error:
+            raise UserError(
+                f"views.small_count={part.small_count}: {error}", fix="views.small_count=0"
+            ) from error
 
     def _build_heads(self, classes: int | None) -> None:
         recipe = self.recipe
