@@ -173,6 +173,8 @@ def test_print_recipe_prints_what_a_file_takes(
         (["pretrain", "method=[moco]"], "unknown method"),
         (["pretrain", "simclr", "data=digits", "evaluation=[knm]"], "knn"),
         (["pretrain", "simclr", "data=digits", "encoder=resnt18"], "resnet18"),
+        (["pretrain", "pcl", "data=digits", "positives.k=[]"], "positives.k"),
+        (["clusters", "digits", "positives.top_k=3"], "--value"),
         (["pretrain", "--resume", "/nowhere"], "not a run"),
         (["pretrain", "simclr", "--resume", "/nowhere"], "--resume"),
         (["pretrain", "--recipe", "/nowhere.yaml"], "/nowhere.yaml"),
@@ -292,6 +294,30 @@ def test_clusters_are_recommended_written_and_trained_with(
     small = ["epochs=1", "batch_size=16", "logger=none", "encoder.widths=[4,8]"]
     small += ["evaluation.baselines=false", "evaluation.k=5", "accelerator=cpu"]
     assert run(monkeypatch, *train, *small, "--out", str(tmp_path / "run")) == 0
+
+
+def test_clusters_takes_the_options_of_its_constructor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = [f"{i},{i / 1797:.6f},{i % 2}" for i in range(1797)]
+    Path("weights.csv").write_text("\n".join(["index,grams,odd", *lines]))
+    Path("one.csv").write_text("\n".join(["index,cluster", *(f"{i},7" for i in range(1797))]))
+    words = ["clusters", "digits", "data.limit=100", "--attributes", "weights.csv"]
+    assert run(monkeypatch, *words) == 2
+    assert "positives.bins=4" in capsys.readouterr().err
+    assert run(monkeypatch, *words, "positives.bins=4") == 0
+    shown = capsys.readouterr().out
+    assert "grams: binned at" in shown
+    assert "positives.bins" not in shown.splitlines()[-1]  # Z is in the file that it names
+    # each of the four bins is a column, and odd is one
+    table = Path("clusters/clusters.csv").read_text().splitlines()
+    assert [row["top_k"] for row in csv.DictReader(table)] == list("12345")
+
+    assert run(monkeypatch, "clusters", "digits", "data.limit=100", "--z", "one.csv") == 2
+    assert "no negatives" in capsys.readouterr().err
+    assert run(monkeypatch, *words, "positives.bins=4", "--out", "one.csv") == 2
+    assert "one.csv" in capsys.readouterr().err
 
 
 def test_what_clusters_prints_trains_on_the_images_it_measured(

@@ -73,6 +73,9 @@ def test_overrides_of_views_apply_to_both_and_to_one() -> None:
         (["views.first.flop_p=1"], "views.first.flip_p"),
         (["epochs"], "key=value"),
         (["objective.temperature=0"], "objective.temperature is 0"),
+        (["head.projector=[]"], r"head.projector is \[\]"),
+        (["encoder.widths=[]"], r"encoder.widths is \[\]"),
+        (["positives=kmeans", "positives.k=many"], "positives.k is 'many'"),
     ],
 )
 def test_a_bad_key_is_named_with_the_nearest(words: list[str], says: str) -> None:
@@ -96,6 +99,8 @@ def test_a_bad_key_is_named_with_the_nearest(words: list[str], says: str) -> Non
         ("simclr", ["devices=3"], "devices=3"),
         ("simclr", ["optimizer.warmup_epochs=100"], "warmup_epochs"),
         ("supcon", ["positives=instance", "objective=cross_entropy", "negatives=none"], "labels"),
+        ("cross-entropy", ["positives=kmeans", "positives.start=1"], "positives.start=0"),
+        ("ci-infonce", ["positives=kmeans", "positives.k=[3,4]"], "positives.k=3"),
     ],
 )
 def test_a_senseless_combination_is_refused_with_a_way_out(
@@ -119,6 +124,20 @@ def test_parts_of_moco_can_be_swapped(words: list[str]) -> None:
     check_parts(recipe)
     assert recipe.objective.options().temperature == 0.3  # the rest of the row stays in force
     assert recipe.views.preset == "moco2"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["views.small_scale=[0.5,0.1]"], "not a range"),
+        (["views.small_scale=[0.1,2]"], "larger than the image"),
+        (["views.small_size=8", "views.blur_kernel=23"], "small views of 8 px"),
+    ],
+)
+def test_small_views_that_cannot_be_made_are_refused(words: list[str], says: str) -> None:
+    recipe = build("swav", parse_overrides(words))
+    with pytest.raises(UserError, match=says):
+        complete(recipe, SHAPE).views.augmentations()
 
 
 def test_views_larger_than_the_images_are_refused() -> None:

@@ -152,7 +152,8 @@ def data(
 def clusters(
     source: Annotated[str, typer.Argument(help="shapes, npz:PATH, folder:DIR, ...")],
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="overrides: data.*")
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE ...]", help="overrides: data.*, positives.bins=4, ..."),
     ] = None,
     attributes: Annotated[str | None, typer.Option(help="attributes.csv: path,gender,...")] = None,
     hierarchy: Annotated[str | None, typer.Option(help="hierarchy.csv: class,path")] = None,

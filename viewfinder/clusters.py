@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -12,13 +13,13 @@ from rich.table import Table
 
 from viewfinder.data.source import Split
 from viewfinder.errors import UserError
-from viewfinder.files import write_atomically
+from viewfinder.files import write_atomically, writing
 from viewfinder.information.discrete import Unit
 from viewfinder.positives.attributes import attributes
 from viewfinder.positives.clusters import Clusters
 from viewfinder.positives.hierarchy import hierarchy
 from viewfinder.positives.kmeans import kmeans
-from viewfinder.positives.registry import AttributesOptions, table_of, tree_of
+from viewfinder.positives.registry import table_of, tree_of
 from viewfinder.positives.sweep import (
     Sweep,
     records,
@@ -28,6 +29,7 @@ from viewfinder.positives.sweep import (
     sweep_kmeans,
 )
 from viewfinder.positives.table import read_clusters, write_clusters
+from viewfinder.recipe import build as build_recipe
 
 Build = Callable[[int], Clusters]
 
@@ -53,37 +55,52 @@ def choose(
     hierarchy_file: str | None,
     kmeans_run: Path | None,
     z_file: str | None,
+    settings: Mapping[str, Any],
     seed: int,
     console: Console,
 ) -> tuple[Sweep, Build]:
     """The sweep of the one constructor asked for, and how to build Z for a value of it.
 
     With none asked for, what the source itself brings is used: its attributes, else its tree.
-    Raises UserError where more than one is asked for, or nothing can be swept.
+    ``settings`` are options of the constructor by name, such as bins.
+    Raises UserError where more than one is asked for, or nothing can be swept, and for options that
+    the constructor does not have.
     """
     asked = [x for x in (attributes_file, hierarchy_file, kmeans_run, z_file) if x is not None]
     if len(asked) > 1:
         raise UserError("one of --attributes, --hierarchy, --kmeans and --z at a time")
     labels = split.labels
     if z_file is not None:
+        _options("file", {**settings, "path": z_file})
         given = read_clusters(z_file, split)
         return sweep("file", [z_file], lambda _: given, labels), lambda _: given
     if kmeans_run is not None:
+        o = _options("kmeans", settings)
+        how = o.model_dump(include={"niter", "nredo", "max_points_per_centroid"})
         features = _features(kmeans_run, split)
-        found = sweep_kmeans(features, labels, seed=seed)
-        return found, lambda k: kmeans(features, k, seed=seed).clusters
+        found = sweep_kmeans(features, labels, seed=seed, **how)
+        return found, lambda k: kmeans(features, k, seed=seed, **how).clusters
     if attributes_file is not None or (hierarchy_file is None and split.attributes is not None):
-        table, notes = table_of(split, AttributesOptions(file=attributes_file))
+        o = _options("attributes", {**settings, "file": attributes_file})
+        table, notes = table_of(split, o)
         for note in notes:
             console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
-        return sweep_attributes(table, labels), lambda k: attributes(table, top_k=k)
+        rare = {"min_size": o.min_size, "rare": o.rare}
+        found = sweep_attributes(table, labels, **rare)
+        return found, lambda k: attributes(table, top_k=k, **rare)
     if labels is None:
         raise UserError(
             "there are no attributes and no labels to make clusters of",
             fix="--attributes FILE.csv with a line for each image, or --kmeans RUN",
         )
-    tree = tree_of(split, hierarchy_file)
+    o = _options("hierarchy", {**settings, "file": hierarchy_file})
+    tree = tree_of(split, o.file, o.ambiguous)
     return sweep_hierarchy(tree, labels), lambda level: hierarchy(tree, labels, level=level)
+
+
+def _options(name: str, settings: Mapping[str, Any]) -> Any:
+    """The options of a constructor, read as a recipe reads them."""
+    return build_recipe("simclr", {"positives": {**settings, "name": name}}).positives.options()
 
 
 def _features(folder: Path, split: Split) -> np.ndarray:
@@ -113,6 +130,8 @@ def show(found: Sweep, unit: Unit, console: Console) -> None:
         table.add_row(*[_cell(row[name]) for name in shown], style="bold" if chosen else "")
     console.print(table)
     recommendation = found.recommendation
+    if recommendation.value is None:
+        return
     console.print(
         f"recommended: {found.parameter}={recommendation.value}. {recommendation.rule}",
         highlight=False,
@@ -137,16 +156,20 @@ def save(
     from viewfinder.positives.figures import curves, information_plane
 
     chosen = found.recommendation.value if value is None else value
-    out.mkdir(parents=True, exist_ok=True)
+    if chosen is None:
+        raise UserError(". ".join(found.recommendation.remarks), fix="other attributes or clusters")
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
     rows = records(found, unit)
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_atomically(out / "clusters.csv", text.getvalue())
-    curves(found, unit).savefig(out / "curves.png", dpi=150)
-    if split.labels is not None:
-        information_plane(found, unit).savefig(out / "information_plane.png", dpi=150)
+    with writing(out):
+        curves(found, unit).savefig(out / "curves.png", dpi=150)
+        if split.labels is not None:
+            information_plane(found, unit).savefig(out / "information_plane.png", dpi=150)
     file = out / "z.parquet"
     write_clusters(file, build(chosen), {"source": spec, found.parameter: str(chosen)}, split)
     return file

@@ -237,7 +237,14 @@ def clusters(
     """Measure what could count as the same in a source, recommend, and write Z."""
     from viewfinder import clusters as choosing
 
-    given = dict(_only(parse_overrides(words), ("data",)).get("data", {}))
+    overrides = _only(parse_overrides(words), ("data", "positives"))
+    given, settings = dict(overrides.get("data", {})), overrides.get("positives", {})
+    swept = {"name", "file", "path", "top_k", "columns", "level", "k"} & settings.keys()
+    if swept:
+        raise UserError(
+            f"positives.{min(swept)} is not set here: the choice of clusters is swept",
+            fix="--attributes, --hierarchy, --kmeans or --z; --value takes one of the sweep",
+        )
     if kmeans is not None:
         given.setdefault("channels", Run(kmeans).recipe().data.channels)
     data = build("simclr", {"data": {**given, "source": spec}}).data
@@ -249,12 +256,13 @@ def clusters(
         hierarchy_file=hierarchy,
         kmeans_run=kmeans,
         z_file=z,
+        settings=settings,
         seed=0,
         console=console(),
     )
     choosing.show(found, unit, console())
     file = choosing.save(found, make, value, split, out, unit, spec)
-    same = " ".join([f"data={spec}", *words])
+    same = " ".join([f"data={spec}", *(w for w in words if not w.startswith("positives"))])
     console().print(
         f"{file} written, and all columns and figures beside it; train with it: viewfinder "
         f"pretrain ci-infonce {same} positives=file:{file}",

@@ -117,11 +117,22 @@ class Views(OptionalAugmentation):
                 pair.append(Augmentation(**chosen))
             except ValidationError as error:
                 raise _readable(error, prefix=("views",)) from error
-        crop = {"size": self.small_size or self.size // 2, "crop_scale": self.small_scale}
-        small = [one.model_copy(update=crop) for one in pair]
-        return [pair[i % 2] for i in range(self.count)] + [
-            small[i % 2] for i in range(self.small_count)
-        ]
+        large = [pair[i % 2] for i in range(self.count)]
+        return large + [self._small(pair[i % 2]) for i in range(self.small_count)]
+
+    def _small(self, like: Augmentation) -> Augmentation:
+        """A small view with the colours of a large one; what does not fit it is refused."""
+        assert self.size is not None  # augmentations saw to it
+        crop: dict[str, Any] = {
+            "size": self.small_size or self.size // 2,
+            "crop_scale": self.small_scale,
+        }
+        try:
+            return Augmentation(**{**like.model_dump(), **crop})
+        except ValidationError as error:
+            problem = _readable(error, prefix=("views",))
+            told = f"small views of {crop['size']} px, views.small_scale={list(self.small_scale)}"
+            raise UserError(f"{told}: {problem.message}", fix=problem.fix) from error
 
 
 class Positives(Part):
@@ -262,6 +273,7 @@ class Encoder(Part):
     )
     widths: list[PositiveInt] = Field(
         [32, 64, 128, 256, 512],
+        min_length=1,
         description="channels of each stage of the convnet, units of the mlp",
     )
     stem: Literal["auto", "small", "original"] = Field(
@@ -274,7 +286,9 @@ class Head(Part):
     """The networks between the encoder and the objective; dropped after training."""
 
     bare: ClassVar[str] = "projector"
-    projector: list[PositiveInt] = Field([512, 128], description="units of each projector layer")
+    projector: list[PositiveInt] = Field(
+        [512, 128], min_length=1, description="units of each projector layer"
+    )
     batch_norm: bool = Field(True, description="batch norm after each hidden layer of the heads")
     predictor: list[PositiveInt] | None = Field(
         None, description="units of each predictor layer (online side only); null: no predictor"
@@ -570,6 +584,9 @@ def _readable(error: ValidationError, prefix: tuple[str, ...] = ()) -> UserError
         guess = nearest(key, keys())
         hint = f"Did you mean {guess}?" if guess else "docs/recipe.md lists every key."
         return UserError(f"unknown key {key}. {hint}")
-    described = keys().get(key)
+    known = keys()
+    while key not in known and key.rpartition(".")[0] in known and not key[-1].isdigit():
+        key = key.rpartition(".")[0]  # which kind of value of several was tried is no key
+    described = known.get(key)
     meaning = f" ({described})" if described else ""
     return UserError(f"{key} is {problem['input']!r}: {problem['msg']}{meaning}")

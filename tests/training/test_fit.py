@@ -23,7 +23,7 @@ from viewfinder.methods import METHODS
 from viewfinder.recipe import Recipe, build, complete, merge
 from viewfinder.training.checkpoint import load_weights
 from viewfinder.training.fit import fit, network
-from viewfinder.training.loader import EpochBatches
+from viewfinder.training.loader import EpochBatches, loader
 from viewfinder.training.run import Run, load_encoder
 
 TINY = {
@@ -227,6 +227,23 @@ def test_the_ranks_share_out_the_same_batches(world: int) -> None:
     assert len(seen) == len(set(seen)) == 48
 
 
+def test_worker_processes_are_sent_the_epoch_that_is_trained(split: Split) -> None:
+    def z() -> np.ndarray:
+        return clusters
+
+    for given in (None, z):
+        clusters = np.arange(50)  # each image its own, until the network has been clustered
+        batches = loader(split, batch_size=16, seed=3, workers=1, z=given)
+        taken = iter(batches)  # the engine makes it before the epoch is known
+        assert isinstance(batches.batch_sampler, EpochBatches)
+        batches.batch_sampler.set_epoch(2)
+        clusters = np.arange(50) % 3
+        seen = [batch.index.tolist() for batch in taken]
+        expected = EpochBatches(np.arange(50), 16, seed=3, z=given)
+        expected.set_epoch(2)
+        assert seen == list(expected)
+
+
 def test_every_epoch_has_its_own_order() -> None:
     batches = EpochBatches(np.arange(50), 16, seed=3)
     first = list(batches)
@@ -234,6 +251,11 @@ def test_every_epoch_has_its_own_order() -> None:
     assert list(batches) != first
     batches.set_epoch(0)
     assert list(batches) == first
+
+
+def test_clusters_of_kmeans_are_predicted_with_an_output_each(split: Split) -> None:
+    recipe = recipe_of("cross-entropy", split, positives={"name": "kmeans", "k": 4})
+    assert [p.shape[0] for p in network(recipe, split).projector.parameters()] == [4, 4]
 
 
 def test_a_momentum_target_follows_the_online_network(split: Split, tmp_path: Path) -> None:

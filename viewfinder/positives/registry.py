@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
@@ -61,7 +61,9 @@ class HierarchyOptions(Options):
 
 
 class KMeansOptions(Options):
-    k: PositiveInt | list[PositiveInt] = Field(1000, description="clusters; several for pcl")
+    k: PositiveInt | Annotated[list[PositiveInt], Field(min_length=1)] = Field(
+        1000, description="clusters; several for pcl"
+    )
     every: PositiveInt = Field(1, description="epochs between clusterings")
     start: NonNegativeInt = Field(
         0, description="epochs before the first clustering, in which each image is its own"

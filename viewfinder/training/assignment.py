@@ -73,6 +73,8 @@ def first_clusters(recipe: Recipe, split: Split) -> Assignment:
         own = np.arange(len(split))
         if kind == "clusterings":
             return Assignment(np.stack([own % k for k in options.sizes], axis=1))
+        if find(recipe.objective.name).outputs == "classes":
+            return Assignment(own % options.sizes[0])  # one output a cluster, not one an image
         return Assignment(own)
     made = build_clusters(name, Given(split, seed=recipe.seed), options)
     rows = None if made.keep is None else np.flatnonzero(made.keep)

@@ -72,10 +72,27 @@ def _check_positives(recipe: Recipe) -> None:
             f"objective={objective.name} has no use for positives={positives}: {reason}",
             fix="positives=labels" if kind == "instance" else "objective=supcon",
         )
+    _check_clusterings(recipe, kind)
     if recipe.positives.sampler == "clusters" and kind != "clusters":
         raise UserError(
             f"positives.sampler=clusters draws pairs from clusters; positives={positives} has none",
             fix="positives=attributes, or positives.sampler=shuffle",
+        )
+
+
+def _check_clusterings(recipe: Recipe, kind: str) -> None:
+    objective, options = OBJECTIVES[recipe.objective.name], recipe.positives.options()
+    k, start = getattr(options, "k", 1), getattr(options, "start", 0)
+    if isinstance(k, list) and kind != "clusterings":
+        raise UserError(
+            f"positives.k={k}: objective={objective.name} takes one clustering, pcl several",
+            fix=f"positives.k={k[0]}",
+        )
+    if objective.outputs == "classes" and start:
+        raise UserError(
+            f"objective={objective.name} predicts clusters, and with positives.start={start} there "
+            "are none in the first epochs",
+            fix="positives.start=0",
         )
 
 
