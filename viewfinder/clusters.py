@@ -121,10 +121,16 @@ def show(found: Sweep, unit: Unit, console: Console) -> None:
     rows = records(found, unit)
     shown = [name for name in (found.parameter, *SHOWN) if name in rows[0]]
     table = Table(
-        title=f"clusters by {found.parameter}, entropies in {unit}", box=SIMPLE_HEAD, padding=(0, 1)
+        title=f"clusters by {found.parameter}, entropies in {unit}",
+        box=SIMPLE_HEAD,
+        padding=0,
+        show_edge=False,
     )
-    for heading in shown:
-        table.add_column(SHOWN.get(heading, heading), justify="right")
+    for heading in shown:  # a long name of a file may be folded, a number never
+        own = heading == found.parameter
+        table.add_column(
+            SHOWN.get(heading, heading), justify="right", no_wrap=not own, overflow="fold"
+        )
     for row in rows:
         chosen = row[found.parameter] == found.recommendation.value
         table.add_row(*[_cell(row[name]) for name in shown], style="bold" if chosen else "")

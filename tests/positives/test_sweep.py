@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import lzma
 import math
 import os
@@ -8,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from viewfinder.clusters import show
 from viewfinder.data.source import Attributes
 from viewfinder.information.discrete import information
 from viewfinder.positives.clusters import Clusters, dense, instance
@@ -49,6 +52,18 @@ def test_the_largest_gain_is_found_where_it_lies_within() -> None:
     assert rows[3].information is not None
     assert rows[3].information.h_t_given_z == 0
     assert list(rows) == list(range(1, 10))
+
+
+def test_every_number_is_shown_on_80_characters() -> None:
+    z = {k: np.arange(2000) // k for k in (1, 3, 700)}
+    labels = np.arange(2000) % 7
+    for parameter in ("top_k", "file"):
+        named = {k if parameter == "top_k" else f"/a/long/way/to/a/table/{k}.csv": k for k in z}
+        found = sweep(parameter, named, lambda v: dense(z[named[v]]), labels)  # noqa: B023
+        text = io.StringIO()
+        show(found, "bits", Console(file=text, width=80))
+        assert "…" not in text.getvalue()
+        assert "10.966" in text.getvalue()  # H(Z) = log2 of 2000
 
 
 def test_at_an_end_of_the_sweep_the_scaled_curves_decide() -> None:
