@@ -51,6 +51,8 @@ def test_options_reach_the_reader() -> None:
         ("folder", "folder:PATH"),
         ("digits:x", "takes nothing"),
         ("http://x", "unknown data source"),
+        ("foldr:photos", "folder:PATH"),
+        ("cub:photos", "cub200:PATH"),
         ("", "unknown data source"),
     ],
 )

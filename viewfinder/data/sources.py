@@ -17,7 +17,7 @@ from viewfinder.data.source import Source, Split
 from viewfinder.data.splits import with_test
 from viewfinder.data.torchvision_sets import SETS, read_torchvision
 from viewfinder.data.transfer_sets import read_aircraft, read_dtd, read_flower, read_gtsrb
-from viewfinder.errors import UserError, unknown
+from viewfinder.errors import UserError, nearest, unknown
 
 SHAPES_SIZE = 32
 Reader = Callable[[str, ReadOptions], Source]
@@ -131,4 +131,8 @@ def _unknown_spec(spec: str) -> UserError:
         kind = "npz" if path.suffix == ".npz" or list(path.glob("*.npz")) else "folder"
         return UserError(f"data source {spec!r} does not say what it is", fix=f"{kind}:{spec}")
     names = [f"{name}:PATH" if name in _WITH_ARGUMENT else name for name in READERS]
+    guess = nearest(spec.partition(":")[0], READERS)
+    if ":" in spec and guess is not None:  # the place would make every name unlike
+        fix = f"{guess}:PATH" if guess in _WITH_ARGUMENT else guess
+        return UserError(f"unknown data source {spec!r}", fix=fix)
     return unknown("data source", spec, names)
