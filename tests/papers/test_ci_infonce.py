@@ -21,7 +21,7 @@ from viewfinder.papers import (
     desk_train,
 )
 from viewfinder.papers.registry import EXPERIMENTS, RECIPES, reproduce
-from viewfinder.papers.result import Spread
+from viewfinder.papers.result import Spread, percent
 from viewfinder.positives.synthetic import Configuration
 from viewfinder.recipe import build, merge
 
@@ -282,9 +282,9 @@ def test_figure_6_claims() -> None:
 
 
 def test_percent_and_best_k() -> None:
-    assert ci_infonce.percent(Spread((0.5, 0.52))) == "51.0 ± 1.4"
-    assert ci_infonce.percent(Spread((0.5,))) == "50.0"
-    assert ci_infonce.percent(None) == "-"
+    assert percent(Spread((0.5, 0.52))) == "51.0 ± 1.4"
+    assert percent(Spread((0.5,))) == "50.0"
+    assert percent(None) == "-"
     both = {1: {"i": 1.0, "h_z_given_t": 0.5}, 2: {"i": 2.0, "h_z_given_t": 1.0}}
     assert ci_infonce.best_k(both) == 2
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from viewfinder.papers.ci_infonce import percent
 from viewfinder.papers.desk import ROOT, Cell, Overrides
-from viewfinder.papers.result import Spread, table
+from viewfinder.papers.result import Spread, percent, table
 
 CIFAR: Overrides = {"source": f"npz:{ROOT}/cifar10", "limit": 4000}
 IMAGENETTE: Overrides = {"source": f"npz:{ROOT}/imagenette96", "size": 32, "limit": 4000}
@@ -76,7 +75,6 @@ def course_table(
     return table([head, *(f"epoch {epoch:g}" for epoch in epochs)], rows)
 
 
-def told(protocol: Mapping[str, Any], quick: bool) -> dict[str, Any]:
-    """The protocol with the length of these experiments."""
-    key = "epochs (unless a row says otherwise)"
-    return dict(protocol) if quick else {**protocol, key: EPOCHS}
+def told(quick: bool) -> dict[str, Any]:
+    """For the protocol: the length of these experiments."""
+    return {} if quick else {"epochs (unless a row says otherwise)": EPOCHS}

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from viewfinder.papers import carl as shared
-from viewfinder.papers.ci_infonce import accuracies, numbers
 from viewfinder.papers.compare import each_beyond
-from viewfinder.papers.desk import Cell, Overrides, Results, protocol, run_cells, stopped
-from viewfinder.papers.registry import Progress, silent
+from viewfinder.papers.desk import Cell, Overrides, Results, accuracies, experiment
 from viewfinder.papers.result import Finding, Result
 
 HIGH, LOW, NONE = 2.0, 1.0, 0.0  # the paper's b and a on STL-10; and no pressure at all
@@ -36,20 +34,8 @@ def cells() -> list[Cell]:
     return [*made, *shared.baselines(DATA)]
 
 
-def run(
-    out: Path,
-    *,
-    seeds: int = 3,
-    quick: bool = False,
-    device: str = "cpu",
-    workers: int = 2,
-    progress: Progress = silent,
-) -> Result:
-    """Train with each schedule, draw accuracy by epoch into ``out``/fig2.png, judge the claims."""
-    grid = cells()
-    results = run_cells(
-        grid, out, seeds=seeds, quick=quick, device=device, workers=workers, progress=progress
-    )
+def report(results: Results, out: Path, quick: bool) -> Result:
+    """Accuracy by epoch in fig2.png, the claims, the table."""
     from viewfinder.papers.desk_plot import Panel, curves
 
     known = accuracies(results)
@@ -60,20 +46,20 @@ def run(
     return Result(
         findings=findings(results),
         protocol={
-            **protocol(seeds, device, quick),
             **({} if quick else {"epochs of all rows here": EPOCHS}),
             "decay": "over the first two thirds of the epochs (the paper: half)",
             "prototypes": 100,
         },
-        numbers=numbers(results, grid),
         figures=["fig2.png"],
         notes=[
             "imagenette in place of STL-10",
             "the points are of one training, whose learning rate falls by a cosine to zero",
-            *stopped(results),
         ],
         tables=[shared.course_table("lambda", drawn, levels)],
     )
+
+
+run = experiment(lambda quick: cells(), report)
 
 
 def findings(results: Results) -> list[Finding]:

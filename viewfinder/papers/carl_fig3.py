@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from viewfinder.papers import carl as shared
-from viewfinder.papers.ci_infonce import accuracies, numbers, percent
 from viewfinder.papers.compare import beyond, peak_inside
-from viewfinder.papers.desk import Cell, Results, protocol, run_cells, stopped
-from viewfinder.papers.registry import Progress, silent
-from viewfinder.papers.result import Finding, Result, Spread, table
+from viewfinder.papers.desk import Cell, Results, accuracies, experiment
+from viewfinder.papers.result import Finding, Result, Spread, percent, table
 
 KS = (3, 10, 30, 100, 300, 1000)
 QUICK_KS = (10, 100, 1000)
@@ -30,20 +28,8 @@ def cells(quick: bool = False) -> list[Cell]:
     return [*made, *shared.baselines(DATA)]
 
 
-def run(
-    out: Path,
-    *,
-    seeds: int = 3,
-    quick: bool = False,
-    device: str = "cpu",
-    workers: int = 2,
-    progress: Progress = silent,
-) -> Result:
-    """Train with each number, draw accuracy over it into ``out``/fig3.png, judge the claims."""
-    grid = cells(quick)
-    results = run_cells(
-        grid, out, seeds=seeds, quick=quick, device=device, workers=workers, progress=progress
-    )
+def report(results: Results, out: Path, quick: bool) -> Result:
+    """Accuracy over the number of prototypes in fig3.png, the claims, the table."""
     from viewfinder.papers.desk_plot import Panel, curves
 
     known = accuracies(results)
@@ -58,16 +44,17 @@ def run(
     rows = [[name, percent(spread)] for name, spread in known.items()]
     return Result(
         findings=findings(results),
-        protocol=shared.told(protocol(seeds, device, quick), quick),
-        numbers=numbers(results, grid),
+        protocol=shared.told(quick),
         figures=["fig3.png"],
         notes=[
             "with more prototypes than images in a batch (128) not all can be used in one step, so "
             "the divergence from equal usage cannot become 0",
-            *stopped(results),
         ],
         tables=[table(["CARL with", "top-1"], rows)],
     )
+
+
+run = experiment(cells, report)
 
 
 def points(results: Results) -> list[tuple[float, Spread]]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from viewfinder.papers import carl as shared
-from viewfinder.papers.ci_infonce import accuracies, numbers
 from viewfinder.papers.compare import not_behind, ordered, trend
-from viewfinder.papers.desk import Cell, Overrides, Results, protocol, run_cells, stopped
-from viewfinder.papers.registry import Progress, silent
+from viewfinder.papers.desk import Cell, Overrides, Results, accuracies, experiment, sets
 from viewfinder.papers.result import Finding, Result, Spread, table
 
 BYOL, SIMCLR, MOCO, CARL = "BYOL", "SimCLR", "MoCo v2", "CARL"
@@ -40,28 +38,17 @@ def cells(name: str) -> list[Cell]:
     return [*made, *shared.baselines(data, f"{name}: ")]
 
 
-def run(
-    out: Path,
-    *,
-    seeds: int = 3,
-    quick: bool = False,
-    device: str = "cpu",
-    workers: int = 2,
-    progress: Progress = silent,
-    sets: Sequence[str] = tuple(SETS),
-) -> Result:
-    """Train the methods, draw accuracy by epoch into ``out``/table1.png, judge the claims.
+def grid(quick: bool = False) -> list[Cell]:
+    """The cells of both data sets; quick: of CIFAR-10 alone."""
+    return [one for name in list(SETS)[: 1 if quick else None] for one in cells(name)]
 
-    quick   fewer epochs and images, CIFAR-10 alone
-    """
-    chosen = sets[:1] if quick else sets
-    grid = [one for name in chosen for one in cells(name)]
-    results = run_cells(
-        grid, out, seeds=seeds, quick=quick, device=device, workers=workers, progress=progress
-    )
+
+def report(results: Results, out: Path, quick: bool) -> Result:
+    """Accuracy by epoch in table1.png, the claims, the tables."""
     from viewfinder.papers.desk_plot import Panel, curves
 
     known = accuracies(results)
+    chosen = sets(results)
     courses = {name: _courses(results, name) for name in chosen}
     baselines = (shared.UNTRAINED, shared.PIXELS)
     levels = {name: {row: known[f"{name}: {row}"] for row in baselines} for name in chosen}
@@ -70,8 +57,7 @@ def run(
     )
     return Result(
         findings=[f for name in chosen for f in findings(results, name)],
-        protocol=shared.told(protocol(seeds, device, quick), quick),
-        numbers=numbers(results, grid),
+        protocol=shared.told(quick),
         figures=["table1.png"],
         notes=[
             "the four points are of one training, whose learning rate falls by a cosine to zero at "
@@ -79,13 +65,15 @@ def run(
             "all methods have the same views, encoder, head to 128 (BYOL a predictor more), "
             "optimiser, batch and epochs; CARL has 100 prototypes, which the paper does not say of "
             "its own table",
-            *stopped(results),
         ],
         tables=[
             *(shared.course_table(name, courses[name], levels[name]) for name in chosen),
             table(["the paper on CIFAR-10", "epochs 50, 100, 150, 200"], list(PAPER.items())),
         ],
     )
+
+
+run = experiment(grid, report)
 
 
 def _courses(results: Results, name: str) -> dict[str, dict[float, Spread]]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from viewfinder.data.source import Attributes, Source
-from viewfinder.papers.compare import rank_correlation
-from viewfinder.papers.desk import ROOT, Cell, Overrides, Results, accuracy, expand
-from viewfinder.papers.result import Spread
+from viewfinder.papers.desk import ROOT, Cell, Overrides, Results, accuracies, expand
+from viewfinder.papers.result import percent, table
 
 FASHION: Overrides = {"source": f"npz:{ROOT}/fashion_products", "size": 32}
 SHAPES: Overrides = {"source": "shapes", "size": 32, "limit": 4000}
@@ -109,32 +109,18 @@ def best_k(information: Mapping[int, Mapping[str, float]]) -> int:
     )
 
 
-def of_clusters(results: Results, name: str, key: str) -> float:
-    """I(Z;T) ("i"), H(Z|T) ("h_z_given_t"), ... of a cell's clusters, of its first seed, in bits;
-    NaN where the run was stopped."""
-    found = results[name][0]["information"]
-    return float("nan") if found is None else float(found[key])
+def of_clusters(results: Results, name: str) -> tuple[float, float]:
+    """I(Z;T) and H(Z|T) of a cell's clusters, of its first seed, in bits; NaN where it was stopped
+    and of a baseline, which has no clusters."""
+    found = results[name][0]["information"] or {}
+    return found.get("i", math.nan), found.get("h_z_given_t", math.nan)
 
 
-def numbers(results: Results, cells: Sequence[Cell]) -> dict[str, Any]:
-    """For results.json: each cell's recipe and the results of its seeds, with their protocols."""
-    recipes = {one.name: one.recipe for one in cells}
-    return {name: {"recipe": recipes[name], "seeds": list(runs)} for name, runs in results.items()}
-
-
-def accuracies(results: Results, measure: str = "top1") -> dict[str, Spread | None]:
-    """The accuracy of each cell over its seeds."""
-    return {name: accuracy(runs, measure) for name, runs in results.items()}
-
-
-def percent(spread: Spread | None) -> str:
-    """For a table: 61.2 ± 0.5, or a dash."""
-    if spread is None:
-        return "-"
-    shown = f"{100 * spread.mean:.1f}"
-    return shown if spread.deviation is None else f"{shown} ± {100 * spread.deviation:.1f}"
-
-
-def epochs_trend(rows: Sequence[float]) -> float:
-    """Spearman's ρ of a value and its epoch."""
-    return rank_correlation([float(i) for i in range(len(rows))], rows)
+def clusters_table(head: str, results: Results) -> str:
+    """I(Z;T), H(Z|T) and accuracy of each cell."""
+    top1, top5 = accuracies(results), accuracies(results, "top5")
+    rows = []
+    for name in results:
+        known = ["-" if math.isnan(x) else f"{x:.2f}" for x in of_clusters(results, name)]
+        rows.append([name, *known, percent(top1[name]), percent(top5[name])])
+    return table([head, "I(Z;T), bits", "H(Z\\|T), bits", "top-1", "top-5"], rows)

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from viewfinder.papers import ci_infonce as shared
 from viewfinder.papers.compare import rank_correlation, trend
-from viewfinder.papers.desk import Cell, Results, protocol, run_cells, stopped
-from viewfinder.papers.registry import Progress, silent
-from viewfinder.papers.result import Finding, Result, table
+from viewfinder.papers.desk import Cell, Results, accuracies, experiment
+from viewfinder.papers.result import Finding, Result
 from viewfinder.positives.synthetic import Configuration
 
 # Of 54 classes of 74 images: merged by 2^level; split into pieces of 2^level (7: whole classes);
@@ -49,52 +48,39 @@ def cell(configuration: Configuration) -> Cell:
     return shared.ci_infonce(name_of(configuration), shared.FASHION, z)
 
 
-def run(
-    out: Path,
-    *,
-    seeds: int = 3,
-    quick: bool = False,
-    device: str = "cpu",
-    workers: int = 2,
-    progress: Progress = silent,
-) -> Result:
-    """Train with each synthetic Z, draw the plane into ``out``/fig3.png, judge the claims."""
+def cells(quick: bool = False) -> list[Cell]:
+    """CI-InfoNCE with the clusters of all configurations, and the baselines."""
     chosen = QUICK if quick else CONFIGURATIONS
-    grid = [*(cell(c) for c in chosen), *shared.baselines(shared.FASHION)]
-    results = run_cells(
-        grid,
-        out,
-        seeds=seeds,
-        quick=quick,
-        device=device,
-        workers=workers,
-        progress=progress,
-    )
+    return [*(cell(c) for c in chosen), *shared.baselines(shared.FASHION)]
+
+
+def report(results: Results, out: Path, quick: bool) -> Result:
+    """The plane in fig3.png, the claims, the table."""
     from viewfinder.papers.ci_infonce_plot import plane
 
-    known = shared.accuracies(results)
-    names = [name_of(c) for c in chosen]
+    known = accuracies(results)
+    names = [name for name in results if name.startswith("fix_")]
     plane(
         {n: (_h(results, n), _i(results, n), known[n]) for n in names},
         out / "fig3.png",
     )
     return Result(
         findings=findings(results),
-        protocol=protocol(seeds, device, quick),
-        numbers=shared.numbers(results, grid),
         figures=["fig3.png"],
         notes=[
-            f"{len(chosen)} of the paper's 86 configurations, on fashion products; which 86 they "
+            f"{len(names)} of the paper's 86 configurations, on fashion products; which 86 they "
             "were is not published",
-            *stopped(results),
         ],
-        tables=[_table(results)],
+        tables=[shared.clusters_table("clusters", results)],
     )
+
+
+run = experiment(cells, report)
 
 
 def findings(results: Results) -> list[Finding]:
     """Higher I(Z;T) and lower H(Z|T) lead to higher accuracy: one at a time, and together."""
-    known = shared.accuracies(results)
+    known = accuracies(results)
     labels = name_of(Configuration("fix_conditional", 0))
 
     def family(word: str) -> list[str]:
@@ -128,7 +114,7 @@ def _together(results: Results) -> Finding:
     claim = "over all clusters, higher I(Z;T) - H(Z|T) means higher accuracy"
     points = [
         (_i(results, n) - _h(results, n), a.mean)
-        for n, a in shared.accuracies(results).items()
+        for n, a in accuracies(results).items()
         if a is not None and n.startswith("fix_")
     ]
     rho = rank_correlation(*map(list, zip(*points, strict=True))) if len(points) > 3 else math.nan
@@ -139,26 +125,8 @@ def _together(results: Results) -> Finding:
 
 
 def _i(results: Results, name: str) -> float:
-    return shared.of_clusters(results, name, "i")
+    return shared.of_clusters(results, name)[0]
 
 
 def _h(results: Results, name: str) -> float:
-    return shared.of_clusters(results, name, "h_z_given_t")
-
-
-def _table(results: Results) -> str:
-    known, top5 = shared.accuracies(results), shared.accuracies(results, "top5")
-    rows = [
-        [
-            name,
-            *(
-                [f"{_i(results, name):.2f}", f"{_h(results, name):.2f}"]
-                if name.startswith("fix_")
-                else ["-", "-"]
-            ),
-            shared.percent(known[name]),
-            shared.percent(top5[name]),
-        ]
-        for name in known
-    ]
-    return table(["clusters", "I(Z;T), bits", "H(Z\\|T), bits", "top-1", "top-5"], rows)
+    return shared.of_clusters(results, name)[1]

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from viewfinder.papers import ci_infonce as shared
-from viewfinder.papers.compare import all_of, each_beyond, ordered
-from viewfinder.papers.desk import Cell, Results, protocol, run_cells, stopped
-from viewfinder.papers.registry import Progress, silent
-from viewfinder.papers.result import Finding, Result, Spread, table
+from viewfinder.papers.compare import all_of, each_beyond, near, ordered, rank_correlation
+from viewfinder.papers.desk import QUICK, Cell, Results, accuracies, experiment
+from viewfinder.papers.result import Finding, Result, Spread, percent, table
 
 EPOCHS = 20
 K = 100  # 40 images a cluster: the paper has 35 (UT-Zappos50K) to 51 (ImageNet-100)
@@ -42,38 +41,22 @@ def cells() -> list[Cell]:
     ]
 
 
-def run(
-    out: Path,
-    *,
-    seeds: int = 3,
-    quick: bool = False,
-    device: str = "cpu",
-    workers: int = 2,
-    progress: Progress = silent,
-) -> Result:
-    """Train the methods, draw accuracies and curves into ``out``/fig4.png, judge the claims."""
-    grid = cells()
-    results = run_cells(
-        grid,
-        out,
-        seeds=seeds,
-        quick=quick,
-        device=device,
-        workers=workers,
-        progress=progress,
-    )
+def report(results: Results, out: Path, quick: bool) -> Result:
+    """Accuracies and curves in fig4.png, the claims, the table."""
     from viewfinder.papers.ci_infonce_plot import methods_and_curves
 
     drawn = {n: {key: curves(results, n, key) for key in KEYS} for n in (OURS, PCL) if n in results}
-    methods_and_curves(shared.accuracies(results), drawn, out / "fig4.png")
+    methods_and_curves(accuracies(results), drawn, out / "fig4.png")
     return Result(
         findings=findings(results),
-        protocol={**protocol(seeds, device, quick), "epochs of all rows here": _epochs(quick)},
-        numbers=shared.numbers(results, grid),
+        protocol={"epochs of all rows here": QUICK["epochs"] if quick else EPOCHS},
         figures=["fig4.png"],
-        notes=[f"k = {K}, clustered before every epoch", *stopped(results)],
+        notes=[f"k = {K}, clustered before every epoch"],
         tables=[_table(results)],
     )
+
+
+run = experiment(lambda quick: cells(), report)
 
 
 KEYS = ("i", "h_z_given_t")
@@ -89,7 +72,7 @@ def curves(results: Results, name: str, key: str) -> list[Curve]:
 
 def findings(results: Results) -> list[Finding]:
     """The sentences of section 4.3 and appendix D."""
-    known = shared.accuracies(results)
+    known = accuracies(results)
     others = [n for n in (PCL, SWAV, SIMCLR, MOCO) if n in known]
     found = [
         each_beyond(
@@ -115,10 +98,9 @@ def findings(results: Results) -> list[Finding]:
 
 def _similar(a: Spread | None, b: Spread | None) -> Finding:
     claim = "SwAV is about as good as PCL"
-    if a is None or b is None or a.deviation is None or b.deviation is None:
-        return Finding(claim, f"{a} and {b}", None)
-    near = abs(a.mean - b.mean) <= max(0.01, (a.deviation**2 + b.deviation**2) ** 0.5)
-    return Finding(claim, f"{a} and {b} (within the spread, or a hundredth)", near)
+    alike = None if a is None or b is None else near(a, b)
+    words = "" if alike is None else " (within the spread, or a hundredth)"
+    return Finding(claim, f"{a} and {b}{words}", alike)
 
 
 def _trend(claim: str, runs: Sequence[Curve], sign: int) -> Finding:
@@ -128,7 +110,7 @@ def _trend(claim: str, runs: Sequence[Curve], sign: int) -> Finding:
     if not known:
         return Finding(claim, "too few epochs", None)
     change = [run[-1] - run[1] for run in known]
-    rho = [shared.epochs_trend(run[1:]) for run in known]
+    rho = [rank_correlation(range(1, len(run)), run[1:]) for run in known]
     found = ", ".join(f"{run[0]:.2f} -> {run[1]:.2f} -> {run[-1]:.2f}" for run in known)
     right = [c * sign > 0 and r * sign > 0 for c, r in zip(change, rho, strict=True)]
     words = f"bits of the 1st, 2nd, last clustering: {found} (ρ {min(rho):+.2f} to {max(rho):+.2f})"
@@ -152,16 +134,7 @@ def _above(claim: str, results: Results, key: str, sign: int) -> Finding:
     return Finding(claim, f"at {', '.join(f'{s:.0%}' for s in shares)} of the epochs", verdict)
 
 
-def _epochs(quick: bool) -> int:
-    from viewfinder.papers.desk import QUICK
-
-    return int(QUICK["epochs"]) if quick else EPOCHS
-
-
 def _table(results: Results) -> str:
-    top1, top5 = shared.accuracies(results), shared.accuracies(results, "top5")
-    rows = [
-        [name, shared.percent(top1[name]), shared.percent(top5[name]), PAPER.get(name, "-")]
-        for name in top1
-    ]
+    top1, top5 = accuracies(results), accuracies(results, "top5")
+    rows = [[name, percent(top1[name]), percent(top5[name]), PAPER.get(name, "-")] for name in top1]
     return table(["method", "top-1", "top-5", "the paper's top-1 (ImageNet-100)"], rows)

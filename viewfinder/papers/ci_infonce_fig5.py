@@ -8,9 +8,8 @@ from pathlib import Path
 
 from viewfinder.papers import ci_infonce as shared
 from viewfinder.papers.compare import beyond, peak_inside
-from viewfinder.papers.desk import Cell, Results, protocol, run_cells, stopped
-from viewfinder.papers.registry import Progress, silent
-from viewfinder.papers.result import Finding, Result, Spread, table
+from viewfinder.papers.desk import Cell, Results, accuracies, experiment, sets
+from viewfinder.papers.result import Finding, Result, Spread
 
 KS: Mapping[str, tuple[int, ...]] = {
     "fashion": (1, 2, 4, 6, 10, 20, 68),
@@ -38,60 +37,43 @@ def cells(name: str, ks: Sequence[int]) -> list[Cell]:
     ]
 
 
-def run(
-    out: Path,
-    *,
-    seeds: int = 3,
-    quick: bool = False,
-    device: str = "cpu",
-    workers: int = 2,
-    progress: Progress = silent,
-    sets: Sequence[str] = ("fashion", "shapes"),
-) -> Result:
-    """Train for every k, draw the curves into ``out``/fig5.png, judge the claims.
+def grid(quick: bool = False) -> list[Cell]:
+    """The cells of both data sets; quick: fewer ks, fashion products alone."""
+    chosen = {"fashion": QUICK_KS} if quick else KS
+    return [one for name, ks in chosen.items() for one in cells(name, ks)]
 
-    quick   fewer epochs, images and ks, fashion products alone
-    """
-    chosen = sets[:1] if quick else sets
-    grid = [one for name in chosen for one in cells(name, QUICK_KS if quick else KS[name])]
-    results = run_cells(
-        grid,
-        out,
-        seeds=seeds,
-        quick=quick,
-        device=device,
-        workers=workers,
-        progress=progress,
-    )
+
+def report(results: Results, out: Path, quick: bool) -> Result:
+    """The curves in fig5.png, the claims, the table."""
     from viewfinder.papers.ci_infonce_plot import against_k
 
-    known = shared.accuracies(results)
+    known = accuracies(results)
     against_k(
         {
             name: (
                 {
-                    k: (known[f"{name}: {k}"], *measures(results, name, k))
+                    k: (known[f"{name}: {k}"], *shared.of_clusters(results, f"{name}: {k}"))
                     for k in of(results, name)
                 },
                 known[f"{name}: {INSTANCES}"],
             )
-            for name in chosen
+            for name in sets(results)
         },
         out / "fig5.png",
     )
     return Result(
-        findings=[f for name in chosen for f in findings(results, name)],
-        protocol=protocol(seeds, device, quick),
-        numbers=shared.numbers(results, grid),
+        findings=[f for name in sets(results) for f in findings(results, name)],
         figures=["fig5.png"],
         notes=[
             "I(Z;T) and -H(Z|T) as such do not cross in the paper's own tables of UT-Zappos50K and "
             "Wider Attributes, so the figure's intersection is one of axes scaled differently; "
             "the largest I(Z;T) - H(Z|T) is what is checked",
-            *stopped(results),
         ],
-        tables=[_table(results, chosen)],
+        tables=[shared.clusters_table("set: k", results)],
     )
+
+
+run = experiment(grid, report)
 
 
 def of(results: Results, name: str) -> list[int]:
@@ -100,18 +82,12 @@ def of(results: Results, name: str) -> list[int]:
     return sorted(int(word) for word in words if word.isdigit())
 
 
-def measures(results: Results, name: str, k: int | str) -> tuple[float, float]:
-    """I(Z;T) and H(Z|T) of a cell, in bits."""
-    full = f"{name}: {k}"
-    return shared.of_clusters(results, full, "i"), shared.of_clusters(results, full, "h_z_given_t")
-
-
 def findings(results: Results, name: str) -> list[Finding]:
     """The sentences of section 4.4 on Figure 5, for one data set."""
-    known = shared.accuracies(results)
+    known = accuracies(results)
     ks = of(results, name)
     points: list[tuple[float, Spread | None]] = [(k, known[f"{name}: {k}"]) for k in ks]
-    both = {k: measures(results, name, k) for k in ks}
+    both = {k: shared.of_clusters(results, f"{name}: {k}") for k in ks}
     rising = [all(both[b][j] >= both[a][j] for a, b in pairwise(ks)) for j in (0, 1)]
     ends = [f"{both[ks[0]][j]:.2f} to {both[ks[-1]][j]:.2f} bits" for j in (0, 1)]
     return [
@@ -141,23 +117,3 @@ def _rule(
         return Finding(claim, found, True)
     worse = beyond(known[best], known[by_rule])
     return Finding(claim, found, False if worse else None)
-
-
-def _table(results: Results, sets: Sequence[str]) -> str:
-    top1, top5 = shared.accuracies(results), shared.accuracies(results, "top5")
-    rows = [
-        [
-            full,
-            *(
-                [f"{results[full][0]['information'][key]:.2f}" for key in ("i", "h_z_given_t")]
-                if results[full][0]["information"]
-                else ["-", "-"]
-            ),
-            shared.percent(top1[full]),
-            shared.percent(top5[full]),
-        ]
-        for name in sets
-        for full in results
-        if full.startswith(f"{name}: ")
-    ]
-    return table(["set: k", "I(Z;T), bits", "H(Z\\|T), bits", "top-1", "top-5"], rows)

@@ -7,15 +7,19 @@ from pathlib import Path
 
 from viewfinder.papers import ci_infonce as shared
 from viewfinder.papers.compare import each_beyond, ordered, trend
-from viewfinder.papers.desk import ROOT, Cell, Results, protocol, run_cells, stopped
-from viewfinder.papers.registry import Progress, silent
-from viewfinder.papers.result import Finding, Result, table
+from viewfinder.papers.desk import ROOT, Cell, Results, accuracies, experiment
+from viewfinder.papers.result import Finding, Result
 
 LEVELS = (3, 5, 7, 9, 12)  # the root is 1; 50 classes at 4 to 12, so 12 is the labels
 QUICK_LEVELS = (3, 7, 12)
 TREE = f"{ROOT}/tiny_imagenet50_hier/train.npz"
 INSTANCES = "instances (SimCLR)"
 BY_CONTRAST, BY_PREDICTION = "CI-InfoNCE", "cross-entropy"
+
+
+def levels_of(quick: bool) -> tuple[int, ...]:
+    """The levels that are trained with."""
+    return QUICK_LEVELS if quick else LEVELS
 
 
 def name_of(kind: str, level: int) -> str:
@@ -36,59 +40,41 @@ def cells(levels: Sequence[int]) -> list[Cell]:
     return [*made, shared.simclr(INSTANCES, data), *shared.baselines(data)]
 
 
-def run(
-    out: Path,
-    *,
-    seeds: int = 3,
-    quick: bool = False,
-    device: str = "cpu",
-    workers: int = 2,
-    progress: Progress = silent,
-) -> Result:
-    """Train for every level, draw the three panels into ``out``/fig6.png, judge the claims."""
-    levels = QUICK_LEVELS if quick else LEVELS
-    grid = cells(levels)
-    results = run_cells(
-        grid,
-        out,
-        seeds=seeds,
-        quick=quick,
-        device=device,
-        workers=workers,
-        progress=progress,
-    )
+def report(results: Results, out: Path, quick: bool) -> Result:
+    """The three panels in fig6.png, the claims, the table."""
     from viewfinder.papers.ci_infonce_plot import against_level
 
-    known = shared.accuracies(results)
+    levels = levels_of(quick)
+    known = accuracies(results)
     against_level(
         {
             kind: {level: known[name_of(kind, level)] for level in levels}
             for kind in (BY_CONTRAST, BY_PREDICTION)
         },
-        {level: _measures(results, name_of(BY_CONTRAST, level)) for level in levels},
-        (known[INSTANCES], *_measures(results, INSTANCES)),
+        {level: shared.of_clusters(results, name_of(BY_CONTRAST, level)) for level in levels},
+        (known[INSTANCES], *shared.of_clusters(results, INSTANCES)),
         out / "fig6.png",
     )
     return Result(
         findings=findings(results, levels),
-        protocol=protocol(seeds, device, quick),
-        numbers=shared.numbers(results, grid),
         figures=["fig6.png"],
         notes=[
             "a class above a level is its own cluster there, as in the paper's code; level "
             f"{LEVELS[-1]} is the labels, so its rows are SupCon and the supervised network",
-            *stopped(results),
         ],
-        tables=[_table(results)],
+        tables=[shared.clusters_table("clusters", results)],
     )
+
+
+run = experiment(lambda quick: cells(levels_of(quick)), report)
 
 
 def findings(results: Results, levels: Sequence[int]) -> list[Finding]:
     """The sentences of section 4.5."""
-    known = shared.accuracies(results)
+    known = accuracies(results)
     contrast = [name_of(BY_CONTRAST, level) for level in levels]
-    h = {n: _measures(results, n)[1] for n in contrast}
-    information = {n: _measures(results, n)[0] for n in (*contrast, INSTANCES)}
+    h = {n: shared.of_clusters(results, n)[1] for n in contrast}
+    information = {n: shared.of_clusters(results, n)[0] for n in (*contrast, INSTANCES)}
     return [
         each_beyond(
             "at every level clusters are contrasted better than predicted",
@@ -117,20 +103,3 @@ def findings(results: Results, levels: Sequence[int]) -> list[Finding]:
         ),
         ordered("labels are better than instances", known, [contrast[-1], INSTANCES]),
     ]
-
-
-def _measures(results: Results, name: str) -> tuple[float, float]:
-    return (
-        shared.of_clusters(results, name, "i"),
-        shared.of_clusters(results, name, "h_z_given_t"),
-    )
-
-
-def _table(results: Results) -> str:
-    top1, top5 = shared.accuracies(results), shared.accuracies(results, "top5")
-    rows = []
-    for name in results:
-        found = results[name][0]["information"]
-        known = [f"{found[key]:.2f}" for key in ("i", "h_z_given_t")] if found else ["-", "-"]
-        rows.append([name, *known, shared.percent(top1[name]), shared.percent(top5[name])])
-    return table(["clusters", "I(Z;T), bits", "H(Z\\|T), bits", "top-1", "top-5"], rows)

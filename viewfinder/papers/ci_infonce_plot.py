@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from viewfinder.files import write_atomically
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from viewfinder.papers.desk_plot import save
 from viewfinder.papers.result import Spread
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Known = Mapping[str, Spread | None]
 
@@ -24,7 +21,7 @@ def bars(sets: Mapping[str, Known], path: Path) -> None:
     for one, (name, known) in zip(axes, sets.items(), strict=True):
         _bars(one, known)
         one.set(title=name)
-    _save(figure, path)
+    save(figure, path)
 
 
 def plane(points: Mapping[str, tuple[float, float, Spread | None]], path: Path) -> None:
@@ -46,7 +43,7 @@ def plane(points: Mapping[str, tuple[float, float, Spread | None]], path: Path) 
         axes.annotate(f"{100 * a.mean:.1f}", (h, i), (7, 6), textcoords="offset points")
     axes.set(xlabel="H(Z|T), bits", ylabel="I(Z;T), bits", title="synthetic clusters")
     axes.grid(alpha=0.3)
-    _save(figure, path)
+    save(figure, path)
 
 
 def methods_and_curves(
@@ -69,7 +66,7 @@ def methods_and_curves(
         axes.set(xlabel="epoch", title=word)
         if curves:
             axes.legend(fontsize="small")
-    _save(figure, path)
+    save(figure, path)
 
 
 def against_k(
@@ -90,7 +87,7 @@ def against_k(
         below.plot(ticks, [-h for _, _, h in points.values()], marker="s", label="-H(Z|T)")
         below.set(title="bits", xlabel="k")
         below.legend(fontsize="small")
-    _save(figure, path)
+    save(figure, path)
 
 
 def against_level(
@@ -113,19 +110,11 @@ def against_level(
         axes.axhline(instances[1 + number], color="gray", linestyle=":", label="instances")
         axes.set(title=word, xlabel="level")
         axes.legend(fontsize="small")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _figure(width: float, height: float) -> Figure:
-    from matplotlib.figure import Figure
-
     return Figure(figsize=(width, height), layout="constrained")
-
-
-def _save(figure: Figure, path: Path) -> None:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    write_atomically(path, buffer.getvalue())
 
 
 def _bars(axes: Axes, known: Known) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from viewfinder.papers import ci_infonce as shared
 from viewfinder.papers.compare import ordered
-from viewfinder.papers.desk import Cell, Results, protocol, run_cells, stopped
-from viewfinder.papers.registry import Progress, silent
-from viewfinder.papers.result import Finding, Result, table
+from viewfinder.papers.desk import Cell, Overrides, Results, accuracies, experiment, sets
+from viewfinder.papers.result import Finding, Result, percent, table
 
+SETS = ("fashion", "shapes")
 KS = (1, 2, 3, 4, 5, 6, 8, 10, 15)
 
 CE, SUPCON = "cross-entropy on labels", "SupCon (labels + CI-InfoNCE)"
@@ -31,21 +31,26 @@ PAPER: Mapping[str, str] = {
 }
 
 
-def cells(name: str) -> tuple[list[Cell], str]:
-    """The rows for one data set ("fashion" or "shapes"), and how its clusters were chosen."""
-    data = shared.FASHION if name == "fashion" else shared.SHAPES
-    train = shared.open_desk(data).train
+def data_of(name: str) -> Overrides:
+    """The data part of a set, "fashion" or "shapes"."""
+    return shared.FASHION if name == "fashion" else shared.SHAPES
+
+
+def clusters(name: str) -> tuple[int, dict[str, Any]]:
+    """For one data set the k of the largest I(Z;T) - H(Z|T), and the positives part with it."""
+    train = shared.open_desk(data_of(name)).train
     assert train.attributes is not None and train.labels is not None
     wanted = shared.FASHION_ATTRIBUTES if name == "fashion" else train.attributes.names
     attributes = shared.usable(train.attributes, wanted)
     k = shared.best_k({k: shared.measured(attributes, train.labels, k) for k in KS})
-    z = shared.attribute_clusters(attributes, k)
-    note = (
-        f"{name}: k = {k} columns ({', '.join(z['columns'])}), the largest I(Z;T) - H(Z|T), chosen "
-        "before training (the paper takes the k of the best accuracy)"
-    )
-    labels = {"name": "labels"}
-    made = [
+    return k, shared.attribute_clusters(attributes, k)
+
+
+def cells(name: str) -> list[Cell]:
+    """The rows for one data set."""
+    data, labels = data_of(name), {"name": "labels"}
+    _, z = clusters(name)
+    return [
         shared.predicted(f"{name}: {CE}", data, labels),
         shared.cell(f"{name}: {SUPCON}", "supcon", data, labels, objective=shared.CONTRASTIVE),
         shared.predicted(f"{name}: {CE_Z}", data, z),
@@ -54,57 +59,38 @@ def cells(name: str) -> tuple[list[Cell], str]:
         shared.simclr(f"{name}: {SIMCLR}", data),
         *shared.baselines(data, f"{name}: "),
     ]
-    return made, note
 
 
-def run(
-    out: Path,
-    *,
-    seeds: int = 3,
-    quick: bool = False,
-    device: str = "cpu",
-    workers: int = 2,
-    progress: Progress = silent,
-    sets: Sequence[str] = ("fashion", "shapes"),
-) -> Result:
-    """Train all rows on both sets, draw top-1 into ``out``/table1.png, judge the claims.
+def grid(quick: bool = False) -> list[Cell]:
+    """The rows of both data sets; quick: of fashion products alone."""
+    return [one for name in (SETS[:1] if quick else SETS) for one in cells(name)]
 
-    quick   fewer epochs and images, fashion products alone
-    """
-    chosen = sets[:1] if quick else sets
-    made = [cells(name) for name in chosen]
-    grid = [one for group, _ in made for one in group]
-    results = run_cells(
-        grid,
-        out,
-        seeds=seeds,
-        quick=quick,
-        device=device,
-        workers=workers,
-        progress=progress,
-    )
+
+def report(results: Results, out: Path, quick: bool) -> Result:
+    """Top-1 in table1.png, the claims, the table."""
     from viewfinder.papers.ci_infonce_plot import bars
 
-    known = shared.accuracies(results)
+    known = accuracies(results)
     bars(
-        {name: {row: known[f"{name}: {row}"] for row in ROWS} for name in chosen},
+        {name: {row: known[f"{name}: {row}"] for row in ROWS} for name in sets(results)},
         out / "table1.png",
     )
     return Result(
-        findings=[f for name in chosen for f in findings(results, name)],
-        protocol=protocol(seeds, device, quick),
-        numbers=shared.numbers(results, grid),
+        findings=[f for name in sets(results) for f in findings(results, name)],
         figures=["table1.png"],
-        notes=[*(note for _, note in made), *stopped(results)],
-        tables=[_table(results, chosen)],
+        notes=[_choice(name) for name in sets(results)],
+        tables=[_table(results)],
     )
+
+
+run = experiment(grid, report)
 
 
 def findings(results: Results, name: str) -> list[Finding]:
     """The sentences of section 4.4 on Table 1, for the rows of one data set."""
     known = {
         row: spread
-        for full, spread in shared.accuracies(results).items()
+        for full, spread in accuracies(results).items()
         for prefix, _, row in [full.partition(": ")]
         if prefix == name
     }
@@ -116,19 +102,28 @@ def findings(results: Results, name: str) -> list[Finding]:
     return [ordered(f"{name}: {claim}", known, rows) for claim, rows in claims]
 
 
-def _table(results: Results, sets: Sequence[str]) -> str:
-    top1, top5 = shared.accuracies(results), shared.accuracies(results, "top5")
+def _choice(name: str) -> str:
+    """How the clusters of a data set were chosen."""
+    k, z = clusters(name)
+    return (
+        f"{name}: k = {k} columns ({', '.join(z['columns'])}), the largest I(Z;T) - H(Z|T), chosen "
+        "before training (the paper takes the k of the best accuracy)"
+    )
+
+
+def _table(results: Results) -> str:
+    top1, top5 = accuracies(results), accuracies(results, "top5")
     lines: list[list[Any]] = [
         [
             row,
             *(
-                shared.percent(spread.get(f"{name}: {row}"))
-                for name in sets
+                percent(spread.get(f"{name}: {row}"))
+                for name in sets(results)
                 for spread in (top1, top5)
             ),
             PAPER.get(row, "-"),
         ]
         for row in ROWS
     ]
-    heads = [f"{name} {measure}" for name in sets for measure in ("top-1", "top-5")]
+    heads = [f"{name} {measure}" for name in sets(results) for measure in ("top-1", "top-5")]
     return table(["features", *heads, "the paper's top-1 (UT-Zap / Wider / CUB)"], lines)

@@ -83,6 +83,16 @@ def not_behind(claim: str, known: Known, name: str, others: Sequence[str]) -> Fi
     return Finding(claim, words, all_of(verdicts))
 
 
+def near(a: Spread, b: Spread) -> bool | None:
+    """Whether two accuracies differ by no more than both spreads together, or than a hundredth.
+
+    None for a single seed.
+    """
+    if a.deviation is None or b.deviation is None:
+        return None
+    return abs(a.mean - b.mean) <= max(0.01, math.hypot(a.deviation, b.deviation))
+
+
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:
     """Spearman's ρ; ties share their mean rank. NaN where x or y is constant.
 

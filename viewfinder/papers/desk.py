@@ -2,7 +2,8 @@
 
 A cell is a recipe's overrides and what is measured at the end. ``run_cells`` trains all cells with
 all seeds, keeps what is finished, and gives the results back by cell. What all desk runs share
-stands in ``COMMON``; a cell's recipe is laid over it.
+stands in ``COMMON``; a cell's recipe is laid over it. ``experiment`` makes of a grid, and of what
+is to be reported of its results, the ``run`` of an experiment.
 
 >>> simclr = Cell("SimCLR", {"method": "simclr", "data": {"source": "shapes", "limit": 4000}})
 >>> results = run_cells([simclr], Path("out"), seeds=3)  # doctest: +SKIP
@@ -13,14 +14,14 @@ stands in ``COMMON``; a cell's recipe is laid over it.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from viewfinder.errors import UserError
 from viewfinder.papers.registry import Progress, silent
-from viewfinder.papers.result import Spread
+from viewfinder.papers.result import Result, Spread
 from viewfinder.papers.runs import run_all
 
 VARIABLE = "VIEWFINDER_DATA"
@@ -70,6 +71,40 @@ class Cell:
     transfer: tuple[Overrides, ...] = field(default_factory=tuple)
     watch: tuple[str, ...] = ()
     points: tuple[float, ...] = ()
+
+
+def experiment(
+    cells: Callable[[bool], Sequence[Cell]], report: Callable[[Results, Path, bool], Result]
+) -> Callable[..., Result]:
+    """The ``run`` of an experiment: see ``viewfinder.papers.experiment.Experiment``.
+
+    cells    of quick: the grid
+    report   of the results, the folder for figures and quick: what is the experiment's own. To its
+             protocol and notes those of all desk runs are added, and the numbers of all cells
+    """
+
+    def run(
+        out: Path,
+        *,
+        seeds: int = 3,
+        quick: bool = False,
+        device: str = "cpu",
+        workers: int = 2,
+        progress: Progress = silent,
+    ) -> Result:
+        grid = cells(quick)
+        results = run_cells(
+            grid, out, seeds=seeds, quick=quick, device=device, workers=workers, progress=progress
+        )
+        own = report(results, out, quick)
+        return replace(
+            own,
+            protocol={**protocol(seeds, device, quick), **own.protocol},
+            numbers=numbers(results, grid),
+            notes=[*own.notes, *stopped(results)],
+        )
+
+    return run
 
 
 def run_cells(
@@ -139,6 +174,22 @@ def accuracy(results: Sequence[Mapping[str, Any]], measure: str = "top1") -> Spr
     """top1 (or top5, ...) over the seeds; None where any run was stopped or has no such value."""
     values = [r[measure] for r in results]
     return Spread(tuple(values)) if values and None not in values else None
+
+
+def accuracies(results: Results, measure: str = "top1") -> dict[str, Spread | None]:
+    """The accuracy of each cell over its seeds."""
+    return {name: accuracy(runs, measure) for name, runs in results.items()}
+
+
+def numbers(results: Results, cells: Sequence[Cell]) -> dict[str, Any]:
+    """For results.json: each cell's recipe and the results of its seeds, with their protocols."""
+    recipes = {one.name: one.recipe for one in cells}
+    return {name: {"recipe": recipes[name], "seeds": list(runs)} for name, runs in results.items()}
+
+
+def sets(results: Results) -> list[str]:
+    """The data sets of cells that are named "set: row", in their order."""
+    return list(dict.fromkeys(name.partition(": ")[0] for name in results))
 
 
 def protocol(seeds: int, device: str, quick: bool) -> dict[str, Any]:

@@ -10,9 +10,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from viewfinder.papers.ci_infonce import percent
-from viewfinder.papers.desk import ROOT, Cell, Overrides, Results, accuracy
-from viewfinder.papers.result import Finding, Spread, table
+from viewfinder.papers.compare import near
+from viewfinder.papers.desk import ROOT, Cell, Overrides, Results, accuracies
+from viewfinder.papers.result import Finding, Spread, percent, table
 
 EPOCHS = 10
 SOURCE: Overrides = {"source": f"npz:{ROOT}/cifar10", "limit": 3000}
@@ -68,11 +68,6 @@ def baselines(**parts: Any) -> list[Cell]:
     ]
 
 
-def sources(results: Results) -> dict[str, Spread | None]:
-    """Accuracy on the source of each cell."""
-    return {name: accuracy(runs) for name, runs in results.items()}
-
-
 def transfers(results: Results) -> dict[str, Spread | None]:
     """Accuracy of each cell averaged over the transfer sets; the spread is over seeds."""
     return {name: _averaged([run["transfer"] for run in runs]) for name, runs in results.items()}
@@ -111,7 +106,7 @@ def _averaged(transfers: Sequence[Sequence[Any]]) -> Spread | None:
 
 def transfer_table(results: Results, sets: Mapping[str, Overrides], head: str = "features") -> str:
     """Accuracy of each cell on the source, on each transfer set and averaged over these."""
-    source, mean = sources(results), transfers(results)
+    source, mean = accuracies(results), transfers(results)
     rows = [
         [
             name,
@@ -133,17 +128,24 @@ def best(known: Mapping[str, Spread | None], kind: str) -> str:
 
 def alike(claim: str, a: Spread | None, b: Spread | None) -> Finding:
     """The finding that two accuracies differ by no more than the spread, or than a hundredth."""
-    if a is None or b is None or a.deviation is None or b.deviation is None:
-        return Finding(claim, f"{a} and {b}", None)
-    near = abs(a.mean - b.mean) <= max(0.01, (a.deviation**2 + b.deviation**2) ** 0.5)
-    return Finding(claim, f"{a} and {b} (within the spread, or a hundredth: {near})", near)
+    holds = None if a is None or b is None else near(a, b)
+    words = "" if holds is None else f" (within the spread, or a hundredth: {holds})"
+    return Finding(claim, f"{a} and {b}{words}", holds)
 
 
-def told(protocol: Mapping[str, Any], sets: Mapping[str, Overrides], quick: bool) -> dict[str, Any]:
-    """The protocol with the length of these experiments and their data."""
-    key = "epochs (unless a row says otherwise)"
+def paper_table(paper: Mapping[str, Sequence[float]], *columns: str) -> str:
+    """The paper's numbers, in percent: CIFAR-10, signs, flowers, MNIST and further columns."""
+    rows = [[row, *(f"{value:.1f}" for value in values)] for row, values in paper.items()]
+    return table(["the paper", "CIFAR-10", "signs", "flowers", "MNIST", *columns], rows)
+
+
+def told(sets: Mapping[str, Overrides], quick: bool, epochs: int | None = None) -> dict[str, Any]:
+    """For the protocol: the length of these experiments, their data, and where ``epochs`` are given
+    those of all rows."""
+    length = {} if quick else {"epochs (unless a row says otherwise)": EPOCHS}
     words = {
         "source": "CIFAR-10",
         "transfer": f"{', '.join(sets)}, each with a linear probe of its own",
     }
-    return {**protocol, **({} if quick else {key: EPOCHS}), **words}
+    own = {} if quick or epochs is None else {"epochs of all rows here": epochs}
+    return {**length, **words, **own}

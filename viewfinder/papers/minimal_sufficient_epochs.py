@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from viewfinder.papers import minimal_sufficient as shared
-from viewfinder.papers.ci_infonce import numbers, percent
 from viewfinder.papers.compare import not_behind, ordered, trend
-from viewfinder.papers.desk import Cell, Results, protocol, run_cells, stopped
-from viewfinder.papers.registry import Progress, silent
-from viewfinder.papers.result import Finding, Result, table
+from viewfinder.papers.desk import Cell, Results, accuracies, experiment
+from viewfinder.papers.result import Finding, Result, percent, table
 
 EPOCHS = 48
 POINTS = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
@@ -38,24 +36,12 @@ def cells() -> list[Cell]:
     return [*made, *shared.baselines(transfer=shared.FEWER, data=DATA)]
 
 
-def run(
-    out: Path,
-    *,
-    seeds: int = 3,
-    quick: bool = False,
-    device: str = "cpu",
-    workers: int = 2,
-    progress: Progress = silent,
-) -> Result:
-    """Train long, draw source and transfer by epoch into ``out``/epochs.png, judge the claims."""
-    grid = cells()
-    results = run_cells(
-        grid, out, seeds=seeds, quick=quick, device=device, workers=workers, progress=progress
-    )
+def report(results: Results, out: Path, quick: bool) -> Result:
+    """Source and transfer by epoch in epochs.png, the claims, the tables."""
     from viewfinder.papers.desk_plot import Panel, curves
 
     courses = {name: shared.courses(results[name]) for name in ROWS}
-    levels = (shared.sources(results), shared.transfers(results))
+    levels = (accuracies(results), shared.transfers(results))
     panels = [
         Panel(
             title=title,
@@ -70,26 +56,26 @@ def run(
     return Result(
         findings=findings(results),
         protocol={
-            **shared.told(protocol(seeds, device, quick), shared.FEWER, quick),
-            **({} if quick else {"epochs of all rows here": EPOCHS}),
+            **shared.told(shared.FEWER, quick, EPOCHS),
             "learning rate of all rows here": "0.003 x batch / 256, constant after warm-up",
         },
-        numbers=numbers(results, grid),
         figures=["epochs.png"],
         notes=[
             "all points of a row are of one training with a constant learning rate, each what a "
             "training of that length gives",
-            *stopped(results),
         ],
         tables=[_table(results), shared.transfer_table(results, shared.FEWER, "at the end")],
     )
+
+
+run = experiment(lambda quick: cells(), report)
 
 
 def findings(results: Results) -> list[Finding]:
     """What the report says of training with more epochs."""
     courses = {name: shared.courses(results[name]) for name in ROWS}
     source, transfer = ([*points.items()] for points in courses[PLAIN])
-    at_home, elsewhere = shared.sources(results), shared.transfers(results)
+    at_home, elsewhere = accuracies(results), shared.transfers(results)
     found = [
         trend(f"{PLAIN}: the source rises with epochs", source, rising=True, what="epoch"),
         trend(f"{PLAIN}: the transfers fall with epochs", transfer, rising=False, what="epoch"),

@@ -14,10 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from viewfinder.papers import minimal_sufficient as shared
-from viewfinder.papers.ci_infonce import numbers
 from viewfinder.papers.compare import ordered
-from viewfinder.papers.desk import Cell, Overrides, Results, protocol, run_cells, stopped
-from viewfinder.papers.registry import Progress, silent
+from viewfinder.papers.desk import Cell, Overrides, Results, accuracies, experiment
 from viewfinder.papers.result import Finding, Result, Spread, table
 
 DATA: Overrides = {"source": "shapes", "size": 32, "limit": 3000}
@@ -58,20 +56,8 @@ def cells() -> list[Cell]:
     return [*made, *shared.baselines(views=UNLIKE, **more)]
 
 
-def run(
-    out: Path,
-    *,
-    seeds: int = 3,
-    quick: bool = False,
-    device: str = "cpu",
-    workers: int = 2,
-    progress: Progress = silent,
-) -> Result:
-    """Train all rows, draw what is left of each factor into ``out``/factors.png."""
-    grid = cells()
-    results = run_cells(
-        grid, out, seeds=seeds, quick=quick, device=device, workers=workers, progress=progress
-    )
+def report(results: Results, out: Path, quick: bool) -> Result:
+    """What is left of each factor in factors.png, the claims, the table."""
     from viewfinder.papers.desk_plot import grouped_bars
 
     read = {factor: known(results, factor) for factor in FACTORS}
@@ -79,17 +65,18 @@ def run(
     return Result(
         findings=findings(results),
         protocol={
-            **shared.told(protocol(seeds, device, quick), {"factors": TOLD}, quick),
+            **shared.told({"factors": TOLD}, quick),
             "source": "shapes",
             "transfer": f"factors {', '.join(FACTORS)}: classes by logistic, quantities by ridge "
             "regression",
             "views": "24 px, crops of 40 to 100 %, vivid colours; the second one grey",
         },
-        numbers=numbers(results, grid),
         figures=["factors.png"],
-        notes=stopped(results),
         tables=[_table(results)],
     )
+
+
+run = experiment(lambda quick: cells(), report)
 
 
 def word(factor: str) -> str:
@@ -123,7 +110,7 @@ def findings(results: Results) -> list[Finding]:
 
 
 def _table(results: Results) -> str:
-    source = shared.sources(results)
+    source = accuracies(results)
     read = [source, *(known(results, factor) for factor in FACTORS)]
     rows = [
         [name, *("-" if values[name] is None else str(values[name]) for values in read)]

@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from viewfinder.papers import minimal_sufficient as shared
-from viewfinder.papers.ci_infonce import numbers
 from viewfinder.papers.compare import all_of, beyond, peak_inside
-from viewfinder.papers.desk import Cell, Overrides, Results, protocol, run_cells, stopped
-from viewfinder.papers.registry import Progress, silent
+from viewfinder.papers.desk import Cell, Overrides, Results, accuracies, experiment
 from viewfinder.papers.result import Finding, Result, Spread
 
 WEIGHTS = (0.001, 0.01, 0.1, 1.0, 10.0)
@@ -37,23 +35,11 @@ def cells(quick: bool = False) -> list[Cell]:
     return [shared.cell(PLAIN, "simclr", **more), *made, *shared.baselines(**more)]
 
 
-def run(
-    out: Path,
-    *,
-    seeds: int = 3,
-    quick: bool = False,
-    device: str = "cpu",
-    workers: int = 2,
-    progress: Progress = silent,
-) -> Result:
-    """Train at all weights, draw source and transfer over them into ``out``/lambda.png."""
-    grid = cells(quick)
-    results = run_cells(
-        grid, out, seeds=seeds, quick=quick, device=device, workers=workers, progress=progress
-    )
+def report(results: Results, out: Path, quick: bool) -> Result:
+    """Source and transfer over the weights in lambda.png, the claims, the table."""
     from viewfinder.papers.desk_plot import Panel, curves
 
-    both = {"source": shared.sources(results), "mean of the transfers": shared.transfers(results)}
+    both = {"source": accuracies(results), "mean of the transfers": shared.transfers(results)}
     panels = [
         Panel(
             title=title,
@@ -67,15 +53,13 @@ def run(
     curves(panels, out / "lambda.png")
     return Result(
         findings=findings(results),
-        protocol={
-            **shared.told(protocol(seeds, device, quick), shared.FEWER, quick),
-            **({} if quick else {"epochs of all rows here": LENGTH["epochs"]}),
-        },
-        numbers=numbers(results, grid),
+        protocol=shared.told(shared.FEWER, quick, LENGTH["epochs"]),
         figures=["lambda.png"],
-        notes=stopped(results),
         tables=[shared.transfer_table(results, shared.FEWER)],
     )
+
+
+run = experiment(cells, report)
 
 
 def curve(known: Mapping[str, Spread | None], kind: str) -> Curve:
@@ -86,7 +70,7 @@ def curve(known: Mapping[str, Spread | None], kind: str) -> Curve:
 
 def findings(results: Results) -> list[Finding]:
     """What the report says of its figure: better throughout, but less where there is too much."""
-    known = {"the source": shared.sources(results), "the transfer sets": shared.transfers(results)}
+    known = {"the source": accuracies(results), "the transfer sets": shared.transfers(results)}
     found = []
     for kind in KINDS:
         for where, values in known.items():

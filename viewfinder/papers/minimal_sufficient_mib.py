@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from viewfinder.papers import minimal_sufficient as shared
-from viewfinder.papers.ci_infonce import numbers
-from viewfinder.papers.desk import Cell, Overrides, Results, protocol, run_cells, stopped
-from viewfinder.papers.registry import Progress, silent
+from viewfinder.papers.desk import Cell, Overrides, Results, accuracies, experiment
 from viewfinder.papers.result import Finding, Result
 
 WEIGHTS = (0.0005, 0.05, 5.0)  # the first is that of the paper's code
@@ -29,46 +27,34 @@ def cells(quick: bool = False) -> list[Cell]:
     return [*made, *shared.baselines(transfer=shared.FEWER, **LENGTH)]
 
 
-def run(
-    out: Path,
-    *,
-    seeds: int = 3,
-    quick: bool = False,
-    device: str = "cpu",
-    workers: int = 2,
-    progress: Progress = silent,
-) -> Result:
-    """Train all rows, draw source and transfer into ``out``/mib.png, judge the claims."""
-    grid = cells(quick)
-    results = run_cells(
-        grid, out, seeds=seeds, quick=quick, device=device, workers=workers, progress=progress
-    )
+def report(results: Results, out: Path, quick: bool) -> Result:
+    """Source and transfer in mib.png, the claims, the table."""
     from viewfinder.papers.desk_plot import grouped_bars
 
-    source, transfer = shared.sources(results), shared.transfers(results)
+    source, transfer = accuracies(results), shared.transfers(results)
     grouped_bars({"source": source, "mean of the transfers": transfer}, out / "mib.png")
     return Result(
         findings=findings(results),
         protocol={
-            **shared.told(protocol(seeds, device, quick), shared.FEWER, quick),
-            **({} if quick else {"epochs of all rows here": LENGTH["epochs"]}),
+            **shared.told(shared.FEWER, quick, LENGTH["epochs"]),
             "noise": "standard deviation 0.1 on the features that the head sees",
         },
-        numbers=numbers(results, grid),
         figures=["mib.png"],
         notes=[
             "as in the paper, the weight of IP and of MIB is the one with the best accuracy on the "
             "source, here among those of the table; the mean over the features' dimensions is "
             "weighted, as in its code",
-            *stopped(results),
         ],
         tables=[shared.transfer_table(results, shared.FEWER)],
     )
 
 
+run = experiment(cells, report)
+
+
 def findings(results: Results) -> list[Finding]:
     """What the report says: hardly anything changes, so the features were minimal already."""
-    source, transfer = shared.sources(results), shared.transfers(results)
+    source, transfer = accuracies(results), shared.transfers(results)
     found = []
     for word, without in (("IP", PLAIN), ("MIB", NOISY)):
         row = shared.best(source, word)

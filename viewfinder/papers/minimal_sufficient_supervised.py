@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from viewfinder.papers import minimal_sufficient as shared
-from viewfinder.papers.ci_infonce import numbers
 from viewfinder.papers.compare import not_behind, ordered
-from viewfinder.papers.desk import Cell, Overrides, Results, protocol, run_cells, stopped
-from viewfinder.papers.registry import Progress, silent
-from viewfinder.papers.result import Finding, Result, table
+from viewfinder.papers.desk import Cell, Overrides, Results, accuracies, experiment
+from viewfinder.papers.result import Finding, Result
 
 WEIGHTS = (0.01, 0.1, 1.0)
 QUICK_WEIGHTS = (0.1,)
@@ -40,48 +38,30 @@ def cells(quick: bool = False) -> list[Cell]:
     return [*made, *shared.baselines(**LENGTH)]
 
 
-def run(
-    out: Path,
-    *,
-    seeds: int = 3,
-    quick: bool = False,
-    device: str = "cpu",
-    workers: int = 2,
-    progress: Progress = silent,
-) -> Result:
-    """Train all rows, draw source and transfer into ``out``/supervised.png, judge the claims."""
-    grid = cells(quick)
-    results = run_cells(
-        grid, out, seeds=seeds, quick=quick, device=device, workers=workers, progress=progress
-    )
+def report(results: Results, out: Path, quick: bool) -> Result:
+    """Source and transfer in supervised.png, the claims, the tables."""
     from viewfinder.papers.desk_plot import grouped_bars
 
-    source, transfer = shared.sources(results), shared.transfers(results)
+    source, transfer = accuracies(results), shared.transfers(results)
     grouped_bars({"source": source, "mean of the transfers": transfer}, out / "supervised.png")
-    rows = [[row, *(f"{value:.1f}" for value in values)] for row, values in PAPER.items()]
     return Result(
         findings=findings(results),
-        protocol={
-            **shared.told(protocol(seeds, device, quick), shared.TRANSFER, quick),
-            **({} if quick else {"epochs of all rows here": LENGTH["epochs"]}),
-        },
-        numbers=numbers(results, grid),
+        protocol=shared.told(shared.TRANSFER, quick, LENGTH["epochs"]),
         figures=["supervised.png"],
         notes=[
             "claims are judged at the weight with the best accuracy on the source; the paper does "
             "not say how it chose (its code: RC 0.001, LBE 0.1)",
-            *stopped(results),
         ],
-        tables=[
-            shared.transfer_table(results, shared.TRANSFER),
-            table(["the paper", "CIFAR-10", "signs", "flowers", "MNIST"], rows),
-        ],
+        tables=[shared.transfer_table(results, shared.TRANSFER), shared.paper_table(PAPER)],
     )
+
+
+run = experiment(cells, report)
 
 
 def findings(results: Results) -> list[Finding]:
     """What the report says of increasing I(z, x) with labels."""
-    source, transfer = shared.sources(results), shared.transfers(results)
+    source, transfer = accuracies(results), shared.transfers(results)
     found = []
     for word in ("RC", "LBE"):
         row = shared.best(source, word)

@@ -55,8 +55,8 @@ class Result:
     the paper's table with what was found, in Markdown."""
 
     findings: Sequence[Finding]
-    protocol: Mapping[str, Any]
-    numbers: Mapping[str, Any]
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+    numbers: Mapping[str, Any] = field(default_factory=dict)
     figures: Sequence[str] = ()
     notes: Sequence[str] = field(default_factory=tuple)
     tables: Sequence[str] = field(default_factory=tuple)
@@ -87,6 +87,14 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]], title: str = 
     lines = [header, ["---"] * len(header), *rows]
     text = "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
     return f"{title}\n\n{text}" if title else text
+
+
+def percent(spread: Spread | None) -> str:
+    """For a table: 61.2 ± 0.5, or a dash."""
+    if spread is None:
+        return "-"
+    shown = f"{100 * spread.mean:.1f}"
+    return shown if spread.deviation is None else f"{shown} ± {100 * spread.deviation:.1f}"
 
 
 def _at_full_scale(experiment: Experiment) -> str:

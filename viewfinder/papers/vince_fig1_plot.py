@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from viewfinder.data.spirals import spirals
-from viewfinder.files import write_atomically
+from viewfinder.papers.desk_plot import save
 from viewfinder.papers.vince_fig1_train import Reading
 from viewfinder.randomness import torch_generator
 from viewfinder.views.noise import uniform_noise
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 COLORS = np.array(["tab:red", "tab:blue"])
 
@@ -26,8 +24,6 @@ Runs = Mapping[float, Sequence[Mapping[str, Any]]]
 
 def draw(runs: Runs, reading: Reading, path: Path) -> None:
     """Draw data and representations (of seed 0) above, losses and transfer accuracy below."""
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(2.1 * max(4, len(runs)), 8.2), layout="constrained")
     grid = figure.add_gridspec(2, 1, height_ratios=(1.25, 1))
     above, below = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
@@ -40,9 +36,7 @@ def draw(runs: Runs, reading: Reading, path: Path) -> None:
     left, right = below.subplots(1, 2)
     _losses(left, runs, reading)
     _accuracy(right, runs)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    write_atomically(path, buffer.getvalue())
+    save(figure, path)
 
 
 def _points(axes: Axes, eta: float, reading: Reading) -> None:
