@@ -92,6 +92,8 @@ def test_a_bad_key_is_named_with_the_nearest(words: list[str], says: str) -> Non
         ("byol", ["target=detached", "head.predictor=null"], "collapses"),
         ("byol", ["negatives=queue"], "negatives=none"),
         ("moco", ["target=shared"], "target=momentum"),
+        ("moco", ["target=detached"], "target=momentum"),
+        ("pcl", ["epochs=1"], "positives.start=0"),
         ("simclr", ["target=momentum"], "objective=info_nce"),
         ("simclr", ["views.count=1"], "views.count=2"),
         ("simclr", ["positives=tags"], "objective=supcon"),

@@ -70,6 +70,9 @@ def test_csv(tmp_path: Path) -> None:
     assert read_clusters(file, split(3)).z.tolist() == [1, 0, 1]
     with pytest.raises(UserError, match="1 of 4 images have no line"):
         read_clusters(file, split(4))
+    file.write_text("index,cluster\n0,10\n1,\n2,10\n")
+    with pytest.raises(UserError, match=r"1 images have no cluster \(rows 1\)"):
+        read_clusters(file, split(3))
     file.write_text("index,group\n0,1\n")
     with pytest.raises(UserError, match="columns index, group; cluster is expected"):
         read_clusters(file, split(1))

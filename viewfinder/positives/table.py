@@ -74,7 +74,14 @@ def read_clusters(path: Path | str, split: Split) -> Clusters:
         sidecar = read_sidecar(path)
         if "cluster" not in sidecar.columns:
             raise _no_column(path, "cluster", [sidecar.key, *sidecar.columns])
-        return dense(_numbers(np.asarray(sidecar.columns["cluster"])[rows_of(sidecar, split)]))
+        cells = np.asarray(sidecar.columns["cluster"])[rows_of(sidecar, split)]
+        empty = [i for i, cell in enumerate(cells) if not str(cell).strip()]
+        if empty:
+            raise UserError(
+                f"{path}: {len(empty)} images have no cluster (rows {first_five(np.array(empty))})",
+                fix="a cluster in each line; one of its own where an image is like no other",
+            )
+        return dense(_numbers(cells))
     key, keys, values = _parquet(path, by_path=split.paths is not None)
     about = read_about(path)
     if key == "path":

@@ -53,7 +53,8 @@ class Measures(L.Callback):
         if module.target is None and any(c.due(coming) for c in self.clustering):
             return whole(module.encoder, trainer.global_step, module.device)[self.rows]
         images = Subset(whole.images, self.rows)
-        return extract(module.encoder, images, whole.view, device=module.device)
+        how: Any = {"device": module.device, "precision": whole.precision}
+        return extract(module.encoder, images, whole.view, **how)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, step: int

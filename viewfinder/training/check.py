@@ -43,10 +43,10 @@ def check_parts(recipe: Recipe) -> None:
             f"has no use for target={target}",
             fix="target=shared, or objective=info_nce",
         )
-    if negatives == "queue" and target == "shared":
+    if negatives == "queue" and target != "momentum":
         raise UserError(
-            "negatives=queue keeps keys of past steps; with target=shared the network that made "
-            "them moves away at full speed",
+            f"negatives=queue keeps keys of past steps; with target={target} the network that "
+            "made them moves away at full speed",
             fix="target=momentum",
         )
     for protocol in recipe.evaluation.protocols:
@@ -87,6 +87,12 @@ def _check_clusterings(recipe: Recipe, kind: str) -> None:
         raise UserError(
             f"positives.k={k}: objective={objective.name} takes one clustering, pcl several",
             fix=f"positives.k={k[0]}",
+        )
+    if start >= recipe.epochs:
+        raise UserError(
+            f"positives.start={start}, but the run has only {recipe.epochs} epochs: no clusters "
+            "would ever be made",
+            fix=f"positives.start={recipe.epochs - 1}, or more epochs",
         )
     if objective.outputs == "classes" and start:
         raise UserError(

@@ -120,7 +120,7 @@ def _read(file: Path) -> dict[str, Tensor]:
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(
             f"{file} is damaged or not a safetensors file: {error}",
-            fix="an earlier checkpoint of the run, if there is one",
+            fix=f"remove the folder {file.parent}: the checkpoint before it is then used",
         ) from error
 
 

@@ -57,6 +57,8 @@ class Pretraining(L.LightningModule):
         self.tags: Tensor | None
         self.register_buffer("clusters", None if clusters is None else torch.from_numpy(clusters))
         self.register_buffer("tags", None if tags is None else torch.from_numpy(tags))
+        # Every process has these from the start and from each clustering: not sent with every step.
+        self._ddp_params_and_buffers_to_ignore = ["clusters", "tags"]
         with initial_weights(recipe.seed):
             self.encoder, self.feature_dim = new_encoder(recipe)
             self._check_small_views()
