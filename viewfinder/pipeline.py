@@ -345,7 +345,7 @@ def print_methods() -> None:
 
 def reproduce(name: str | None, out: Path | None, *, seeds: int, quick: bool) -> None:
     """List the reproductions, or run one; runs that are finished are used again."""
-    from viewfinder.papers.registry import EXPERIMENTS
+    from viewfinder.papers.registry import EXPERIMENTS, RECIPES
     from viewfinder.papers.registry import reproduce as run_experiment
 
     if name is None:
@@ -356,7 +356,13 @@ def reproduce(name: str | None, out: Path | None, *, seeds: int, quick: bool) ->
             minutes = f"{e.minutes:g} ({e.quick_minutes:g})"
             table.add_row(e.name, f"{e.paper}, {e.item}", e.claim, minutes)
         console().print(table)
-        _print_recipes([file for e in EXPERIMENTS.values() for file in e.recipe_files()])
+        files = sum(len(e.recipe_files()) for e in EXPERIMENTS.values())
+        console().print(
+            f"{files} recipes at the papers' scale lie in {RECIPES}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
         return
     out = out or Path("reproductions") / name.replace("/", "-")
 
