@@ -62,9 +62,9 @@ def report(results: Results, out: Path, quick: bool) -> Result:
         notes=[
             "the four points are of one training, whose learning rate falls by a cosine to zero at "
             "the last: an earlier point is not a shorter training",
-            "all methods have the same views, encoder, head to 128 (BYOL a predictor more), "
-            "optimiser, batch and epochs; CARL has 100 prototypes, which the paper does not say of "
-            "its own table",
+            "all methods have the same views, encoder, optimiser, batch and epochs, and a head to "
+            "128: of one hidden layer (BYOL with a predictor), CARL's of two as in its paper; CARL "
+            "has 100 prototypes, which the paper does not say of its own table",
         ],
         tables=[
             *(shared.course_table(name, courses[name], levels[name]) for name in chosen),
