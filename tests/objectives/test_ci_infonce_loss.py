@@ -252,3 +252,14 @@ def test_on_gaussian_mixtures_the_bound_is_below_the_divergence_and_that_below_h
         assert bound.mean().item() == pytest.approx(math.log(4), abs=0.02)
     else:
         assert divergence.mean() < math.log(4) - 0.05
+
+
+def test_tag_overlap_is_the_jaccard_index_of_scikit_learn() -> None:
+    from sklearn.metrics import jaccard_score
+
+    tags = torch.rand(12, 6, generator=torch.Generator().manual_seed(0)) < 0.4
+    found = tag_overlap(tags)
+    for i in range(12):
+        for j in range(12):
+            wanted = 1 if i == j else jaccard_score(tags[i], tags[j], zero_division=0)
+            assert found[i, j].item() == pytest.approx(wanted)

@@ -12,7 +12,7 @@ from viewfinder.data.splits import select
 from viewfinder.errors import UserError
 from viewfinder.positives.columns import ColumnOptions, parse_columns, quantile_bins
 from viewfinder.positives.sidecar import read_attributes
-from viewfinder.positives.tags import shared_over_union, tags
+from viewfinder.positives.tags import tags
 
 
 def split(n: int, paths: list[str] | None = None, name: str = "train") -> Split:
@@ -128,18 +128,3 @@ def test_tags_and_their_limits() -> None:
     with pytest.raises(UserError, match="no tag is left"):
         tags(["a", "b"], min_count=2)
     assert list(found.attributes().names) == list(found.names)
-
-
-def test_shared_over_union_is_the_jaccard_index() -> None:
-    from sklearn.metrics import jaccard_score
-
-    rng = np.random.default_rng(0)
-    matrix = rng.random((12, 6)) < 0.4
-    other = rng.random((5, 6)) < 0.4
-    weights = shared_over_union(matrix, other)
-    for i in range(12):
-        for j in range(5):
-            assert weights[i, j] == pytest.approx(
-                jaccard_score(matrix[i], other[j], zero_division=0)
-            )
-    np.testing.assert_array_equal(shared_over_union(matrix), shared_over_union(matrix).T)

@@ -71,6 +71,7 @@ VARIANTS: list[tuple[str, dict]] = [
     ("ci-infonce", {"positives": {**KMEANS, "sampler": "clusters"}, "objective": "ci_infonce"}),
     ("ci-infonce", {"positives": {"top_k": 2}, "objective": {"name": "ci_infonce"}}),
     ("swav", {"objective": {"queue": 40}}),
+    ("swav", {"objective": {"queue": 16}, "views": {"count": 3}}),
     ("carl", {"objective": {"symmetric": True}}),
     ("simclr", {"regularizers": {"rc": 1, "lbe": {"weight": 1, "stages": {"body.2": 1.0}}}}),
     ("byol", {"regularizers": {"rc": 1, "lbe": 0.1, "mib": 1}}),

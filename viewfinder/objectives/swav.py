@@ -150,12 +150,12 @@ def _state(o: SwAVOptions, dim: int, sizes: Sequence[int]) -> SwAV:
 def _compute(x: Inputs, o: SwAVOptions) -> dict[str, Tensor]:
     with torch.no_grad():
         scores = x.state.scores(x.online[0])
-    x.state.assigned = len(x.target)  # the small views only predict
     return {"loss": x.state.joined(x.online), "usage": usage(scores)}
 
 
 SWAV_OBJECTIVE = Objective(
     name="swav",
+    # the first two views are assigned, as in the paper; all further ones, small or not, predict
     summary="a view predicts the prototypes that another was assigned, all used alike",
     formula="mean_i mean_{v != i} mean_n -sum_k q_i[n, k] log softmax(z_v . c / temperature)_k",
     paper="SwAV, Caron et al. 2020",

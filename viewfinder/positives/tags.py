@@ -79,20 +79,3 @@ def tag_matrix(table: Attributes) -> Tags:
     alone = int((~matrix.any(axis=1)).sum())
     notes = (f"{alone} of {len(matrix)} images have no tag: their own views alone are the same",)
     return Tags(matrix, tuple(names), notes if alone else ())
-
-
-def shared_over_union(tags: np.ndarray, other: np.ndarray | None = None) -> np.ndarray:
-    """Weights of positives for data with several tags, float64 (N, M) in 0..1.
-
-    |A and B| / |A or B| for each row A of ``tags`` (N, V) and B of ``other`` (M, V), yes/no; the
-    rows of ``tags`` themselves where there is no other. Two data without tags share nothing: 0.
-
-    >>> shared_over_union(np.array([[1, 1, 0], [0, 1, 1]]))
-    array([[1.        , 0.33333333],
-           [0.33333333, 1.        ]])
-    """
-    a = np.asarray(tags, np.float64)
-    b = a if other is None else np.asarray(other, np.float64)
-    shared = a @ b.T
-    union = a.sum(1)[:, None] + b.sum(1)[None, :] - shared
-    return shared / np.maximum(union, 1)

@@ -32,10 +32,6 @@ class Embedding:
             self._key = (id(encoder), step)
         return self._features
 
-    def kept(self, encoder: nn.Module, step: int) -> Tensor | None:
-        """The features, if this encoder's after this step were asked for already."""
-        return self._features if self._key == (id(encoder), step) else None
-
     def forget(self) -> None:
         """Free the memory."""
         self._key, self._features = None, torch.empty(0)
