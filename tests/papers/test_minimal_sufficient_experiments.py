@@ -21,12 +21,21 @@ from viewfinder.papers.registry import EXPERIMENTS, RECIPES, reproduce
 from viewfinder.recipe import build, complete
 
 OWN = [name for name in EXPERIMENTS if name.startswith("minimal-sufficient/")]
-SETS = {"cifar10": (14, 3), "gtsrb35": (13, 3), "flowers17_96": (20, 3)}
+SETS = {
+    "cifar10": (14, 3),
+    "imagenette96": (24, 3),
+    "gtsrb35": (13, 3),
+    "flowers17_96": (20, 3),
+    "eurosat64": (16, 3),
+    "mnist": (12, 1),
+    "fashion_mnist": (12, 1),
+    "omniglot_small": (26, 1),
+}
 
 
 @pytest.fixture(autouse=True)
 def _tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_sets(tmp_path / "sets", {**SETS, "eurosat64": (16, 3), "mnist": (12, 1)})
+    write_sets(tmp_path / "sets", SETS)
     shorten(monkeypatch, tmp_path / "sets")
     monkeypatch.setattr(factors, "DATA", {**factors.DATA, "size": 16})
     monkeypatch.setattr(factors, "TOLD", {**factors.TOLD, "limit": 96, "size": 16})
@@ -67,6 +76,11 @@ def test_only_the_first_view_shows_colours_and_keeps_their_hue() -> None:
         assert first.jitter[3] == second.jitter[3] == 0.0  # hue
 
 
+def scored(top1: float) -> dict[str, Any]:
+    """A probe's accuracy, 0.2 higher on the images it chose its weight decay by."""
+    return {"top1": top1, "protocol": {"held_out_top1": [0.0, top1 + 0.2]}}
+
+
 def seeds(source: float, transfer: float, points: int = 0) -> list[dict[str, Any]]:
     """Three seeds; at points before the end the source is lower and the transfer higher."""
     found = []
@@ -74,7 +88,7 @@ def seeds(source: float, transfer: float, points: int = 0) -> list[dict[str, Any
         moments = [
             {
                 "epoch": e,
-                "scores": [{"top1": source + d - 0.1 * (points + 1 - e)}],
+                "scores": [scored(source + d - 0.1 * (points + 1 - e))],
                 "transfer": [[{"top1": transfer + d + 0.1 * (points + 1 - e)}]] * 2,
             }
             for e in range(1, points + 2)
@@ -98,7 +112,21 @@ def test_table_1_claims(gain: float, holds: bool) -> None:
         for name in table1.METHODS
         for row in (name, f"{name} + RC", f"{name} + LBE")
     }
-    assert [f.holds for f in table1.findings(results)] == [holds, True] * 6
+    found = table1.findings(results, "CIFAR-10")
+    assert [f.holds for f in found] == [holds, True] * 6
+    assert all(f.claim.startswith("CIFAR-10, ") for f in found)
+
+
+def test_table_1_has_all_rows_for_each_source() -> None:
+    names = [cell.name for cell in table1.grid()]
+    rows = [
+        [name.partition(": ")[2] for name in names if name.startswith(s)] for s in table1.SOURCES
+    ]
+    assert rows[0] == rows[1]
+    assert len(set(names)) == len(names) == 2 * (9 + 2)
+    results = {name: [{"name": name}] for name in names}
+    assert desk.sets(results) == list(table1.SOURCES)
+    assert desk.of_set(results, "Imagenette")["BYOL + RC"] == [{"name": "Imagenette: BYOL + RC"}]
 
 
 def test_the_claims_over_lambda() -> None:
@@ -125,6 +153,16 @@ def test_the_claims_of_mib_are_of_the_weight_best_at_home(change: float, holds: 
     found = mib.findings(results)
     assert [f.holds for f in found] == [holds] * 4
     assert all("0.05" in f.claim for f in found)
+
+
+def test_a_weight_is_chosen_without_the_test_images() -> None:
+    strong, chosen = seeds(0.7, 0.5), seeds(0.6, 0.5)
+    for run in chosen:
+        run["scores"][0]["protocol"]["held_out_top1"] = [0.99, 0.0]
+    halted = [{"stopped": "collapse", "scores": []}]
+    results = {"SimCLR + 1 RC": strong, "SimCLR + 2 RC": chosen, "SimCLR + 3 RC": halted}
+    assert shared.best({**results, "SimCLR + 4 LBE": strong}, "RC") == "SimCLR + 2 RC"
+    assert shared.best({"SimCLR + 3 RC": halted}, "RC") == "SimCLR + 3 RC"
 
 
 def test_the_claims_with_labels() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from viewfinder.papers import ci_infonce as shared
 from viewfinder.papers.compare import ordered
-from viewfinder.papers.desk import Cell, Overrides, Results, accuracies, experiment, sets
+from viewfinder.papers.desk import Cell, Overrides, Results, accuracies, experiment, of_set, sets
 from viewfinder.papers.result import Finding, Result, percent, table
 
 SETS = ("fashion", "shapes")
@@ -70,11 +70,7 @@ def report(results: Results, out: Path, quick: bool) -> Result:
     """Top-1 in table1.png, the claims, the table."""
     from viewfinder.papers.ci_infonce_plot import bars
 
-    known = accuracies(results)
-    bars(
-        {name: {row: known[f"{name}: {row}"] for row in ROWS} for name in sets(results)},
-        out / "table1.png",
-    )
+    bars({name: accuracies(of_set(results, name)) for name in sets(results)}, out / "table1.png")
     return Result(
         findings=[f for name in sets(results) for f in findings(results, name)],
         figures=["table1.png"],
@@ -88,12 +84,7 @@ run = experiment(grid, report)
 
 def findings(results: Results, name: str) -> list[Finding]:
     """The sentences of section 4.4 on Table 1, for the rows of one data set."""
-    known = {
-        row: spread
-        for full, spread in accuracies(results).items()
-        for prefix, _, row in [full.partition(": ")]
-        if prefix == name
-    }
+    known = accuracies(of_set(results, name))
     claims: list[tuple[str, list[str]]] = [
         ("accuracy grows from instances to attribute clusters to labels", [SUPCON, CI, SIMCLR]),
         ("attribute clusters are contrasted better than predicted", [CI, CE_Z]),

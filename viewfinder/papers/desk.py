@@ -192,6 +192,12 @@ def sets(results: Results) -> list[str]:
     return list(dict.fromkeys(name.partition(": ")[0] for name in results))
 
 
+def of_set(results: Results, name: str) -> dict[str, Sequence[Mapping[str, Any]]]:
+    """The results of one data set's cells, by row, where cells are named "set: row"."""
+    prefix = f"{name}: "
+    return {full.removeprefix(prefix): r for full, r in results.items() if full.startswith(prefix)}
+
+
 def protocol(seeds: int, device: str, quick: bool) -> dict[str, Any]:
     """What all desk runs have in common, for the Protocol line of a result."""
     shared = {**COMMON, **({"epochs": QUICK["epochs"]} if quick else {})}

@@ -26,8 +26,8 @@ MINIMAL_SUFFICIENT = (
         claim="RC and LBE make the features of SimCLR, BYOL and Barlow Twins better for other "
         "sets, and no worse for the one they are trained on.",
         run="viewfinder.papers.minimal_sufficient_table1:run",
-        minutes=8,
-        quick_minutes=1.5,
+        minutes=25,
+        quick_minutes=2,
         recipes=_SUFFICIENT_TABLE,
         on_gpu=True,
     ),
