@@ -24,7 +24,8 @@ from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Source, Split
 from viewfinder.evaluation.features import extract
 from viewfinder.probing import untrained
-from viewfinder.recipe import Data, build, complete
+from viewfinder.recipe import build, complete
+from viewfinder.recipe_parts import Data
 from viewfinder.training.frozen import frozen_view
 from viewfinder.training.run import pick_device
 from viewfinder.transfer import TransferSet, transfer_scores

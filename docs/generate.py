@@ -13,16 +13,8 @@ from typing import Any
 from viewfinder.methods import METHODS
 from viewfinder.objectives.registry import OBJECTIVES
 from viewfinder.positives.registry import POSITIVES
-from viewfinder.recipe import (
-    Estimate,
-    Match,
-    OptionalAugmentation,
-    Part,
-    Recipe,
-    Reconstruct,
-    build,
-    parts,
-)
+from viewfinder.recipe import Recipe, build, parts
+from viewfinder.recipe_parts import Estimate, Match, OptionalAugmentation, Part, Reconstruct
 
 TABLES: dict[str, list[Any]] = {
     "objective": list(OBJECTIVES.values()),

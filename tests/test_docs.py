@@ -50,7 +50,7 @@ def test_generated_pages_are_up_to_date(generated: dict[Path, str]) -> None:
 
 def test_every_method_and_regularizer_has_a_page(generated: dict[Path, str]) -> None:
     from viewfinder.methods import METHODS
-    from viewfinder.recipe import Regularizers
+    from viewfinder.recipe_parts import Regularizers
 
     regularizers = set(Regularizers.model_fields) - {"noise"}  # told with mib
     for folder, names in (("methods", set(METHODS)), ("regularizers", regularizers)):

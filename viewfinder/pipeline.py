@@ -17,7 +17,8 @@ from viewfinder.data.sources import open_source
 from viewfinder.errors import UserError
 from viewfinder.files import write_atomically
 from viewfinder.methods import METHODS
-from viewfinder.recipe import Data, Recipe, build, complete, merge, parse_overrides
+from viewfinder.recipe import Recipe, build, complete, merge, parse_overrides
+from viewfinder.recipe_parts import Data
 from viewfinder.training.check import check_data, check_parts
 from viewfinder.training.run import Run
 

@@ -1,337 +1,41 @@
 """What a run is, as typed data: load, override, complete, save.
 
-A recipe is built in layers, later ones winning: the field defaults below, the row of the method
-table (``viewfinder.methods``), a YAML file, and ``key=value`` overrides. ``complete`` then fills in
-what depends on the data (sizes, channels), so a saved recipe repeats the run without guessing.
+A recipe is built in layers, later ones winning: the defaults of ``viewfinder.recipe_parts``, the
+row of the method table (``viewfinder.methods``), a YAML file, and ``key=value`` overrides.
+``complete`` then fills in what depends on the data (sizes, channels), so a saved recipe repeats the
+run without guessing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Optional, Self, get_args
+from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    SerializeAsAny,
-    ValidationError,
-    create_model,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, PositiveInt, SerializeAsAny, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
-from viewfinder.errors import UserError, nearest, unknown
+from viewfinder.errors import UserError, unknown
 from viewfinder.methods import METHODS
-from viewfinder.objectives.objective import Options as ObjectiveOptions
 from viewfinder.objectives.registry import OBJECTIVES
-from viewfinder.objectives.regularizers import Elements, Likelihood, SumOver
-from viewfinder.positives.registry import POSITIVES, split_spec
-from viewfinder.positives.registry import Options as PositivesOptions
-from viewfinder.positives.registry import find as find_positives
-from viewfinder.views.augment import Augmentation
-from viewfinder.views.presets import preset
-
-
-class Part(BaseModel):
-    """One part of a recipe; ``bare`` is the field that ``part=value`` sets."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    bare: ClassVar[str] = "name"
-
-
-class Data(Part):
-    """Where the images come from (see ``viewfinder data``)."""
-
-    bare: ClassVar[str] = "source"
-    source: str = Field(
-        "shapes", description="source spec: shapes, digits, npz:PATH, folder:DIR, cifar10, ..."
-    )
-    root: str | None = Field(None, description="folder of torchvision's data sets")
-    download: bool = Field(False, description="download a torchvision data set that is missing")
-    strict: bool = Field(False, description="stop at the first unreadable image, skip none")
-    labels: str | None = Field(None, description="CSV of labels (path,label or index,label)")
-    size: PositiveInt | None = Field(None, description="resize stored images to this side, px")
-    channels: PositiveInt | None = Field(None, description="convert images to this many channels")
-    limit: PositiveInt | None = Field(
-        None, description="use at most this many images of each split"
-    )
-    split: str = Field("train", description="the split to pretrain on")
-
-
-_OPTIONAL: dict[str, Any] = {
-    name: (Optional[field.annotation], Field(None, description=field.description))  # noqa: UP045
-    for name, field in Augmentation.model_fields.items()
-}
-OptionalAugmentation: Any = create_model(
-    "OptionalAugmentation",
-    __base__=Part,
-    **_OPTIONAL,
+from viewfinder.positives.registry import POSITIVES
+from viewfinder.recipe_parts import (
+    Data,
+    Encoder,
+    Evaluation,
+    Head,
+    Negatives,
+    ObjectivePart,
+    Optimizer,
+    Part,
+    Positives,
+    Regularizers,
+    Target,
+    Views,
+    readable,
 )
-"""An augmentation in which only what is set counts: overrides of a preset."""
-
-
-class Views(OptionalAugmentation):
-    """How views are made. A field set here overrides the preset in every view."""
-
-    bare: ClassVar[str] = "preset"
-    preset: str = Field("simclr", description="simclr, moco, moco2, byol, supervised or none")
-    count: PositiveInt = Field(2, description="views of each image")
-    size: PositiveInt | None = Field(None, description="side of the view, px; null: the images'")
-    small_count: NonNegativeInt = Field(
-        0, description="further views of small crops (multi-crop); swav and dino know them"
-    )
-    small_size: PositiveInt | None = Field(
-        None, description="side of the small views, px; null: half of size"
-    )
-    small_scale: tuple[float, float] = Field(
-        (0.05, 0.25), description="area of the small crops, fractions of the image"
-    )
-    first: OptionalAugmentation | None = Field(
-        None, description="overrides of the 1st, 3rd, ... view"
-    )
-    second: OptionalAugmentation | None = Field(
-        None, description="overrides of the 2nd, 4th, ... view"
-    )
-
-    def augmentations(self) -> list[Augmentation]:
-        """One augmentation a view: the preset's, then this part's fields, then first/second's; then
-        those of the small views, which differ in size and crop alone."""
-        if self.size is None:
-            raise UserError("views.size is not set", fix="views.size=32")
-        shared = {name: getattr(self, name) for name in Augmentation.model_fields}
-        pair = []
-        for base, own in zip(
-            preset(self.preset, self.size), (self.first, self.second), strict=True
-        ):
-            layers = [base.model_dump(), shared, own.model_dump() if own else {}]
-            chosen = {k: v for layer in layers for k, v in layer.items() if v is not None}
-            try:
-                pair.append(Augmentation(**chosen))
-            except ValidationError as error:
-                raise _readable(error, prefix=("views",)) from error
-        large = [pair[i % 2] for i in range(self.count)]
-        return large + [self._small(pair[i % 2]) for i in range(self.small_count)]
-
-    def _small(self, like: Augmentation) -> Augmentation:
-        """A small view with the colours of a large one; what does not fit it is refused."""
-        assert self.size is not None  # augmentations saw to it
-        crop: dict[str, Any] = {
-            "size": self.small_size or self.size // 2,
-            "crop_scale": self.small_scale,
-        }
-        try:
-            return Augmentation(**{**like.model_dump(), **crop})
-        except ValidationError as error:
-            problem = _readable(error, prefix=("views",))
-            told = f"small views of {crop['size']} px, views.small_scale={list(self.small_scale)}"
-            raise UserError(f"{told}: {problem.message}", fix=problem.fix) from error
-
-
-class Positives(Part):
-    """Which images count as the same: the cluster assignment Z, and its own options."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-    name: str = Field("instance", description=f"one of {', '.join(POSITIVES)}; or file:z.parquet")
-    sampler: Literal["shuffle", "clusters"] = Field(
-        "shuffle", description="batches of shuffled images; or of pairs from clusters drawn by size"
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, given: Any) -> Any:
-        """``file:z.parquet`` is name and path in one word."""
-        if not isinstance(given, Mapping) or ":" not in str(given.get("name", "")):
-            return given
-        name, options = split_spec(given["name"])
-        return {**given, "name": name, **options}
-
-    @model_validator(mode="after")
-    def _known(self) -> Self:
-        find_positives(self.name)
-        return self
-
-    def options(self) -> PositivesOptions:
-        """The options of these positives, typed and complete."""
-        return POSITIVES[self.name].options(**(self.model_extra or {}))
-
-
-class Negatives(Part):
-    """What a positive is contrasted against."""
-
-    name: Literal["batch", "queue", "none"] = Field("batch", description="batch, queue or none")
-    size: PositiveInt = Field(4096, description="rows of the queue")
-
-
-class ObjectivePart(Part):
-    """The loss, and its own options (listed per objective)."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-    name: str = Field("nt_xent", description=f"one of {', '.join(OBJECTIVES)}")
-
-    @model_validator(mode="after")
-    def _known(self) -> Self:
-        if self.name not in OBJECTIVES:
-            raise unknown("objective", self.name, OBJECTIVES)
-        return self
-
-    def options(self) -> ObjectiveOptions:
-        """The objective's options, typed and complete."""
-        return OBJECTIVES[self.name].options(**(self.model_extra or {}))
-
-
-class Weighted(Part):
-    """A regularizer; ``regularizers.rc=1`` sets its weight, and 0 leaves it out."""
-
-    bare: ClassVar[str] = "weight"
-    weight: NonNegativeFloat = Field(1.0, description="what it is multiplied by")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _number(cls, given: Any) -> Any:
-        return {"weight": given} if isinstance(given, int | float) else given
-
-
-class Reconstruct(Weighted):
-    """RC: a decoder makes each view again from its features."""
-
-    likelihood: Likelihood = Field("gaussian", description="gaussian, laplace or bernoulli")
-    elements: Elements = Field(
-        "mean", description="mean over the numbers of a view, as the weights of the paper's "
-        "experiments are for; or sum, as its formula has it"
-    )  # fmt: skip
-
-
-class Estimate(Weighted):
-    """LBE: the InfoNCE bound on what noisy features know of their view is maximised."""
-
-    rho: PositiveFloat = Field(0.05, description="divides squared distances: by 1 / rho")
-    sum_over: SumOver = Field(
-        "noisy", description="noisy, as equation 14; means, as the released code"
-    )
-    views: Literal["joined", "each"] = Field(
-        "joined", description="joined: one estimate over the views together, as the released code; "
-        "each: the sum of one a view"
-    )  # fmt: skip
-    stages: dict[str, PositiveFloat] | None = Field(
-        None, description="weights of inner stages by submodule, such as {layer3: 0.5, layer4: 1}; "
-        "null: the features alone"
-    )  # fmt: skip
-
-
-class Match(Weighted):
-    """IP and MIB: the squared distance between the two views' features."""
-
-    elements: Elements = Field("mean", description="mean or sum over the features' dimensions")
-
-
-DEFAULT_NOISE = 0.1
-
-
-class Regularizers(Part):
-    """What is added to the objective: each is left out unless it is given a weight."""
-
-    rc: Reconstruct | None = Field(None, description="reconstruction of each view, weight lambda_1")
-    lbe: Estimate | None = Field(None, description="lower bound estimate of I(z, v), lambda_2")
-    ip: Match | None = Field(None, description="inverse predictive term: features of views agree")
-    mib: Match | None = Field(None, description="multi-view bottleneck: ip, with noisy features")
-    noise: NonNegativeFloat | None = Field(
-        None, description="standard deviation of the noise on the features that the head and lbe "
-        f"see in training; null: {DEFAULT_NOISE} with lbe or mib, else 0"
-    )  # fmt: skip
-
-    @property
-    def sigma(self) -> float:
-        """Standard deviation of the noise on the features."""
-        if self.noise is not None:
-            return self.noise
-        return DEFAULT_NOISE if self.given & {"lbe", "mib"} else 0.0
-
-    @property
-    def given(self) -> set[str]:
-        """Which are used: those with a weight above 0."""
-        parts = {"rc": self.rc, "lbe": self.lbe, "ip": self.ip, "mib": self.mib}
-        return {name for name, part in parts.items() if part is not None and part.weight > 0}
-
-    def __str__(self) -> str:
-        noise = [f"noise {self.noise:g}"] if self.noise else []
-        return " + ".join([*sorted(self.given), *noise]) or "none"
-
-
-class Encoder(Part):
-    """The backbone."""
-
-    name: str = Field(
-        "convnet", description="convnet, mlp, a timm model's name, or package.module:Class"
-    )
-    widths: list[PositiveInt] = Field(
-        [32, 64, 128, 256, 512],
-        min_length=1,
-        description="channels of each stage of the convnet, units of the mlp",
-    )
-    stem: Literal["auto", "small", "original"] = Field(
-        "auto", description="small: 3x3 stride 1, no max-pool; auto: small at 64 px and below"
-    )
-    pretrained: bool = Field(False, description="start from timm's pretrained weights")
-
-
-class Head(Part):
-    """The networks between the encoder and the objective; dropped after training."""
-
-    bare: ClassVar[str] = "projector"
-    projector: list[PositiveInt] = Field(
-        [512, 128], min_length=1, description="units of each projector layer"
-    )
-    batch_norm: bool = Field(True, description="batch norm after each hidden layer of the heads")
-    predictor: list[PositiveInt] | None = Field(
-        None, description="units of each predictor layer (online side only); null: no predictor"
-    )
-
-
-class Target(Part):
-    """What the online projections are compared with."""
-
-    name: Literal["shared", "detached", "momentum"] = Field(
-        "shared",
-        description="shared: the same network; detached: the same without gradient; "
-        "momentum: an exponential moving average of the network",
-    )
-    momentum: float = Field(0.996, ge=0, le=1, description="weight of the old average at the start")
-    final_momentum: float = Field(1.0, ge=0, le=1, description="the same at the end, by cosine")
-
-
-class Optimizer(Part):
-    """Optimiser; biases and norms get no weight decay (and no LARS scaling)."""
-
-    name: Literal["sgd", "adam", "adamw", "lars"] = Field(
-        "adamw", description="sgd, adam, adamw, lars"
-    )
-    lr: PositiveFloat = Field(0.003, description="base learning rate; used: lr x batch / 256")
-    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd and lars")
-    nesterov: bool = Field(False, description="Nesterov momentum, for sgd")
-    weight_decay: NonNegativeFloat = Field(0.01, description="weight decay")
-    warmup_epochs: NonNegativeFloat = Field(0.0, description="epochs of linear warm-up")
-    final_lr: float = Field(0.0, ge=0, le=1, description="learning rate at the end, as a fraction")
-
-
-class Evaluation(Part):
-    """What is measured at the end of a run."""
-
-    bare: ClassVar[str] = "protocols"
-    protocols: list[str] = Field(["linear", "knn"], description="probes of the frozen encoder")
-    baselines: bool = Field(True, description="measure raw pixels, untrained and supervised beside")
-    supervised_epochs: PositiveInt | None = Field(
-        None, description="epochs of the supervised baseline; null: as many as the run"
-    )
-    k: PositiveInt = Field(20, description="neighbours of kNN")
-    temperature: float = Field(0.07, ge=0.002, description="temperature of kNN's weights")
+from viewfinder.views.augment import Augmentation
 
 
 class Recipe(Part):
@@ -506,7 +210,7 @@ def build(
     try:
         recipe = Recipe.model_validate(raw)
     except ValidationError as error:
-        raise _readable(error) from error
+        raise readable(error, keys()) from error
     _check_options(recipe)
     return recipe
 
@@ -570,23 +274,4 @@ def _check_options(recipe: Recipe) -> None:
         try:
             part.options()
         except ValidationError as error:
-            raise _readable(error, prefix=(name,)) from error
-
-
-def _readable(error: ValidationError, prefix: tuple[str, ...] = ()) -> UserError:
-    """The first problem of a validation error, by its dotted key."""
-    problem = error.errors()[0]
-    cause = (problem.get("ctx") or {}).get("error")
-    if isinstance(cause, UserError):
-        return cause
-    key = ".".join(str(step) for step in (*prefix, *problem["loc"]))
-    if problem["type"] == "extra_forbidden":
-        guess = nearest(key, keys())
-        hint = f"Did you mean {guess}?" if guess else "docs/recipe.md lists every key."
-        return UserError(f"unknown key {key}. {hint}")
-    known = keys()
-    while key not in known and key.rpartition(".")[0] in known and not key[-1].isdigit():
-        key = key.rpartition(".")[0]  # which kind of value of several was tried is no key
-    described = known.get(key)
-    meaning = f" ({described})" if described else ""
-    return UserError(f"{key} is {problem['input']!r}: {problem['msg']}{meaning}")
+            raise readable(error, keys(), prefix=(name,)) from error

@@ -19,7 +19,8 @@ from viewfinder.evaluation.scores import AnyScore
 from viewfinder.evaluation.targets import find_target
 from viewfinder.pipeline import console, open_data, override
 from viewfinder.probing import check_protocols, content_key, probe, untrained
-from viewfinder.recipe import Data, Recipe
+from viewfinder.recipe import Recipe
+from viewfinder.recipe_parts import Data
 
 KINDS = ("trained", "untrained", "raw pixels")
 DEFAULT_PROTOCOL = "linear"

@@ -26,7 +26,8 @@ from viewfinder.evaluation.regress import regress_features
 from viewfinder.evaluation.targets import Classes, find_target
 from viewfinder.information.discrete import information
 from viewfinder.papers.desk import expand
-from viewfinder.recipe import Data, Recipe, build, complete
+from viewfinder.recipe import Recipe, build, complete
+from viewfinder.recipe_parts import Data
 from viewfinder.training.assignment import first_clusters
 from viewfinder.training.fit import fit
 from viewfinder.training.frozen import frozen_view

@@ -15,7 +15,8 @@ from viewfinder.objectives.regularizers import (
     lower_bound_estimate,
     reconstruction,
 )
-from viewfinder.recipe import Recipe, Regularizers
+from viewfinder.recipe import Recipe
+from viewfinder.recipe_parts import Regularizers
 from viewfinder.training.memory import fast_layout
 
 
