@@ -202,7 +202,7 @@ def test_a_mistake_is_one_message_and_exit_code_2(
 def test_runs_started_at_once_take_different_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from viewfinder.pipeline import _next_folder
+    from viewfinder.training.run_folder import _next_folder
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "moco-7").mkdir(parents=True)

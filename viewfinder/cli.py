@@ -204,9 +204,9 @@ def reproduce(
     ] = False,
 ) -> None:
     """List, or run, the papers' tables and figures at desk scale."""
-    from viewfinder import pipeline
+    from viewfinder.papers.command import reproduce as run
 
-    pipeline.reproduce(name, out, seeds=seeds, quick=quick)
+    run(name, out, seeds=seeds, quick=quick)
 
 
 def main() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -21,6 +19,7 @@ from viewfinder.recipe import Recipe, build, complete, merge, parse_overrides
 from viewfinder.recipe_parts import Data
 from viewfinder.training.check import check_data, check_parts
 from viewfinder.training.run import Run
+from viewfinder.training.run_folder import is_first_process, new_folder, remove_if_nothing_ran
 
 
 @cache
@@ -42,23 +41,14 @@ def pretrain(method: str | None, words: Sequence[str], file: Path | None, out: P
     recipe = build(method, parse_overrides(words), file)
     check_parts(recipe)
     recipe, source = _with_data(recipe)
-    run = Run(_new_folder(out, recipe.method))
-    if _is_first_process():
+    run = Run(new_folder(out, recipe.method))
+    if is_first_process():
         write_atomically(run.recipe_file, recipe.to_yaml())
     try:
         return _train_and_finish(recipe, source, run)
     except UserError:
-        _remove_if_nothing_ran(run)
+        remove_if_nothing_ran(run)
         raise
-
-
-def _remove_if_nothing_ran(run: Run) -> None:
-    """A run refused before its first step leaves no folder that would be in the next one's way."""
-    if _is_first_process() and list(run.folder.iterdir()) == [run.recipe_file]:
-        run.recipe_file.unlink()
-        run.folder.rmdir()
-        if run.folder.parent == Path("runs") and not any(Path("runs").iterdir()):
-            Path("runs").rmdir()
 
 
 def resume(folder: Path) -> Run:
@@ -73,17 +63,7 @@ def resume(folder: Path) -> Run:
 def open_data(data: Data, seed: int, where: Console | None = None) -> Source:
     """The source that a recipe's data part names; its notes are printed."""
     where = where or console()
-    source = open_source(
-        data.source,
-        root=data.root,
-        download=data.download,
-        strict=data.strict,
-        labels=data.labels,
-        channels=data.channels,
-        size=data.size,
-        limit=data.limit,
-        seed=seed,
-    )
+    source = open_source(data.source, **data.options(), seed=seed)
     for note in source.notes:
         where.print(f"note: {note}", highlight=False, soft_wrap=True, markup=False)
     if source.unreadable:
@@ -110,48 +90,6 @@ def _with_data(recipe: Recipe, where: Console | None = None) -> tuple[Recipe, So
     return recipe, source
 
 
-def _is_first_process() -> bool:
-    """False in the further processes that a distributed strategy starts."""
-    return int(os.environ.get("LOCAL_RANK", 0)) == 0 and int(os.environ.get("RANK", 0)) == 0
-
-
-def _new_folder(out: Path | None, method: str) -> Path:
-    """The folder of a new run; an existing run is never overwritten."""
-    # The strategies start further processes with the same words: they find the folder here.
-    if not _is_first_process():
-        if "VIEWFINDER_RUN" in os.environ:
-            return Path(os.environ["VIEWFINDER_RUN"])
-        if out is None:  # started beside the first by a launcher: it cannot know its choice
-            raise UserError("several processes need a run folder by name", fix="--out DIR")
-        return out
-    if out is None:
-        out = _next_folder(method)
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(
-            f"{out} already exists and is not empty; runs are never overwritten",
-            fix=f"--resume {out} to continue it, or another --out",
-        )
-    os.environ["VIEWFINDER_RUN"] = str(out)
-    return out
-
-
-def _next_folder(method: str) -> Path:
-    """runs/METHOD-N with the next free N, made at once so that no other run takes it."""
-    root = Path("runs")
-    names = (path.name for path in root.glob(f"{method}-*"))
-    found = (re.fullmatch(rf"{re.escape(method)}-(\d+)", name) for name in names)
-    number = max((int(match[1]) for match in found if match), default=0)
-    while True:
-        number += 1
-        try:
-            (root / f"{method}-{number}").mkdir(parents=True)
-        except FileExistsError:  # another run started at the same moment
-            continue
-        except OSError as error:
-            raise UserError(f"no run folder can be made here: {error}", fix="--out DIR") from error
-        return root / f"{method}-{number}"
-
-
 def _train_and_finish(recipe: Recipe, source: Source, run: Run) -> Run:
     from viewfinder.scoring import finish
     from viewfinder.training.fit import fit
@@ -166,7 +104,7 @@ def _train_and_finish(recipe: Recipe, source: Source, run: Run) -> Run:
         soft_wrap=True,
     )
     module = fit(recipe, split, run, console(), "pretraining")
-    if _is_first_process():
+    if is_first_process():
         finish(recipe, source, run, module, console())
     return run
 
@@ -219,7 +157,7 @@ def describe(spec: str, words: Sequence[str]) -> None:
 
     given = _only(parse_overrides(words), ("data",)).get("data", {})
     part = build("simclr", {"data": {**given, "source": spec}}).data
-    source = open_source(**_arguments(part))
+    source = open_source(part.source, **part.options())
     print_description(facts_of(source))
 
 
@@ -271,11 +209,6 @@ def clusters(
         markup=False,
         soft_wrap=True,
     )
-
-
-def _arguments(data: Data) -> dict[str, Any]:
-    plain = data.model_dump(exclude={"source", "split"})
-    return {"spec": data.source, **plain}
 
 
 def _only(overrides: Mapping[str, Any], allowed: tuple[str, ...]) -> Mapping[str, Any]:
@@ -342,43 +275,3 @@ def print_methods() -> None:
         source = "" if method.source == "-" else f" ({method.source})"
         lines.add_row(name, f"{method.summary}; target {target}{source}")
     console().print(lines)
-
-
-def reproduce(name: str | None, out: Path | None, *, seeds: int, quick: bool) -> None:
-    """List the reproductions, or run one; runs that are finished are used again."""
-    from viewfinder.papers.registry import EXPERIMENTS, RECIPES
-    from viewfinder.papers.registry import reproduce as run_experiment
-
-    if name is None:
-        table = Table(title="viewfinder reproduce NAME [--quick] [--seeds 3]")
-        for heading in ("name", "paper", "claim", "minutes on two cores (quick)"):
-            table.add_column(heading, no_wrap=heading == "name")
-        for e in EXPERIMENTS.values():
-            minutes = f"{e.minutes:g} ({e.quick_minutes:g})"
-            table.add_row(e.name, f"{e.paper}, {e.item}", e.claim, minutes)
-        console().print(table)
-        files = sum(len(e.recipe_files()) for e in EXPERIMENTS.values())
-        console().print(
-            f"{files} recipes at the papers' scale lie in {RECIPES}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
-        return
-    out = out or Path("reproductions") / name.replace("/", "-")
-
-    def progress(done: int, total: int, what: str) -> None:
-        console().print(f"{done}/{total} {what}", highlight=False, soft_wrap=True, markup=False)
-
-    run_experiment(name, out, seeds=seeds, quick=quick, progress=progress)
-    console().print(f"results: {out}", highlight=False, soft_wrap=True)
-    _print_recipes(EXPERIMENTS[name].recipe_files())
-
-
-def _print_recipes(files: Sequence[Path]) -> None:
-    """Where the recipes at the papers' scale lie."""
-    if not files:
-        return
-    console().print("At the paper's scale: viewfinder pretrain --recipe FILE, where FILE is")
-    for file in dict.fromkeys(files):
-        console().print(f"  {file}", highlight=False, markup=False, soft_wrap=True)

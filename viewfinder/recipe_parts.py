@@ -57,6 +57,10 @@ class Data(Part):
     )
     split: str = Field("train", description="the split to pretrain on")
 
+    def options(self) -> dict[str, Any]:
+        """How the source is to be read: what ``open_source`` takes beside it."""
+        return self.model_dump(exclude={"source", "split"})
+
 
 _VIEW_KEYS = {f"views.{k}": f.description or "" for k, f in Augmentation.model_fields.items()}
 _OPTIONAL: dict[str, Any] = {
@@ -205,7 +209,10 @@ class Reconstruct(Weighted):
 class Estimate(Weighted):
     """LBE: the InfoNCE bound on what noisy features know of their view is maximised."""
 
-    rho: PositiveFloat = Field(0.05, description="divides squared distances: by 1 / rho")
+    rho: PositiveFloat | None = Field(
+        None, description="scale of squared distances; null: 25.6 / the features' width, which is "
+        "the paper's 0.05 at 512 and its code's 0.0125 at 2048"
+    )  # fmt: skip
     sum_over: SumOver = Field(
         "noisy", description="noisy, as equation 14; means, as the released code"
     )

@@ -39,6 +39,12 @@ def test_golden_lower_bound_estimate(case: Case) -> None:
         )
 
 
+@pytest.mark.parametrize(("dim", "rho"), [(512, 0.05), (2048, 0.0125)])
+def test_rho_is_that_of_the_released_code_for_its_two_widths(dim: int, rho: float) -> None:
+    mean, noisy = draw(0, 4, dim), draw(1, 4, dim)
+    assert lower_bound_estimate(mean, noisy) == lower_bound_estimate(mean, noisy, rho)
+
+
 @pytest.mark.parametrize("case", of("lbe_layers"))
 def test_golden_lower_bound_estimate_of_several_stages(case: Case) -> None:
     weights = {"2": 0.25, "3": 0.5, "4": 1.0}

@@ -72,7 +72,8 @@ def test_terms_are_those_of_the_functions_and_add_up(split: Split) -> None:
     rc = sum(((decoder(x) - v) ** 2).mean() for x, v in zip(features, views, strict=True))
     torch.testing.assert_close(terms["rc"], rc.detach())
     joined = torch.cat(features)
-    torch.testing.assert_close(terms["lbe"], lower_bound_estimate(joined, joined, 0.05).detach())
+    rho = 25.6 / 8  # 8 features
+    torch.testing.assert_close(terms["lbe"], lower_bound_estimate(joined, joined, rho).detach())
     ip = inverse_predictive(*features, elements="mean")
     torch.testing.assert_close(terms["ip"], ip.detach())
     total = terms["objective"] + 2 * terms["rc"] - 0.5 * terms["lbe"] + 3 * terms["ip"]
@@ -107,7 +108,8 @@ def test_lbe_and_mib_bring_their_noise() -> None:
 
 def test_estimates_of_stages_are_weighted_and_views_added(split: Split) -> None:
     stages = "regularizers.lbe.stages={body.2: 0.5, body.5: 2.0}"
-    recipe = recipe_of("regularizers.lbe=1", stages, "regularizers.noise=0")
+    rho = "regularizers.lbe.rho=0.05"
+    recipe = recipe_of("regularizers.lbe=1", stages, rho, "regularizers.noise=0")
     for how in ("joined", "each"):
         lbe = recipe.regularizers.lbe
         assert lbe is not None
@@ -123,6 +125,15 @@ def test_estimates_of_stages_are_weighted_and_views_added(split: Split) -> None:
             together = [torch.cat(means)] if how == "joined" else means
             wanted = wanted + weight * sum(lower_bound_estimate(m, m, 0.05) for m in together)
         torch.testing.assert_close(step(module, split)["terms"]["lbe"], wanted)
+
+
+def test_rho_follows_the_width_of_the_features_in_all_stages(split: Split) -> None:
+    stages = "regularizers.lbe.stages={body.2: 1.0}"  # of 4 channels, before the 8 features
+    found = [
+        step(network(recipe_of("regularizers.lbe=1", stages, *rho), split), split)["terms"]["lbe"]
+        for rho in ([], ["regularizers.lbe.rho=3.2"], ["regularizers.lbe.rho=6.4"])
+    ]
+    assert found[0] == found[1] != found[2]
 
 
 def test_bernoulli_reconstructs_the_view_before_it_was_normalised(split: Split) -> None:

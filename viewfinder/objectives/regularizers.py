@@ -98,8 +98,21 @@ def add_noise(features: Tensor, sigma: float, generator: torch.Generator) -> Ten
     return features + sigma * noise
 
 
+def default_rho(dim: int) -> float:
+    """LBE's rho for features of ``dim`` dimensions: 25.6 / dim.
+
+    Squared distances grow with the number of dimensions, and past 1 / rho there is hardly any push
+    left. The paper has 0.05 throughout; its released code 0.05 with 512 dimensions (ResNet-18) and
+    0.0125 with 2048 (ResNet-50), which this goes through.
+
+    >>> default_rho(512), default_rho(2048)
+    (0.05, 0.0125)
+    """
+    return 25.6 / dim
+
+
 def lower_bound_estimate(
-    mean: Tensor, noisy: Tensor, rho: float = 0.05, *, sum_over: SumOver = "noisy"
+    mean: Tensor, noisy: Tensor, rho: float | None = None, *, sum_over: SumOver = "noisy"
 ) -> Tensor:
     """LBE: what of the InfoNCE bound on I(z, v) depends on the encoder; to be maximised.
 
@@ -111,13 +124,14 @@ def lower_bound_estimate(
 
     mean      float (N, D), f(v): features, the views of a batch together
     noisy     float (N, D), z = f(v) + sigma * e, see ``add_noise``
-    rho       scale; 1 / (2 sigma^2) would be the exact density
+    rho       scale; 1 / (2 sigma^2) would be the exact density. None: ``default_rho(D)``
     sum_over  "noisy": over z_l for each f(v_k), as equation 14; "means": over f(v_l) for each z_k,
               as the released code has it
     Returns a scalar. Across ranks it is that of the joined batch: every rank must call it, and the
     mean over the ranks is the value of one process. Raises ValueError for other shapes.
     """
     check_pair(mean, noisy, ("mean", "noisy"))
+    rho = default_rho(mean.shape[1]) if rho is None else rho
     if world_size() == 1:
         return _spread(mean, noisy, rho, sum_over, slice(None))
     sizes = rows_per_rank(len(mean), mean.device)

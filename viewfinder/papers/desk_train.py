@@ -83,8 +83,7 @@ def open_data(part: Data, seed: int) -> Source:
     """The source of a recipe's data part, with labelled train and test; UserError without."""
     from viewfinder.data.sources import open_source
 
-    options = part.model_dump(include={"root", "download", "labels", "channels", "size", "limit"})
-    source = open_source(part.source, **options, seed=seed)
+    source = open_source(part.source, **part.options(), seed=seed)
     if source.test is None or source.train.labels is None or source.test.labels is None:
         raise UserError(f"{part.source} has no labels to probe with", fix="a labelled source")
     return source

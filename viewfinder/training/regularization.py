@@ -11,6 +11,7 @@ from viewfinder.encoders.decoder import Decoder
 from viewfinder.encoders.stages import check_stages
 from viewfinder.objectives.regularizers import (
     add_noise,
+    default_rho,
     inverse_predictive,
     lower_bound_estimate,
     reconstruction,
@@ -37,6 +38,9 @@ class Regularization(nn.Module):
         self.decoder: Decoder | None = None
         if "rc" in self.part.given:
             self.decoder = fast_layout(Decoder(feature_dim, channels, size))
+        lbe = self.part.lbe
+        # of the features' width for all stages, narrower ones too, as in the released code
+        self.rho = default_rho(feature_dim) if lbe is None or lbe.rho is None else lbe.rho
         check_stages(encoder, self.stages)
         one = recipe.views.augmentations()[0]
         self.register_buffer("mean", torch.tensor(one.mean).view(1, -1, 1, 1), persistent=False)
@@ -119,7 +123,7 @@ class Regularization(nn.Module):
             else:
                 together = list(zip(means, samples, strict=True))
             total += [
-                weight * lower_bound_estimate(m, s, lbe.rho, sum_over=lbe.sum_over)
+                weight * lower_bound_estimate(m, s, self.rho, sum_over=lbe.sum_over)
                 for m, s in together
             ]
         return torch.stack(total).sum()
