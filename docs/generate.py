@@ -92,7 +92,9 @@ def method(name: str) -> str:
         "negatives": f"`{recipe.negatives.name}`",
         "objective": f"`{objective.name}`: {objective.summary}",
         "regularizers": str(recipe.regularizers),
-        "head": f"projector {recipe.head.projector}"
+        "head": "one linear layer to the classes"
+        if objective.outputs == "classes"
+        else f"projector {recipe.head.projector}"
         + (f", predictor {predictor}" if predictor else ""),
         "target": f"`{recipe.target.name}`",
     }

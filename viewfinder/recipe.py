@@ -16,7 +16,7 @@ import yaml
 from pydantic import Field, PositiveInt, SerializeAsAny, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
-from viewfinder.errors import UserError, unknown
+from viewfinder.errors import UserError, nearest, unknown
 from viewfinder.methods import METHODS
 from viewfinder.objectives.registry import OBJECTIVES
 from viewfinder.positives.registry import POSITIVES
@@ -48,7 +48,9 @@ class Recipe(Part):
     precision: Literal["32", "bf16-mixed", "16-mixed"] = Field(
         "32", description="32, bf16-mixed or 16-mixed"
     )
-    accelerator: str = Field("auto", description="auto, cpu, gpu, mps")
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field(
+        "auto", description="auto, cpu, gpu, mps"
+    )
     devices: PositiveInt = Field(1, description="devices (processes) to train on")
     strategy: Literal["auto", "ddp"] = Field("auto", description="auto or ddp")
     workers: int = Field(0, ge=0, description="processes that decode images; 0: the main process")
@@ -74,8 +76,8 @@ class Recipe(Part):
         """``precision=32`` is read as a number."""
         return str(given) if type(given) is int else given
 
-    def to_yaml(self) -> str:
-        """The recipe as YAML; ``build(file=...)`` reads it back equal."""
+    def plain(self) -> dict[str, Any]:
+        """The recipe as nested JSON data with every option; ``build(None, ...)`` means the same."""
         plain = self.model_dump(mode="json")
         # What the row of the method sets is written even where null, or reading would set it again.
         row = METHODS[self.method].settings.get("views", {})
@@ -87,7 +89,11 @@ class Recipe(Part):
         for key, part in (("positives", self.positives), ("objective", self.objective)):
             shared = {field: plain[key][field] for field in type(part).model_fields}
             plain[key] = {**shared, **part.options().model_dump(mode="json")}
-        return yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, width=100)
+        return plain
+
+    def to_yaml(self) -> str:
+        """``plain`` as YAML, to be read with ``build(file=...)``."""
+        return yaml.safe_dump(self.plain(), sort_keys=False, default_flow_style=None, width=100)
 
 
 def parts() -> dict[str, type[Part]]:
@@ -270,8 +276,30 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _check_options(recipe: Recipe) -> None:
-    for name, part in (("objective", recipe.objective), ("positives", recipe.positives)):
+    """Raise UserError for an option of the objective or positives that the chosen row lacks."""
+    rows: list[tuple[str, ObjectivePart | Positives, Mapping[str, Any]]] = [
+        ("objective", recipe.objective, OBJECTIVES),
+        ("positives", recipe.positives, POSITIVES),
+    ]
+    for name, part, table in rows:
+        own = table[part.name].options.model_fields
+        for key in part.model_extra or {}:
+            if key not in own:
+                raise _not_an_option(name, part.name, key, table)
         try:
             part.options()
         except ValidationError as error:
-            raise readable(error, keys(), prefix=(name,)) from error
+            known = {f"{name}.{key}": field.description or "" for key, field in own.items()}
+            raise readable(error, known, prefix=(name,)) from error
+
+
+def _not_an_option(part: str, chosen: str, key: str, table: Mapping[str, Any]) -> UserError:
+    own = list(table[chosen].options.model_fields)
+    others = [name for name, row in table.items() if key in row.options.model_fields]
+    elsewhere = f" ({', '.join(others)} {'has' if len(others) == 1 else 'have'} it)"
+    guess = nearest(key, own)
+    return UserError(
+        f"{part}={chosen} has no option {key!r}{elsewhere if others else ''}; "
+        f"its own: {', '.join(own) or 'none'}",
+        fix=f"{part}.{guess}" if guess and not others else None,
+    )

@@ -185,7 +185,8 @@ class ObjectivePart(Part):
 
 
 class Weighted(Part):
-    """A regularizer; ``regularizers.rc=1`` sets its weight, and 0 leaves it out."""
+    """A regularizer: ``regularizers.rc=1`` sets its weight, which is 1 where only other keys of it
+    are set, and 0 leaves it out."""
 
     bare: ClassVar[str] = "weight"
     weight: NonNegativeFloat = Field(1.0, description="what it is multiplied by")
@@ -236,7 +237,7 @@ DEFAULT_NOISE = 0.1
 
 
 class Regularizers(Part):
-    """What is added to the objective: each is left out unless it is given a weight."""
+    """What is added to the objective: each is left out unless it is named."""
 
     rc: Reconstruct | None = Field(None, description="reconstruction of each view, weight lambda_1")
     lbe: Estimate | None = Field(None, description="lower bound estimate of I(z, v), lambda_2")
@@ -315,7 +316,7 @@ class Optimizer(Part):
     )
     lr: PositiveFloat = Field(0.003, description="base learning rate; used: lr x batch / 256")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd and lars")
-    nesterov: bool = Field(False, description="Nesterov momentum, for sgd")
+    nesterov: bool = Field(False, description="Nesterov momentum, for sgd and lars")
     weight_decay: NonNegativeFloat = Field(0.01, description="weight decay")
     warmup_epochs: NonNegativeFloat = Field(0.0, description="epochs of linear warm-up")
     final_lr: float = Field(0.0, ge=0, le=1, description="learning rate at the end, as a fraction")

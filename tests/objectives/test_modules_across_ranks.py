@@ -14,7 +14,16 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from viewfinder.objectives import CARL, DINO, SwAV, lower_bound_estimate
+from viewfinder.objectives import (
+    CARL,
+    DINO,
+    BarlowTwins,
+    CIInfoNCE,
+    SupCon,
+    SwAV,
+    VICReg,
+    lower_bound_estimate,
+)
 
 SIZES = (3, 5)
 DIM = 4
@@ -32,6 +41,10 @@ class Encoder(nn.Module):
             "swav with a queue": lambda: SwAV(DIM, 6, queue=8),
             "dino": lambda: DINO(DIM),
             "carl": lambda: CARL(DIM, 6, mean_over="both", symmetric=True),
+            "barlow_twins": lambda: BarlowTwins(normalize=True),
+            "vicreg": lambda: VICReg(variance=1.0),
+            "ci_infonce": lambda: CIInfoNCE(0.5),
+            "tags": lambda: SupCon(0.5),
         }
         self.loss = losses.get(kind, nn.Identity)()
 
@@ -43,10 +56,17 @@ class Encoder(nn.Module):
             return self.loss(z, [x.detach() for x in z[:2]])
         if self.kind == "carl":
             return self.loss(z[0], z[1], 2.0)["loss"]
+        if self.kind == "tags":
+            return self.loss(z, tags=views[0] > 0)
+        if self.kind in ("barlow_twins", "vicreg", "ci_infonce"):
+            return self.loss(z[0], z[1])
         return lower_bound_estimate(z[0], z[0] + 0.1 * z[1], 0.5, sum_over=self.kind)
 
 
-KINDS = ["swav", "swav with a queue", "dino", "carl", "noisy", "means"]
+KINDS = [
+    *("swav", "swav with a queue", "dino", "carl", "noisy", "means"),
+    *("barlow_twins", "vicreg", "ci_infonce", "tags"),
+]
 
 
 def two_steps(

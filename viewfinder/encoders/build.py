@@ -37,6 +37,11 @@ def build_encoder(
     >>> dim
     512
     """
+    if pretrained and (":" in name or name in ("convnet", "mlp")):
+        raise UserError(
+            f"encoder.pretrained=true, but {name} has no weights to start from: timm's models do",
+            fix="encoder=resnet18 encoder.pretrained=true",
+        )
     if ":" in name:
         encoder = _own(name, channels)
     elif name == "convnet":

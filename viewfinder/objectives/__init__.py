@@ -17,7 +17,15 @@ from viewfinder.objectives.info_nce import (
     info_nce_from_scores,
     info_nce_with_negatives,
 )
-from viewfinder.objectives.modules import Cosine, InfoNCE, NTXent, SupCon
+from viewfinder.objectives.modules import (
+    BarlowTwins,
+    CIInfoNCE,
+    Cosine,
+    InfoNCE,
+    NTXent,
+    SupCon,
+    VICReg,
+)
 from viewfinder.objectives.multilabel import tag_overlap
 from viewfinder.objectives.nt_xent import nt_xent
 from viewfinder.objectives.objective import Inputs, Objective, Options
@@ -46,6 +54,8 @@ __all__ = [
     "CARL",
     "DINO",
     "OBJECTIVES",
+    "BarlowTwins",
+    "CIInfoNCE",
     "Cosine",
     "InfoNCE",
     "Inputs",
@@ -55,6 +65,7 @@ __all__ = [
     "Prototypes",
     "SupCon",
     "SwAV",
+    "VICReg",
     "add_noise",
     "barlow_twins",
     "byol_regression",

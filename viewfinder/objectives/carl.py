@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -66,7 +66,9 @@ def carl(
 
 
 class CARLOptions(Options):
-    prototypes: int = Field(100, ge=2, description="prototypes; best near ten times the classes")
+    prototypes: int = Field(
+        100, ge=2, description="prototypes; the paper: about ten times the classes"
+    )
     weight: NonNegativeFloat = Field(
         1.0, description="of the divergence from equal usage: lambda at the start, the paper's b"
     )
@@ -127,17 +129,28 @@ class CARL(nn.Module):
         terms = carl_loss(z0, z1, weight=decay(epoch, 100, 4.0, 1.5))     # each (N, dim)
         terms["loss"].backward()
 
-    dim, prototypes  of the linear assigner (equation 2), K is best near ten times the classes
-    options          mean_over, symmetric, constant: see CARLOptions
+    dim, prototypes  of the linear assigner (equation 2); the paper: K is best near ten times the
+                     classes
+    mean_over, symmetric, constant    see CARLOptions; the weight is given with every call
     The positive is a constant, as in figure 1; ``symmetric``: each view is the other's. The mean
     over the ranks is the loss of one process on the joined batch.
     """
 
-    def __init__(self, dim: int, prototypes: int, **options: Any) -> None:
+    def __init__(
+        self,
+        dim: int,
+        prototypes: int,
+        *,
+        mean_over: MeanOver = "anchor",
+        symmetric: bool = False,
+        constant: Constant = "natural",
+    ) -> None:
         super().__init__()
         if prototypes < 2:
             raise ValueError(f"an assignment needs at least two prototypes, not {prototypes}")
-        self.options = CARLOptions(prototypes=prototypes, **options)
+        self.options = CARLOptions(
+            prototypes=prototypes, mean_over=mean_over, symmetric=symmetric, constant=constant
+        )
         self.assigner = nn.Linear(dim, prototypes)
 
     def forward(self, anchor: Tensor, positive: Tensor, weight: float = 1.0) -> dict[str, Tensor]:

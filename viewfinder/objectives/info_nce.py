@@ -22,7 +22,7 @@ Stale = Literal["excluded", "positive", "negative"]
 def info_nce(
     query: Tensor,
     key: Tensor,
-    temperature: float = 0.1,
+    temperature: float = 0.2,
     *,
     cluster: Tensor | None = None,
     rows: slice | None = None,

@@ -28,14 +28,40 @@ class _WithOptions(nn.Module):
         return ", ".join(f"{key}={value!r}" for key, value in self.options)
 
 
-class NTXent(_WithOptions):
+class _OfTwoViews(_WithOptions):
+    def forward(self, z0: Tensor, z1: Tensor) -> Tensor:
+        return self.objective([z0, z1], options=self.options)["loss"]
+
+
+class NTXent(_OfTwoViews):
     """nt_xent of two views (N, D); see NTXentOptions."""
 
     def __init__(self, temperature: float = 0.5) -> None:
         super().__init__("nt_xent", temperature=temperature)
 
-    def forward(self, z0: Tensor, z1: Tensor) -> Tensor:
-        return self.objective([z0, z1], options=self.options)["loss"]
+
+class CIInfoNCE(_OfTwoViews):
+    """ci_infonce of pairs (N, D) from the same clusters, see ``draw_partners``; CIInfoNCEOptions.
+
+    With all members of a cluster as positives it is SupCon.
+    """
+
+    def __init__(self, temperature: float = 0.1) -> None:
+        super().__init__("ci_infonce", temperature=temperature)
+
+
+class BarlowTwins(_OfTwoViews):
+    """barlow_twins of two views (N, D), N >= 2; see BarlowTwinsOptions."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("barlow_twins", **options)
+
+
+class VICReg(_OfTwoViews):
+    """vicreg of two views (N, D), N >= 2; see VICRegOptions."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("vicreg", **options)
 
 
 class InfoNCE(_WithOptions):
@@ -65,13 +91,25 @@ class InfoNCE(_WithOptions):
 
 
 class SupCon(_WithOptions):
-    """supcon of views (N, D) with labels (N,); see SupConOptions."""
+    """supcon of views (N, D) with labels (N,), or with tags (N, T); see SupConOptions.
+
+    labels   int64 (N,); negative: not known. Without labels and tags every image is its own class
+    tags     bool or 0/1 (N, T): two images are positives as far as they share tags
+    """
 
     def __init__(self, temperature: float = 0.1, **options: Any) -> None:
         super().__init__("supcon", temperature=temperature, **options)
 
-    def forward(self, views: Sequence[Tensor], labels: Tensor | None = None) -> Tensor:
-        return self.objective(views, cluster=labels, options=self.options)["loss"]
+    def forward(
+        self,
+        views: Sequence[Tensor],
+        labels: Tensor | None = None,
+        *,
+        tags: Tensor | None = None,
+    ) -> Tensor:
+        if labels is not None and tags is not None:
+            raise ValueError("SupCon takes labels or tags, not both")
+        return self.objective(views, cluster=labels, tags=tags, options=self.options)["loss"]
 
 
 class Cosine(_WithOptions):

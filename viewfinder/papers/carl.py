@@ -73,8 +73,3 @@ def course_table(
     before = ["-"] * (len(epochs) - 1)
     rows += [[name, *before, percent(level)] for name, level in levels.items()]
     return table([head, *(f"epoch {epoch:g}" for epoch in epochs)], rows)
-
-
-def told(quick: bool) -> dict[str, Any]:
-    """For the protocol: the length of these experiments."""
-    return {} if quick else {"epochs (unless a row says otherwise)": EPOCHS}

@@ -46,7 +46,6 @@ def report(results: Results, out: Path, quick: bool) -> Result:
     return Result(
         findings=findings(results),
         protocol={
-            **({} if quick else {"epochs of all rows here": EPOCHS}),
             "decay": "over the first two thirds of the epochs (the paper: half)",
             "prototypes": 100,
         },

@@ -44,7 +44,6 @@ def report(results: Results, out: Path, quick: bool) -> Result:
     rows = [[name, percent(spread)] for name, spread in known.items()]
     return Result(
         findings=findings(results),
-        protocol=shared.told(quick),
         figures=["fig3.png"],
         notes=[
             "with more prototypes than images in a batch (128) not all can be used in one step, so "

@@ -57,7 +57,6 @@ def report(results: Results, out: Path, quick: bool) -> Result:
     )
     return Result(
         findings=[f for name in chosen for f in findings(results, name)],
-        protocol=shared.told(quick),
         figures=["table1.png"],
         notes=[
             "the four points are of one training, whose learning rate falls by a cosine to zero at "

@@ -8,7 +8,7 @@ from typing import Any
 
 from viewfinder.papers import ci_infonce as shared
 from viewfinder.papers.compare import all_of, each_beyond, near, ordered, rank_correlation
-from viewfinder.papers.desk import QUICK, Cell, Results, accuracies, experiment
+from viewfinder.papers.desk import Cell, Results, accuracies, experiment
 from viewfinder.papers.result import Finding, Result, Spread, percent, table
 
 EPOCHS = 20
@@ -49,7 +49,6 @@ def report(results: Results, out: Path, quick: bool) -> Result:
     methods_and_curves(accuracies(results), drawn, out / "fig4.png")
     return Result(
         findings=findings(results),
-        protocol={"epochs of all rows here": QUICK["epochs"] if quick else EPOCHS},
         figures=["fig4.png"],
         notes=[f"k = {K}, clustered before every epoch"],
         tables=[_table(results)],

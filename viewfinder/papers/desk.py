@@ -99,7 +99,7 @@ def experiment(
         own = report(results, out, quick)
         return replace(
             own,
-            protocol={**protocol(seeds, device, quick), **own.protocol},
+            protocol={**protocol(grid, seeds, device, quick), **own.protocol},
             numbers=numbers(results, grid),
             notes=[*own.notes, *stopped(results)],
         )
@@ -146,14 +146,13 @@ def run_cells(
 
 
 def settings(cell: Cell, seed: int, *, quick: bool = False, device: str = "cpu") -> dict[str, Any]:
-    """All that the run of a cell with a seed depends on, as plain JSON data."""
-    from viewfinder.recipe import merge
+    """All that the run of a cell with a seed depends on, as plain JSON data: the whole recipe, so
+    that a run is not used again where a default or a method's row has changed."""
+    from viewfinder.recipe import build, merge
 
-    recipe = merge(COMMON, cell.recipe, QUICK if quick else {}, {"seed": seed})
+    recipe = build(None, merge(COMMON, cell.recipe, QUICK if quick else {}, {"seed": seed}))
     own = {k: v for k, v in asdict(cell).items() if k != "name"}
-    if not cell.points:  # stored runs of cells without them stay valid
-        own.pop("points")
-    return {**own, "recipe": recipe, "transfer": list(cell.transfer), "device": device}
+    return {**own, "recipe": recipe.plain(), "transfer": list(cell.transfer), "device": device}
 
 
 def expand(value: Any) -> Any:
@@ -198,19 +197,24 @@ def of_set(results: Results, name: str) -> dict[str, Sequence[Mapping[str, Any]]
     return {full.removeprefix(prefix): r for full, r in results.items() if full.startswith(prefix)}
 
 
-def protocol(seeds: int, device: str, quick: bool) -> dict[str, Any]:
-    """What all desk runs have in common, for the Protocol line of a result."""
-    shared = {**COMMON, **({"epochs": QUICK["epochs"]} if quick else {})}
-    encoder, optimizer = shared["encoder"], shared["optimizer"]
+def protocol(cells: Sequence[Cell], seeds: int, device: str, quick: bool) -> dict[str, Any]:
+    """What the runs of a grid have in common, for the Protocol line of a result."""
+    recipes = [settings(cell, 0, quick=quick)["recipe"] for cell in cells]
+    encoder, optimizer = COMMON["encoder"], COMMON["optimizer"]
+    sources = [(r["data"]["source"].rpartition("/")[2], r["data"]["limit"]) for r in recipes]
+    epochs = sorted({r["epochs"] for r, c in zip(recipes, cells, strict=True) if _trained(c)})
     return {
-        "views": f"{shared['views']['size']} px",
+        "images of train": ", ".join(
+            f"{'all' if limit is None else limit} of {name}"
+            for name, limit in dict.fromkeys(sources)
+        ),
+        "views": f"{COMMON['views']['size']} px",
         "encoder": f"{encoder['name']} {encoder['widths']}",
-        "epochs (unless a row says otherwise)": shared["epochs"],
-        "batch size": shared["batch_size"],
+        "epochs": " or ".join(str(one) for one in epochs),
+        "batch size": COMMON["batch_size"],
         "optimiser": f"{optimizer['name']}, lr {optimizer['lr']} x batch / 256, "
         f"{optimizer['warmup_epochs']} epoch of warm-up, cosine",
-        "precision": shared["precision"],
-        "images of train at most": QUICK["data"]["limit"] if quick else "as each row says",
+        "precision": COMMON["precision"],
         "probe": "linear on frozen features after pooling, weight decay chosen on held-out rows of "
         "train; last epoch of training",
         "seeds": seeds,
@@ -226,6 +230,10 @@ def stopped(results: Results) -> list[str]:
         for seed, result in enumerate(runs)
         if result.get("stopped")
     ]
+
+
+def _trained(cell: Cell) -> bool:
+    return cell.features == "trained"
 
 
 def _with_folder(text: str) -> str:

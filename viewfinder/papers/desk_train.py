@@ -156,7 +156,7 @@ def _encoder(
         with initial_weights(recipe.seed):
             return new_encoder(recipe)[0]
     watching = [_callback(path)(recipe, split) for path in settings["watch"]]
-    points = Points(epochs_of(settings.get("points", ()), recipe.epochs), probes)
+    points = Points(epochs_of(settings["points"], recipe.epochs), probes)
     with tempfile.TemporaryDirectory(prefix="viewfinder-") as folder:
         run = Run(Path(folder))
         try:

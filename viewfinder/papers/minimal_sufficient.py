@@ -149,13 +149,13 @@ def paper_table(paper: Mapping[str, Sequence[float]]) -> str:
     return table(["the paper", "source", "signs", "flowers", "MNIST", "fashion"], rows)
 
 
-def told(sets: Mapping[str, Overrides], quick: bool, epochs: int | None = None) -> dict[str, Any]:
-    """For the protocol: the length of these experiments, their data, and where ``epochs`` are given
-    those of all rows."""
-    length = {} if quick else {"epochs (unless a row says otherwise)": EPOCHS}
-    words = {
-        "source": "CIFAR-10",
-        "transfer": f"{', '.join(sets)}, each with a linear probe of its own",
-    }
-    own = {} if quick or epochs is None else {"epochs of all rows here": epochs}
-    return {**length, **words, **own}
+def told(sets: Mapping[str, Overrides]) -> dict[str, str]:
+    """For the protocol: the transfer sets."""
+    return {"transfer": f"{', '.join(sets)}, each with a linear probe of its own"}
+
+
+LBE_TOLD = {
+    "LBE": "at the last three stages with weights 0.25, 0.5 and 1, rho 0.2",
+    "noise with LBE": "0.1",
+}
+"""For the protocol of an experiment with LBE."""

@@ -56,7 +56,8 @@ def report(results: Results, out: Path, quick: bool) -> Result:
     return Result(
         findings=findings(results),
         protocol={
-            **shared.told(shared.FEWER, quick, EPOCHS),
+            **shared.told(shared.FEWER),
+            **shared.LBE_TOLD,
             "learning rate of all rows here": "0.003 x batch / 256, constant after warm-up",
         },
         figures=["epochs.png"],

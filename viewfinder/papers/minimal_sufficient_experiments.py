@@ -37,7 +37,7 @@ MINIMAL_SUFFICIENT = (
         item="Theorem 1",
         claim="What only one of two views shows is lost by contrast, and kept by RC and LBE.",
         run="viewfinder.papers.minimal_sufficient_factors:run",
-        minutes=5,
+        minutes=18,
         quick_minutes=0.5,
         on_gpu=True,
     ),

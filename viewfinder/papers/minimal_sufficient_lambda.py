@@ -53,7 +53,7 @@ def report(results: Results, out: Path, quick: bool) -> Result:
     curves(panels, out / "lambda.png")
     return Result(
         findings=findings(results),
-        protocol=shared.told(shared.FEWER, quick, LENGTH["epochs"]),
+        protocol={**shared.told(shared.FEWER), **shared.LBE_TOLD},
         figures=["lambda.png"],
         tables=[shared.transfer_table(results, shared.FEWER)],
     )

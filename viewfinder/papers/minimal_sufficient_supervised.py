@@ -46,7 +46,11 @@ def report(results: Results, out: Path, quick: bool) -> Result:
     grouped_bars({"source": source, "mean of the transfers": transfer}, out / "supervised.png")
     return Result(
         findings=findings(results),
-        protocol=shared.told(shared.TRANSFER, quick, LENGTH["epochs"]),
+        protocol={
+            **shared.told(shared.TRANSFER),
+            **shared.LBE_TOLD,
+            "noise with LBE": f"{NOISE}, as in the paper's code with labels",
+        },
         figures=["supervised.png"],
         notes=[
             "claims are judged at the weight with the best accuracy on images of the source's "

@@ -80,14 +80,14 @@ def report(results: Results, out: Path, quick: bool) -> Result:
     return Result(
         findings=[f for name, own in by_source.items() for f in findings(own, name)],
         protocol={
-            **shared.told(shared.TRANSFER, quick),
-            "source": " and ".join(by_source),
+            **shared.told(shared.TRANSFER),
+            **shared.LBE_TOLD,
             "views": "24 px of 32 (CIFAR-10), 32 px of 42 (Imagenette)",
         },
         figures=["table1.png"],
         notes=[
             f"weights of RC {dict(WEIGHTS['RC'])}, as in the paper's code; of LBE "
-            f"{dict(WEIGHTS['LBE'])} (there 1, 0.1, 1), at the encoder's last three stages",
+            f"{dict(WEIGHTS['LBE'])} (there 1, 0.1, 1)",
             "the transfer sets are smaller relatives of the paper's, and Imagenette stands where "
             "the paper has STL-10",
         ],

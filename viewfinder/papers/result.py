@@ -65,14 +65,12 @@ class Result:
 def markdown(result: Result, experiment: Experiment) -> str:
     """The table of claims, the protocol behind it, the notes and the figures."""
     word = {True: "yes", False: "**no**", None: "cannot be told"}
-    rows = [f"| {f.claim} | {f.found} | {word[f.holds]} |" for f in result.findings]
+    rows = [[f.claim, f.found, word[f.holds]] for f in result.findings]
     protocol = ", ".join(f"{key} {value}" for key, value in result.protocol.items())
     parts = [
         f"# {experiment.name}: {experiment.item} of {experiment.paper}",
         experiment.claim,
-        "\n".join(
-            ["| the paper | found (mean ± deviation over seeds) | holds |", "|---|---|---|", *rows]
-        ),
+        table(["the paper", "found (mean ± deviation over seeds)", "holds"], rows),
         *result.tables,
         f"Protocol: {protocol}.",
         "\n".join(f"- {note}" for note in result.notes),
@@ -83,9 +81,10 @@ def markdown(result: Result, experiment: Experiment) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> str:
-    """A table in Markdown, with a title above it where there is one."""
+    """A table in Markdown, with a title above it where there is one; | may stand in a cell."""
     lines = [header, ["---"] * len(header), *rows]
-    text = "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+    escaped = [[str(cell).replace("|", "\\|") for cell in line] for line in lines]
+    text = "\n".join(f"| {' | '.join(cells)} |" for cells in escaped)
     return f"{title}\n\n{text}" if title else text
 
 

@@ -133,6 +133,13 @@ def _check_views(recipe: Recipe) -> None:
 
 def _check_heads(recipe: Recipe) -> None:
     predictor, projector = recipe.head.predictor, recipe.head.projector
+    objective = OBJECTIVES[recipe.objective.name]
+    if predictor and objective.target == "unused":
+        raise UserError(
+            f"head.predictor={predictor}: objective={objective.name} compares the projections with "
+            "each other, and nothing is predicted",
+            fix="head.predictor=null, or longer head.projector",
+        )
     if predictor and predictor[-1] != projector[-1]:
         raise UserError(
             f"head.predictor ends with {predictor[-1]} units, head.projector with {projector[-1]}; "
@@ -143,6 +150,13 @@ def _check_heads(recipe: Recipe) -> None:
         raise UserError(
             f"batch_size={recipe.batch_size} is over all devices and must be a multiple of "
             f"devices={recipe.devices}"
+        )
+    optimizer = recipe.optimizer
+    if optimizer.nesterov and (optimizer.name not in ("sgd", "lars") or not optimizer.momentum):
+        raise UserError(
+            "optimizer.nesterov=true needs the momentum of sgd or lars, not "
+            f"optimizer={optimizer.name} with momentum {optimizer.momentum:g}",
+            fix="optimizer.nesterov=false",
         )
     if recipe.optimizer.warmup_epochs > recipe.epochs:
         raise UserError(
