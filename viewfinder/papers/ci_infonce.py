@@ -123,4 +123,4 @@ def clusters_table(head: str, results: Results) -> str:
     for name in results:
         known = ["-" if math.isnan(x) else f"{x:.2f}" for x in of_clusters(results, name)]
         rows.append([name, *known, percent(top1[name]), percent(top5[name])])
-    return table([head, "I(Z;T), bits", "H(Z\\|T), bits", "top-1", "top-5"], rows)
+    return table([head, "I(Z;T), bits", "H(Z|T), bits", "top-1", "top-5"], rows)
