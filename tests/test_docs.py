@@ -3,29 +3,108 @@
 from __future__ import annotations
 
 import re
+import shlex
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), flags=re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what pages take for granted: finished runs, their embeddings, images as npz."""
+    from viewfinder.data.sources import open_source
+    from viewfinder.pipeline import embed, pretrain
+
+    folder = tmp_path_factory.mktemp("workplace")
+    run = folder / "runs" / "simclr-0"
+    words = ["data=digits", "data.limit=200", "epochs=1", "encoder.widths=[4,8]", "logger=none"]
+    words += ["accelerator=cpu", "evaluation.protocols=[knn]", "evaluation.baselines=false"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("VIEWFINDER_RUN", raising=False)
+        pretrain("simclr", words, None, run)
+        patch.delenv("VIEWFINDER_RUN", raising=False)
+    embed(run, "digits", folder / "photos.parquet", ["data.limit=200"], None)
+    shutil.copytree(run, folder / "runs" / "photos")
+    digits = open_source("digits", limit=200)
+    (folder / "sets" / "mnist").mkdir(parents=True)
+    for name, split in digits.splits.items():
+        pixels = split.images.read(np.arange(len(split))).permute(0, 2, 3, 1).numpy()
+        np.savez(folder / "sets" / "mnist" / f"{name}.npz", images=pixels, labels=split.labels)
+    return folder
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: p.name)
 def test_the_code_of_a_page_runs(
-    page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    page: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from viewfinder.objectives.registry import OBJECTIVES
 
+    shutil.copytree(workplace, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)  # a page may write the files that it speaks of
     before = dict(OBJECTIVES)
-    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL)
     try:
-        exec(compile("\n".join(blocks), str(page), "exec"), {"__name__": page.stem})
-        assert set(before) <= set(OBJECTIVES)
+        exec(compile("\n".join(blocks(page, "python")), str(page), "exec"), {"__name__": page.stem})
     finally:
         OBJECTIVES.clear()
         OBJECTIVES.update(before)
+
+
+def pretrain_commands(page: Path) -> Iterator[list[str]]:
+    """The words after ``viewfinder pretrain`` wherever a page has it, in blocks and in lines.
+
+    Left out are those with a variable of the shell in the place of whole words.
+    """
+    text = re.sub(r"\s*\\\n\s*", " ", page.read_text())
+    for found in re.findall(r"viewfinder(?:\.cli)? pretrain\b([^`\n]*)", text):
+        words = shlex.split(found.replace("$s", "0"), comments=True)
+        if not any(word.startswith("$") for word in words):
+            yield [word.rstrip(";") for word in words]
+
+
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if list(pretrain_commands(p))], ids=lambda p: p.name
+)
+def test_the_recipes_of_commands_are_sound(
+    page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from typer.main import get_command
+
+    from viewfinder.cli import _split_words, app
+    from viewfinder.recipe import build, parse_overrides
+    from viewfinder.training.check import check_parts
+
+    for block in blocks(page, "yaml"):  # the first line names the file
+        (tmp_path / re.match(r"# ([\w.-]+)", block)[1]).write_text(block)
+    monkeypatch.chdir(tmp_path)
+    command = get_command(app).commands["pretrain"]
+    for words in pretrain_commands(page):
+        given = command.make_context("pretrain", words).params
+        if given["resume"] is not None or str(given["recipe"]) == "FILE":
+            continue
+        file = given["recipe"]
+        if file is not None and not file.exists():
+            file = ROOT / file
+        method, overrides = _split_words(given["words"] or [])
+        check_parts(build(method, parse_overrides(overrides), file))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_rows_of_tables_have_as_many_cells_as_their_header(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    for table in re.findall(r"(?:^\|.*\n?)+", text, flags=re.MULTILINE):
+        header, *rows = table.splitlines()
+        cells = len(re.findall(r"(?<!\\)\|", header))
+        assert not [row for row in rows if len(re.findall(r"(?<!\\)\|", row)) != cells]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
