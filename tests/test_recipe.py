@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from viewfinder.data.images import ArrayImages
+from viewfinder.data.source import Split
 from viewfinder.errors import UserError
 from viewfinder.methods import METHODS
 from viewfinder.recipe import build, complete, keys, merge, parse_overrides
-from viewfinder.training.check import check_parts
+from viewfinder.training.check import check_data, check_parts
 
 SHAPE = (3, 32, 32)
 
@@ -76,6 +81,15 @@ def test_overrides_of_views_apply_to_both_and_to_one() -> None:
         (["head.projector=[]"], r"head.projector is \[\]"),
         (["encoder.widths=[]"], r"encoder.widths is \[\]"),
         (["positives=kmeans", "positives.k=many"], "positives.k is 'many'"),
+        (["objective.stale=positive"], r"no option 'stale' \(info_nce has it\); its own: temp"),
+        (["positives.top_k=3"], r"no option 'top_k' \(attributes has it\); its own: none"),
+        (["regularizers=rx"], "Did you mean regularizers.rc"),
+        (["regularizers.rc=.inf"], "regularizers.rc.weight is inf"),
+        (["regularizers.lbe.stages={}"], "at least 1 item"),
+        (["accelerator=tpux"], "accelerator is 'tpux'"),
+        (["objective=carl", "objective.prototypes=1"], "Try: objective.prototypes=2"),
+        (["objective=carl", "objective.decay_epochs=0"], "Try: objective.decay_epochs=1"),
+        (["objective=carl", "objective.weight=-1"], "Try: objective.weight=0"),
     ],
 )
 def test_a_bad_key_is_named_with_the_nearest(words: list[str], says: str) -> None:
@@ -103,6 +117,16 @@ def test_a_bad_key_is_named_with_the_nearest(words: list[str], says: str) -> Non
         ("supcon", ["positives=instance", "objective=cross_entropy", "negatives=none"], "labels"),
         ("cross-entropy", ["positives=kmeans", "positives.start=1"], "positives.start=0"),
         ("ci-infonce", ["positives=kmeans", "positives.k=[3,4]"], "positives.k=3"),
+        ("simclr", ["head.predictor=[64,128]"], "head.predictor=null"),
+        ("simclr", ["optimizer.nesterov=true"], "optimizer.nesterov=false"),
+        (
+            "moco",
+            ["optimizer=sgd", "optimizer.nesterov=true", "optimizer.momentum=0"],
+            "momentum 0",
+        ),
+        ("supcon", ["views.count=4", "regularizers.ip=1"], "sees 4.*views.count=2"),
+        ("moco", ["regularizers.mib=1"], "sees 1.*objective.symmetric=true"),
+        ("cross-entropy", ["regularizers.ip=1"], "sees 1.*views.count=2"),
     ],
 )
 def test_a_senseless_combination_is_refused_with_a_way_out(
@@ -140,6 +164,44 @@ def test_small_views_that_cannot_be_made_are_refused(words: list[str], says: str
     recipe = build("swav", parse_overrides(words))
     with pytest.raises(UserError, match=says):
         complete(recipe, SHAPE).views.augmentations()
+
+
+def test_an_option_that_is_suggested_is_accepted() -> None:
+    with pytest.raises(UserError, match=r"Try: objective\.symmetric") as caught:
+        build("moco", {"objective": {"symetric": True}})
+    assert "objective.symetric" not in str(caught.value)
+    assert build("moco", {"objective": {"symmetric": True}}).objective.options().symmetric
+
+
+@pytest.mark.parametrize("named", ["rc+lbe", ["rc", "lbe"], {"rc": 1, "lbe": {}}])
+def test_regularizers_by_name_have_a_weight_of_1(named: Any, tmp_path: Path) -> None:
+    recipe = build("byol", {"regularizers": named})
+    assert str(recipe.regularizers) == "rc 1 + lbe 1"
+    file = tmp_path / "recipe.yaml"
+    file.write_text(yaml.safe_dump({"regularizers": named}))
+    assert build(file=file).regularizers == recipe.regularizers
+    one = build("byol", parse_overrides(["regularizers=rc", "regularizers=rc+lbe"]))
+    assert one.regularizers == recipe.regularizers
+    own = build("byol", {"regularizers": {"lbe": {"weight": 0.1, "rho": 0.3}, "noise": 0}})
+    assert str(own.regularizers) == "lbe 0.1 (rho 0.3) + noise 0"
+
+
+@pytest.mark.parametrize("key", ["size", "mean", "std"])
+def test_rc_makes_views_that_are_alike(key: str) -> None:
+    values = {"size": 16, "mean": [0.3], "std": [0.3]}
+    own = {"second": {key: values[key]}, "mean": [0.5], "std": [0.5]}
+    split = Split("train", ArrayImages(torch.zeros(300, 3, 32, 32, dtype=torch.uint8)))
+    views = {"views": own, "regularizers": "rc"}
+    with pytest.raises(UserError, match=rf"views.second.{key}.*the same {key} for both"):
+        check_data(complete(build("simclr", views), SHAPE), split)
+    check_data(complete(build("simclr", {**views, "regularizers": "none"}), SHAPE), split)
+
+
+def test_one_channel_has_one_statistic_of_each_kind() -> None:
+    first, second = complete(build("simclr"), (1, 224, 224)).views.augmentations()
+    assert first.mean == second.mean == pytest.approx(((0.485 + 0.456 + 0.406) / 3,))
+    assert first.std == second.std == pytest.approx(((0.229 + 0.224 + 0.225) / 3,))
+    assert len(complete(build("simclr"), (3, 224, 224)).views.augmentations()[0].mean) == 3
 
 
 def test_views_larger_than_the_images_are_refused() -> None:

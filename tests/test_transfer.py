@@ -19,6 +19,7 @@ from viewfinder.errors import UserError
 from viewfinder.evaluation.scores import RegressionScore, Score, read_results
 from viewfinder.recipe import Recipe, build, complete
 from viewfinder.transfer import open_sets, parse_sets, transfer_scores
+from viewfinder.transfer_runs import _method
 from viewfinder.transfer_table import Entry, row_names, short_names, tables
 
 SMALL = ["data=shapes", "data.limit=80", "data.size=16", "epochs=1", "batch_size=16"]
@@ -121,6 +122,8 @@ def test_two_seeds_over_three_sets(
         (["--data", "digits", "shapes"], "--protocol transfer"),
         (["--data", "shapes#position"], "--protocol transfer"),
         (["/nowhere", "--protocol", "transfer"], "not a run"),
+        (["--protocol", "transfer", "--data", "digits", "shpaes"], "Did you mean 'shapes'"),
+        (["runs/b", "--protocol", "transfer", "--data", "digits"], "runs/b is not a run"),
         (["/nowhere"], "2 runs are measured together by transfer"),
     ],
 )
@@ -291,6 +294,40 @@ def test_names_of_sets_and_rows() -> None:
     assert found == {"a": "m part.lr=1", "b": "m part.lr=2", "c": "n"}
     many = {"method": "m", "part": {"lr": 2, "x": 1, "y": 2}}
     assert row_names({"a": same, "b": many}) == {"a": "m (a)", "b": "m (b)"}
+
+
+def test_rows_are_told_apart_by_their_regularizers(recipe: Recipe) -> None:
+    words = {"a": {}, "b": {"rc": 1}, "c": {"rc": 1}, "d": {"lbe": {"weight": 0.1, "rho": 0.3}}}
+    methods = {}
+    for seed, (folder, own) in enumerate(words.items()):
+        one = build("simclr", {"regularizers": own, "seed": seed})
+        methods[folder] = _method(complete(one, (3, 16, 16)))
+    assert row_names(methods) == {
+        "a": "simclr",
+        "b": "simclr + rc 1",
+        "c": "simclr + rc 1",
+        "d": "simclr + lbe 0.1 (rho 0.3)",
+    }
+
+
+def test_a_run_whose_own_data_are_gone_is_scored_on_others(
+    trained: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = shutil.copytree(trained[0], tmp_path / "run")
+    text = (run / "recipe.yaml").read_text()
+    assert "source: shapes" in text
+    (run / "recipe.yaml").write_text(text.replace("source: shapes", "source: npz:/gone"))
+    words = ["--protocol", "transfer", "--protocol", "knn", "--no-baselines", "data.limit=60"]
+    assert command(monkeypatch, "evaluate", "--data", "digits", str(run), *words) == 0
+    shown = capsys.readouterr().out
+    assert "npz:/gone, the runs' own data, is not scored: there is no file" in shown
+    assert "digits" in shown
+    assert command(monkeypatch, "evaluate", str(run), *words) == 2
+    assert command(monkeypatch, "evaluate", "digits", "--data", "shapes", *words) == 2
+    assert "no run is named: digits" in capsys.readouterr().err
 
 
 def test_results_of_both_kinds_are_read_back(tmp_path: Path) -> None:

@@ -234,19 +234,25 @@ def _split_words(words: list[str]) -> tuple[str | None, list[str]]:
 
 
 def _evaluate_words(words: list[str], data: list[str]) -> tuple[list[Path], list[str], list[str]]:
-    """Run folders, sets and overrides. After --data A, further words that name a source and are
-    no run are sets too."""
-    from viewfinder.data.sources import READERS
+    """Run folders, sets and overrides. With --data A, further words are sets too, but for runs and
+    what is spelled as a path."""
+    from viewfinder.errors import UserError
 
-    runs, sets, overrides = [Path(words[0])], list(data), []
-    for word in words[1:]:
-        name = word.partition("#")[0].partition(":")[0]
-        if data and name in READERS and not (Path(word) / "recipe.yaml").exists():
-            sets.append(word)
-        elif "=" in word and not Path(word).is_dir():
+    runs, sets, overrides = [], list(data), []
+    for word in words:
+        path = Path(word)
+        spelled_as_path = len(path.parts) > 1 and ":" not in word
+        if "=" in word and not path.is_dir():
             overrides.append(word)
+        elif data and not (path / "recipe.yaml").exists() and not spelled_as_path:
+            sets.append(word)
         else:
-            runs.append(Path(word))
+            runs.append(path)
+    if not runs:
+        raise UserError(
+            f"no run is named: {', '.join(words)} is none, having no recipe.yaml",
+            fix="viewfinder evaluate RUN --data SET, RUN a folder that pretrain --out wrote",
+        )
     return runs, sets, overrides
 
 

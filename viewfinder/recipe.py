@@ -142,7 +142,8 @@ def _bare(path: Sequence[str]) -> str | None:
     """The field that a part's bare name sets: of ``positives``, or of ``regularizers.rc``."""
     known = parts()
     if len(path) == 1 and path[0] in known:
-        return known[path[0]].bare
+        part = known[path[0]]
+        return part.bare if part.bare in part.model_fields else None
     if len(path) == 2 and path[0] in known and path[1] in known[path[0]].model_fields:
         inner = _part_of(known[path[0]].model_fields[path[1]])
         return inner.bare if inner is not None and inner.bare in inner.model_fields else None
@@ -232,7 +233,8 @@ def complete(recipe: Recipe, shape: tuple[int, int, int]) -> Recipe:
             fix=f"views.size={min(height, width)} or data.size={size}",
         )
     views = recipe.views.model_copy(update={"size": size})
-    first, second = views.model_copy(update={"count": 2, "small_count": 0}).augmentations()
+    pair = views.model_copy(update={"count": 2, "small_count": 0}).augmentations()
+    first, second = (_for_channels(one, recipe.views, channels) for one in pair)
     cleared = dict.fromkeys(Augmentation.model_fields)
     views = Views(
         **{
@@ -259,6 +261,16 @@ def complete(recipe: Recipe, shape: tuple[int, int, int]) -> Recipe:
     )
 
 
+def _for_channels(one: Augmentation, given: Views, channels: int) -> Augmentation:
+    """With the mean of a preset's three statistics where images have one channel."""
+    update = {
+        key: (sum(values) / len(values),)
+        for key, values in (("mean", one.mean), ("std", one.std))
+        if channels == 1 and len(values) > 1 and getattr(given, key) is None
+    }
+    return one.model_copy(update=update)
+
+
 def _read(file: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(file.read_text())
@@ -268,9 +280,9 @@ def _read(file: Path) -> dict[str, Any]:
         raise UserError(f"{file} cannot be read as YAML: {error}") from error
     if not isinstance(content, dict):
         raise UserError(f"{file} holds {type(content).__name__}; a mapping of keys was expected")
-    known = parts()
+    fields = {key: _bare([key]) for key, value in content.items() if not isinstance(value, dict)}
     return {
-        key: {known[key].bare: value} if key in known and not isinstance(value, dict) else value
+        key: {field: value} if (field := fields.get(key)) else value
         for key, value in content.items()
     }
 

@@ -35,7 +35,7 @@ from viewfinder.views.presets import preset
 class Part(BaseModel):
     """One part of a recipe; ``bare`` is the field that ``part=value`` sets."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     bare: ClassVar[str] = "name"
 
 
@@ -222,8 +222,8 @@ class Estimate(Weighted):
         "each: the sum of one a view"
     )  # fmt: skip
     stages: dict[str, PositiveFloat] | None = Field(
-        None, description="weights of inner stages by submodule, such as {layer3: 0.5, layer4: 1}; "
-        "null: the features alone"
+        None, min_length=1, description="weights of inner stages by submodule, such as "
+        "{layer3: 0.5, layer4: 1}; null: the features alone"
     )  # fmt: skip
 
 
@@ -237,7 +237,8 @@ DEFAULT_NOISE = 0.1
 
 
 class Regularizers(Part):
-    """What is added to the objective: each is left out unless it is named."""
+    """What is added to the objective, each left out unless it is named: ``regularizers=rc``, or
+    ``rc+lbe``, with a weight of 1; ``regularizers.rc=0.1`` with its own."""
 
     rc: Reconstruct | None = Field(None, description="reconstruction of each view, weight lambda_1")
     lbe: Estimate | None = Field(None, description="lower bound estimate of I(z, v), lambda_2")
@@ -247,6 +248,14 @@ class Regularizers(Part):
         None, description="standard deviation of the noise on the features that the head and lbe "
         f"see in training; null: {DEFAULT_NOISE} with lbe or mib, else 0"
     )  # fmt: skip
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names(cls, given: Any) -> Any:
+        """Names alone are regularizers with their defaults."""
+        if isinstance(given, str):
+            given = [word.strip() for word in given.split("+") if word.strip() != "none"]
+        return {str(name): {} for name in given} if isinstance(given, list) else given
 
     @property
     def sigma(self) -> float:
@@ -262,8 +271,17 @@ class Regularizers(Part):
         return {name for name, part in parts.items() if part is not None and part.weight > 0}
 
     def __str__(self) -> str:
-        noise = [f"noise {self.noise:g}"] if self.noise else []
-        return " + ".join([*sorted(self.given), *noise]) or "none"
+        """What is used, with weights and whatever is set: "rc 1 + lbe 0.1 (rho 0.3)"."""
+        words = []
+        for name in ("rc", "lbe", "ip", "mib"):
+            part = getattr(self, name)
+            if name in self.given:
+                options = part.model_dump(exclude_defaults=True, exclude={"weight"})
+                told = ", ".join(f"{key} {value}" for key, value in options.items())
+                words.append(f"{name} {part.weight:g}" + (f" ({told})" if told else ""))
+        if self.noise is not None:
+            words.append(f"noise {self.noise:g}")
+        return " + ".join(words) or "none"
 
 
 class Encoder(Part):
@@ -277,9 +295,10 @@ class Encoder(Part):
         min_length=1,
         description="channels of each stage of the convnet, units of the mlp",
     )
-    stem: Literal["auto", "small", "original"] = Field(
-        "auto", description="small: 3x3 stride 1, no max-pool; auto: small at 64 px and below"
-    )
+    stem: Literal["auto", "small", "strided", "original"] = Field(
+        "auto", description="of a ResNet. small: 3x3 of stride 1, no max-pool; strided: the same "
+        "of stride 2; original: 7x7 and max-pool; auto: small at 64 px and below, else original"
+    )  # fmt: skip
     pretrained: bool = Field(False, description="start from timm's pretrained weights")
 
 
@@ -354,4 +373,17 @@ def readable(
     while key not in keys and key.rpartition(".")[0] in keys and not key[-1].isdigit():
         key = key.rpartition(".")[0]  # which kind of value of several was tried is no key
     meaning = f" ({keys[key]})" if keys.get(key) else ""
-    return UserError(f"{key} is {problem['input']!r}: {problem['msg']}{meaning}")
+    return UserError(
+        f"{key} is {problem['input']!r}: {problem['msg']}{meaning}", fix=_within(key, problem)
+    )
+
+
+def _within(key: str, problem: Mapping[str, Any]) -> str | None:
+    """The nearest value inside the bound that was broken, as key=value."""
+    bounds = problem.get("ctx") or {}
+    for name in ("ge", "le"):
+        if name in bounds:
+            return f"{key}={bounds[name]:g}"
+    if "gt" in bounds and isinstance(problem["input"], int):
+        return f"{key}={bounds['gt'] + 1:g}"
+    return None

@@ -141,7 +141,13 @@ def _sets_of(
     asked = parse_sets(words)
     own = recipe.data
     targets = asked.pop(own.source, ())
-    first = opened_set(own, recipe.seed, targets, opened)
+    try:
+        first = opened_set(own, recipe.seed, targets, opened)
+    except UserError as error:
+        if targets or not asked:
+            raise
+        say(f"note: {own.source}, the runs' own data, is not scored: {error}")
+        return [_other(recipe, overrides, spec, wanted, opened) for spec, wanted in asked.items()]
     test = first.source.test
     labelled = first.source.train.labels is not None and test is not None
     if labelled and None not in targets:
@@ -149,15 +155,25 @@ def _sets_of(
     elif not labelled:
         say(f"note: {own.source}, the runs' own data, has no labels and is not scored by class")
     sets = [opened_set(own, recipe.seed, targets, opened)] if targets else []
-    for spec, wanted in asked.items():
-        data = override(recipe, overrides, ALLOWED, spec).data
-        sets.append(opened_set(data, 0, wanted, opened))
-    return sets
+    others = [_other(recipe, overrides, spec, wanted, opened) for spec, wanted in asked.items()]
+    return [*sets, *others]
+
+
+def _other(
+    recipe: Recipe,
+    overrides: Sequence[str],
+    spec: str,
+    targets: tuple[str | None, ...],
+    opened: dict[str, TransferSet],
+) -> TransferSet:
+    data = override(recipe, overrides, ALLOWED, spec).data
+    return opened_set(data, 0, targets, opened)
 
 
 def _method(recipe: Recipe) -> Mapping[str, Any]:
     """What two runs must share to be seeds of one method."""
-    return recipe.model_dump(mode="json", exclude=_NOT_THE_METHOD)
+    plain = recipe.model_dump(mode="json", exclude=_NOT_THE_METHOD)
+    return {**plain, "regularizers": str(recipe.regularizers)}
 
 
 def _row(

@@ -156,10 +156,17 @@ def row_names(methods: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         own = flat[members[0]]
         others = [f for f in flat.values() if f["method"] == own["method"] and f != own]
         apart = sorted({k for f in others for k in f.keys() | own.keys() if f.get(k) != own.get(k)})
-        words = " ".join(f"{key}={own.get(key, 'null')}" for key in apart)
+        words = " ".join(_word(key, own.get(key, "null")) for key in apart).strip()
         name = f"{own['method']} {words if len(apart) <= 2 else f'({members[0]})'}".strip()
         names |= dict.fromkeys(members, name if others else own["method"])
     return {folder: names[folder] for folder in methods}
+
+
+def _word(key: str, value: str) -> str:
+    """How a key that tells rows apart is written: key=value, but "+ rc 1" for regularizers."""
+    if key == "regularizers":
+        return "" if value == "none" else f"+ {value}"
+    return f"{key}={value}"
 
 
 def _flat(method: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -30,13 +30,18 @@ def test_the_papers_small_convnet() -> None:
 
 
 def test_the_small_stem_keeps_the_resolution() -> None:
-    small, _ = build_encoder("resnet18", channels=3, size=32, stem="small")
-    original, _ = build_encoder("resnet18", channels=3, size=32, stem="original")
     sides = []
-    for model in (small, original):
+    for stem in ("small", "strided", "original"):
+        model, _ = build_encoder("resnet18", channels=3, size=32, stem=stem)
         model.layer1.register_forward_hook(lambda m, i, o: sides.append(o.shape[-1]))
         model.eval()(torch.zeros(1, 3, 32, 32))
-    assert sides == [32, 8]
+    assert sides == [32, 16, 8]
+
+
+@pytest.mark.parametrize("name", ["convnet", "mlp", "own_nets:Net"])
+def test_weights_that_are_not_there_are_refused(name: str) -> None:
+    with pytest.raises(UserError, match=f"{name} has no weights to start from"):
+        build_encoder(name, channels=3, size=16, pretrained=True)
 
 
 def test_a_transformer_takes_the_given_size() -> None:

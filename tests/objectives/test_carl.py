@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from viewfinder.errors import UserError
 from viewfinder.objectives.carl import CARL, carl
 from viewfinder.objectives.regularizers import kl_to_uniform
+from viewfinder.recipe import build
 
 
 @pytest.mark.parametrize("case", golden_cases("carl"))
@@ -101,3 +103,20 @@ def test_module_trains_the_anchor_alone_unless_symmetric(symmetric: bool) -> Non
         assert gradients[1].abs().max() > 0
     else:
         assert gradients[1] is None or not gradients[1].any()
+
+
+def test_the_module_takes_the_weight_with_every_call_alone() -> None:
+    with pytest.raises(TypeError, match="weight"):
+        CARL(4, 6, weight=2.0)  # type: ignore[call-arg]
+    terms = CARL(4, 6)(torch.randn(3, 4), torch.randn(3, 4), 2.0)
+    assert terms["loss"] == terms["consistency"] + 2 * terms["kl"]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "key"), [(4.0, 0.0, "final_weight"), (0.0, 1.0, "weight")]
+)
+def test_an_exponential_decay_from_or_to_0_is_refused(start: float, end: float, key: str) -> None:
+    own = {"weight": start, "final_weight": end}
+    with pytest.raises(UserError, match=f"objective.{key} is 0.*objective.decay=linear"):
+        build("carl", {"objective": {**own, "decay": "exponential"}})
+    build("carl", {"objective": {**own, "decay": "linear"}})

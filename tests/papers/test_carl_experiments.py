@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tiny_sets import shorten, write_sets
 
+from viewfinder.methods import METHODS
 from viewfinder.papers import carl, carl_fig2, carl_fig3, carl_table1, desk, desk_train
 from viewfinder.papers.registry import EXPERIMENTS, RECIPES, reproduce
-from viewfinder.recipe import build
+from viewfinder.recipe import build, merge
 
 OWN = [name for name in EXPERIMENTS if name.startswith("carl/")]
 
@@ -63,9 +65,26 @@ def test_points_are_fractions_of_the_epochs(
     assert desk_train.epochs_of(points, epochs) == expected
 
 
-def test_cells_without_points_have_the_key_they_had() -> None:
-    assert "points" not in desk.settings(carl.cell("x", "simclr", carl.CIFAR), 0)
-    assert desk.settings(carl.cell("x", "simclr", carl.CIFAR, points=(0.5,)), 0)["points"] == (0.5,)
+def test_a_run_is_known_by_its_whole_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = carl.cell("x", "carl", carl.CIFAR)
+    before = desk.settings(cell, 0)
+    assert desk.settings(cell, 0) == before
+    row = METHODS["carl"]
+    other = merge(row.settings, {"objective": {"prototypes": 7}})
+    monkeypatch.setitem(METHODS, "carl", replace(row, settings=other))
+    assert desk.settings(cell, 0) != before
+    assert build(None, json.loads(json.dumps(before["recipe"]))).plain() == before["recipe"]
+
+
+def test_the_protocol_says_what_the_grid_is() -> None:
+    grid = [
+        carl.cell("a", "carl", carl.CIFAR, epochs=3),
+        carl.cell("b", "carl", {**carl.IMAGENETTE, "limit": None}, epochs=5),
+        carl.cell("c", "simclr", carl.CIFAR, features="untrained", epochs=9),
+    ]
+    told = desk.protocol(grid, 3, "cpu", False)
+    assert told["images of train"] == "4000 of cifar10, all of imagenette96"
+    assert told["epochs"] == "3 or 5"
 
 
 def runs(accuracy: float, epochs: int = 4, **more: Any) -> list[dict[str, Any]]:
@@ -131,6 +150,8 @@ def test_a_recipe_has_the_numbers_of_the_paper(file: Path) -> None:
         build(None, json.loads(recipe.model_dump_json(exclude_none=True))).method == recipe.method
     )
     assert recipe.encoder.name == "resnet18"
+    hidden = 1 if recipe.method == "moco" else 2
+    assert len(recipe.head.projector) == hidden + 1
     assert recipe.head.projector[-1] == 128
     assert recipe.optimizer.lr * recipe.batch_size / 256 == 0.03
     assert (recipe.optimizer.name, recipe.optimizer.final_lr) == ("sgd", 0)

@@ -14,7 +14,7 @@ import pytest
 from viewfinder.errors import UserError
 from viewfinder.papers import registry
 from viewfinder.papers.registry import EXPERIMENTS, find, reproduce
-from viewfinder.papers.result import Finding, Result, Spread, markdown, write
+from viewfinder.papers.result import Finding, Result, Spread, markdown, table, write
 
 
 def test_listing_imports_nothing_heavy() -> None:
@@ -72,3 +72,8 @@ def test_results_are_written_as_strict_json_and_a_table(tmp_path: Path) -> None:
     assert "| down | 0.9 ± 0.1 | **no** |" in table
     assert "steps 10" in table
     assert "![Figure 1](a.png)" in table
+
+
+def test_a_bar_in_a_cell_does_not_end_it() -> None:
+    lines = table(["H(Z|T)", "holds"], [["I(Z;T) > H(Z|T)", "yes"]]).splitlines()
+    assert lines == ["| H(Z\\|T) | holds |", "| --- | --- |", "| I(Z;T) > H(Z\\|T) | yes |"]

@@ -210,6 +210,7 @@ def test_a_recipe_has_the_numbers_of_the_papers_code(file: Path) -> None:
     if part.lbe is not None:
         assert part.lbe.rho == 0.05
         assert part.lbe.stages == {"layer2": 0.25, "layer3": 0.5, "layer4": 1.0}
+    assert recipe.encoder.stem == ("strided" if "stl10" in file.stem else "small")
     full = complete(recipe, (3, 96, 96) if "stl10" in file.stem else (3, 32, 32))
     for view in full.views.augmentations():
         assert view.crop_scale == (0.08, 1.0)

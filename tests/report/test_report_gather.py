@@ -9,8 +9,9 @@ import pytest
 
 from viewfinder.errors import UserError
 from viewfinder.evaluation.scores import Score, append_results
+from viewfinder.recipe import build
 from viewfinder.report.artifacts import save_embeddings, save_views
-from viewfinder.report.gather import gather
+from viewfinder.report.gather import _part, gather
 
 RECIPE = """
 method: moco
@@ -199,3 +200,11 @@ def test_decoded_columns_are_named(tmp_path: Path) -> None:
     assert gallery is not None
     names = ["original", "view 1", "view 2", "view 1 decoded", "view 2 decoded"]
     assert gallery.names == names
+
+
+def test_regularizers_are_told_with_their_weights() -> None:
+    plain = build("simclr", {"regularizers": {"rc": 1, "lbe": 0.1, "ip": 0}}).plain()
+    assert _part("regularizers", plain["regularizers"]) == "rc 1.0 + lbe 0.1"
+    noisy = build("simclr", {"regularizers": {"noise": 0.2}}).plain()
+    assert _part("regularizers", noisy["regularizers"]) == "noise 0.2"
+    assert _part("regularizers", build("simclr").plain()["regularizers"]) == "none"

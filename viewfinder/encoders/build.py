@@ -13,6 +13,9 @@ from torch import nn
 from viewfinder.encoders.convnet import ConvNet
 from viewfinder.errors import UserError, nearest
 
+STEMS = {"small": 1, "strided": 2}
+"""The strides of stems without max-pool."""
+
 
 def build_encoder(
     name: str,
@@ -28,7 +31,8 @@ def build_encoder(
     name     "convnet" or "mlp" (both take ``widths``), a timm model ("resnet18"), or
              "package.module:Class", called as Class() or, where it takes it, Class(channels=...)
     stem     "small" replaces a ResNet's 7x7 stride-2 stem and max-pool by a 3x3 stride-1
-             convolution, which small images need; "original" leaves it. Other models ignore it.
+             convolution, which small images need, "strided" by one of stride 2; "original" leaves
+             it. Other models ignore it.
 
     Raises UserError for an unknown model, a class that cannot be imported or built, and an output
     that is not (N, D).
@@ -79,16 +83,16 @@ def _timm(name: str, channels: int, size: int, stem: str, pretrained: bool) -> n
             model = timm.create_model(name, **arguments)
     except Exception as error:
         raise UserError(f"timm could not build {name!r}: {error}") from error
-    if stem == "small" and isinstance(getattr(model, "maxpool", None), nn.Module):
-        _small_stem(model, channels)
+    if stem in STEMS and isinstance(getattr(model, "maxpool", None), nn.Module):
+        _small_stem(model, channels, STEMS[stem])
     return model
 
 
-def _small_stem(model: nn.Module, channels: int) -> None:
-    """A 3x3 stride-1 first convolution and no max-pool: a 7x7 stem costs points at 32 px."""
+def _small_stem(model: nn.Module, channels: int, stride: int) -> None:
+    """A 3x3 first convolution and no max-pool: a 7x7 stem costs points at 32 px."""
     old = model.conv1
     if isinstance(old, nn.Conv2d):
-        model.conv1 = nn.Conv2d(channels, old.out_channels, 3, padding=1, bias=False)
+        model.conv1 = nn.Conv2d(channels, old.out_channels, 3, stride=stride, padding=1, bias=False)
         nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
     model.maxpool = nn.Identity()
 

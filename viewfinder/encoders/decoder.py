@@ -20,8 +20,9 @@ class Decoder(nn.Module):
         224 px  7x7 of 64, 128, 128, 128, 64, then stride 2 to the image
 
     as in the released code of Wang et al. 2022, which has no 96 px: there the first map is larger.
-    Any other size has the layers of the nearest of these on a first map as large as it needs, and
-    the image is cut from the middle. Raises ValueError for a size below 4.
+    Other sizes up to 32 px have the layers of 32, up to 127 px those of 64 and 96, above those of
+    224, on a first map as large as they need, and the image is cut from the middle. Raises
+    ValueError for a size below 4.
 
     >>> import torch
     >>> Decoder(512, 3, 32)(torch.zeros(2, 512)).shape

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from viewfinder.errors import UserError
+from viewfinder.errors import UserError, nearest
 
 
 def stage_names(encoder: nn.Module) -> list[str]:
@@ -22,22 +23,53 @@ def stage_names(encoder: nn.Module) -> list[str]:
     ]
 
 
-def check_stages(encoder: nn.Module, names: Sequence[str]) -> None:
-    """Raise UserError where the encoder has no submodule of that name; lists likely ones."""
+def check_stages(encoder: nn.Module, names: Sequence[str], images: Tensor) -> None:
+    """Raise UserError where a stage cannot be used: the encoder has no submodule of that name
+    (likely ones are listed), or passing ``images`` it is not called once or gives no (N, D),
+    (N, T, D) or (N, D, H, W). Nothing about the encoder changes."""
     known = stage_names(encoder)
     for name in names:
         if name not in dict(encoder.named_modules()):
+            guess = nearest(name, known) or (known[-1] if known else None)
             raise UserError(
                 f"the encoder has no stage {name!r}. It has: {', '.join(known)}",
-                fix=f"{{{known[-1]}: 1}}" if known else None,
+                fix=f"regularizers.lbe.stages={{{guess}: 1}}" if guess else None,
             )
+    training = encoder.training
+    try:
+        with torch.no_grad(), captured(encoder.eval(), names) as seen:
+            encoder(images)
+    finally:
+        encoder.train(training)
+    for name, outputs in seen.items():
+        if len(outputs) != 1:
+            raise UserError(
+                f"stage {name!r} of the encoder is called {len(outputs)} times for each view; "
+                "what a stage is must be called once",
+                fix=f"another of {', '.join(known)} in regularizers.lbe.stages",
+            )
+
+
+def _pooled(name: str, output: Any) -> Tensor:
+    if not isinstance(output, Tensor) or output.ndim not in (2, 3, 4):
+        got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise UserError(
+            f"stage {name!r} of the encoder gives {got}; (N, D), (N, T, D) or (N, D, H, W) is "
+            "expected"
+        )
+    if output.ndim == 4:
+        _, first, second, third = output.shape
+        last = first == second != third  # the sides of views are equal
+        return output.mean(dim=(1, 2) if last else (2, 3))
+    return output.mean(dim=1) if output.ndim == 3 else output
 
 
 @contextmanager
 def captured(encoder: nn.Module, names: Sequence[str]) -> Iterator[dict[str, list[Tensor]]]:
     """Inside, what each stage gives is kept, one (N, D) tensor a pass of the encoder.
 
-    Maps (N, D, H, W) are averaged over their area; tokens (N, T, D) over the tokens.
+    Square maps (N, D, H, W), or (N, H, W, D) as some transformers have them, are averaged over
+    their area; tokens (N, T, D) over the tokens. Raises UserError for other outputs.
 
     >>> with captured(encoder, ["layer3"]) as stages:  # doctest: +SKIP
     ...     encoder(images)
@@ -47,13 +79,8 @@ def captured(encoder: nn.Module, names: Sequence[str]) -> Iterator[dict[str, lis
     seen: dict[str, list[Tensor]] = {name: [] for name in names}
 
     def keep(name: str) -> Any:
-        def hook(module: nn.Module, given: Any, output: Tensor) -> None:
-            pooled = output
-            if output.ndim == 4:
-                pooled = output.mean(dim=(2, 3))
-            elif output.ndim == 3:
-                pooled = output.mean(dim=1)
-            seen[name].append(pooled)
+        def hook(module: nn.Module, given: Any, output: Any) -> None:
+            seen[name].append(_pooled(name, output))
 
         return hook
 

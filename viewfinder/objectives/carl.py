@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, NonNegativeFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
+from viewfinder.errors import UserError
 from viewfinder.objectives.assigner import usage
 from viewfinder.objectives.correlation import check_statistics
 from viewfinder.objectives.objective import Inputs, Objective, Options, Progress
@@ -84,6 +85,17 @@ class CARLOptions(Options):
     )
     symmetric: bool = Field(False, description="the mean over both directions")
     constant: Constant = Field("natural", description="log2: the constant as equation 5 prints it")
+
+    @model_validator(mode="after")
+    def _can_decay(self) -> Self:
+        ends = {"weight": self.weight, "final_weight": self.final_weight}
+        zero = [key for key, value in ends.items() if value == 0]
+        if self.decay == "exponential" and self.final_weight is not None and zero:
+            raise UserError(
+                f"objective.{zero[0]} is 0, which an exponential decay neither leaves nor reaches",
+                fix=f"objective.{zero[0]}=0.01, or objective.decay=linear",
+            )
+        return self
 
 
 def weight_at(progress: Progress, o: CARLOptions) -> float:

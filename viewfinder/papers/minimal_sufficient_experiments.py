@@ -26,7 +26,7 @@ MINIMAL_SUFFICIENT = (
         claim="RC and LBE make the features of SimCLR, BYOL and Barlow Twins better for other "
         "sets, and no worse for the one they are trained on.",
         run="viewfinder.papers.minimal_sufficient_table1:run",
-        minutes=25,
+        minutes=20,
         quick_minutes=2,
         recipes=_SUFFICIENT_TABLE,
         on_gpu=True,
@@ -37,7 +37,7 @@ MINIMAL_SUFFICIENT = (
         item="Theorem 1",
         claim="What only one of two views shows is lost by contrast, and kept by RC and LBE.",
         run="viewfinder.papers.minimal_sufficient_factors:run",
-        minutes=18,
+        minutes=13,
         quick_minutes=0.5,
         on_gpu=True,
     ),

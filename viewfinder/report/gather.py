@@ -107,6 +107,10 @@ def _part(part: str, value: Any) -> str:
         words += [f"{count} views"] if count else []
         words += [f"{size} px"] if size else []
         return ", ".join(word for word in words if word)
+    if part == "regularizers":
+        weights = {k: v.get("weight") for k, v in value.items() if isinstance(v, Mapping)}
+        weights["noise"] = value.get("noise")
+        return " + ".join(f"{k} {v}" for k, v in weights.items() if v) or "none"
     name = str(value.get("name", ""))
     options = {k: v for k, v in value.items() if k != "name"}
     if part == "negatives" and name != "queue":

@@ -122,12 +122,12 @@ def _check_views(recipe: Recipe) -> None:
     one_way = objective.one_way(recipe.objective.options()) and recipe.target.name == "momentum"
     seen = 1 if one_way else views.count
     both = recipe.regularizers.given & {"ip", "mib"}
-    if both and seen < 2:
+    if both and seen != 2:
+        way = {1: "views.count=2", 2: "objective.symmetric=true"}.get(views.count, "views.count=2")
         raise UserError(
             f"regularizers.{min(both)} compares the features of two views; the online encoder of "
             f"{recipe.method} sees {seen}",
-            fix=f"regularizers.{min(both)}=0"
-            + ("" if views.count < 2 else ", or objective.symmetric=true"),
+            fix=f"regularizers.{min(both)}=0" + (f", or {way}" if low <= 2 else ""),
         )
 
 
@@ -172,6 +172,21 @@ def _smaller(k: int | list[int], images: int) -> str:
     return str(fitting).replace(" ", "") if isinstance(k, list) else str(fitting[-1])
 
 
+def _check_reconstruction(recipe: Recipe) -> None:
+    """One decoder makes all views again, so they must be alike; needs a complete recipe."""
+    if "rc" not in recipe.regularizers.given:
+        return
+    first, *others = recipe.views.augmentations()[: recipe.views.count]
+    for key in ("size", "mean", "std"):
+        values = [getattr(one, key) for one in (first, *others)]
+        if len(set(values)) > 1:
+            raise UserError(
+                f"regularizers.rc has one decoder for all views, but views.first.{key} is "
+                f"{values[0]} and views.second.{key} {values[1]}",
+                fix=f"the same {key} for both, or regularizers.rc=0",
+            )
+
+
 def check_data(recipe: Recipe, split: Split) -> None:
     """Raise UserError where the recipe asks for what the data does not have."""
     positives: Any = recipe.positives.options()
@@ -186,6 +201,7 @@ def check_data(recipe: Recipe, split: Split) -> None:
             f"positives.k={most} clusters, but there are only {len(split)} images",
             fix=f"positives.k={_smaller(positives.k, len(split))}",
         )
+    _check_reconstruction(recipe)
     if recipe.batch_size > len(split):
         raise UserError(
             f"batch_size is {recipe.batch_size} but there are only {len(split)} images to train on",

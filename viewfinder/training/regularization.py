@@ -41,7 +41,8 @@ class Regularization(nn.Module):
         lbe = self.part.lbe
         # of the features' width for all stages, narrower ones too, as in the released code
         self.rho = default_rho(feature_dim) if lbe is None or lbe.rho is None else lbe.rho
-        check_stages(encoder, self.stages)
+        if self.stages:
+            check_stages(encoder, self.stages, torch.zeros(2, channels, size, size))
         one = recipe.views.augmentations()[0]
         self.register_buffer("mean", torch.tensor(one.mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(one.std).view(1, -1, 1, 1), persistent=False)
