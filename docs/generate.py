@@ -6,15 +6,21 @@ That is docs/recipe.md, the page of every recipe key, and the part between the m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import yaml
+from pydantic.fields import FieldInfo
 
 from viewfinder.methods import METHODS
 from viewfinder.objectives.registry import OBJECTIVES
 from viewfinder.positives.registry import POSITIVES
 from viewfinder.recipe import Recipe, build, parts
 from viewfinder.recipe_parts import Estimate, Match, OptionalAugmentation, Part, Reconstruct
+from viewfinder.views.augment import Augmentation
+from viewfinder.views.presets import PRESETS, VARIANTS, preset
 
 TABLES: dict[str, list[Any]] = {
     "objective": list(OBJECTIVES.values()),
@@ -67,13 +73,36 @@ def recipe_page() -> str:
                 "One view's augmentation; `null` takes the preset's value. `views.KEY` sets it for "
                 "all views, `views.first.KEY` and `views.second.KEY` for one.\n"
             )
-            blocks.append(table(OptionalAugmentation, "views.", {"size"}))
+            blocks += [table(OptionalAugmentation, "views.", {"size"}), presets()]
         if name in TABLES:
             blocks += [options(name, row) for row in TABLES[name]]
         if name == "regularizers":
             for word, own in REGULARIZERS.items():
                 blocks += [f"{own.__doc__}\n", table(own, f"{name}.{word}.")]
     return "\n".join(block for block in blocks if block)
+
+
+def presets() -> str:
+    """What each preset sets for views of each size, where that is not an augmentation's default."""
+    rows = []
+    for name in PRESETS:
+        by_setting: dict[tuple[str, ...], list[str]] = {}
+        for size in VARIANTS:
+            first, second = (_settings(one) for one in preset(name, size))
+            other = ["the same", *(word for word in second if word not in first)]
+            words = (", ".join(first) or "nothing", ", ".join(other))
+            by_setting.setdefault(words, []).append(str(size))
+        for views, sizes in by_setting.items():
+            rows.append(f"| `{name}` | {', '.join(sizes)} | {' | '.join(views)} |")
+    head = ["What a preset sets, for views of the nearest of these sizes:\n"]
+    head += ["| preset | px | 1st, 3rd, ... view | 2nd, 4th, ... view |", "|---|---|---|---|"]
+    return "\n".join([*head, *rows, ""])
+
+
+def _settings(one: Augmentation) -> list[str]:
+    own = one.model_dump(mode="json", exclude_defaults=True, exclude={"size", "mean", "std"})
+    own = {key: [round(v, 4) for v in x] if isinstance(x, list) else x for key, x in own.items()}
+    return [f"`{key}={_plain(value)}`" for key, value in own.items()]
 
 
 def method(name: str) -> str:
@@ -123,10 +152,8 @@ def table(part: type[Part], prefix: str, skip: set[str] | None = None) -> str:
         if skip and name in skip:
             continue
         bare = " (*bare*)" if prefix and name == part.bare else ""
-        rows.append(f"| `{prefix}{name}`{bare} | `{_default(field)}` | {field.description} |")
-    if not rows:
-        return ""
-    return "\n".join(["| key | default | meaning |", "|---|---|---|", *rows, ""])
+        rows.append(_row(f"`{prefix}{name}`{bare}", field))
+    return _keys(rows)
 
 
 def options(part: str, row: Any) -> str:
@@ -134,13 +161,18 @@ def options(part: str, row: Any) -> str:
     text = f"`{part}={row.name}`: {row.summary}.\n"
     if formula := getattr(row, "formula", None):
         text += f"\n    {formula}\n"
-    rows = [
-        f"| `{part}.{key}` | `{_default(field)}` | {field.description or ''} |"
-        for key, field in row.options.model_fields.items()
-    ]
-    if rows:
-        text += "\n" + "\n".join(["| key | default | meaning |", "|---|---|---|", *rows, ""])
-    return text
+    rows = [_row(f"`{part}.{key}`", field) for key, field in row.options.model_fields.items()]
+    return f"{text}\n{_keys(rows)}" if rows else text
+
+
+def _keys(rows: list[str]) -> str:
+    head = ["| key | values | default | meaning |", "|---|---|---|---|"]
+    return "\n".join([*head, *rows, ""]) if rows else ""
+
+
+def _row(key: str, field: FieldInfo) -> str:
+    values = _values(field.annotation, field.metadata)
+    return f"| {key} | {values} | `{_default(field)}` | {field.description or ''} |"
 
 
 def _filled(file: Path, made: str) -> str:
@@ -152,15 +184,47 @@ def _filled(file: Path, made: str) -> str:
     return f"{before}{begin}\n{made}\n{end}{after}"
 
 
-def _default(field: Any) -> str:
-    if field.is_required():
-        return "required"
-    return "null" if field.default is None else str(field.default)
+def _values(kind: Any, metadata: Sequence[Any] = ()) -> str:
+    """What a type allows, in words: "whole number > 0", "`mean`, `sum`"."""
+    inner = [one for one in get_args(kind) if one is not NoneType]
+    origin = get_origin(kind)
+    if origin is Annotated:
+        return _values(inner[0], [*metadata, *inner[1:]])
+    if origin is Literal:
+        return ", ".join(f"`{value}`" for value in inner)
+    if origin in (Union, UnionType):
+        return " or ".join(dict.fromkeys(_values(one, metadata) for one in inner))
+    if origin is list:
+        return f"list: {_values(inner[0])}"
+    if origin is tuple:
+        several = "list" if Ellipsis in inner else f"list of {len(inner)}"
+        return f"{several}: {_values(inner[0])}"
+    if origin is dict:
+        return f"name: {_values(inner[1])}"
+    if isinstance(kind, type) and issubclass(kind, Part):
+        return "see below"
+    word = {bool: "`true`, `false`", int: "whole number", float: "number"}.get(kind, "text")
+    signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+    found = [one for piece in metadata for one in getattr(piece, "metadata", None) or [piece]]
+    bounds = [
+        f"{sign} {getattr(one, name):g}"
+        for one in found
+        for name, sign in signs.items()
+        if getattr(one, name, None) is not None
+    ]
+    return " ".join([word, " and ".join(bounds)]).strip()
+
+
+def _default(field: FieldInfo) -> str:
+    return "required" if field.is_required() else _plain(field.default)
 
 
 def _plain(value: Any) -> str:
-    """A value as it is written in a word: without spaces."""
-    return str(value).replace(" ", "")
+    """A value as it is written in a word, as YAML without spaces."""
+    if isinstance(value, tuple):
+        value = list(value)
+    text = yaml.safe_dump(value, default_flow_style=True, width=1000)
+    return text.removesuffix("\n").removesuffix("\n...").replace(", ", ",")
 
 
 if __name__ == "__main__":

@@ -11,9 +11,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from viewfinder.console import say
 from viewfinder.data.source import Split
 from viewfinder.errors import UserError
-from viewfinder.files import write_atomically, writing
+from viewfinder.files import write_atomically, write_figure, writing
 from viewfinder.information.discrete import Unit
 from viewfinder.positives.attributes import attributes
 from viewfinder.positives.clusters import Clusters
@@ -84,7 +85,7 @@ def choose(
         o = _options("attributes", {**settings, "file": attributes_file})
         table, notes = table_of(split, o)
         for note in notes:
-            console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+            say(f"note: {note}", console)
         rare = {"min_size": o.min_size, "rare": o.rare}
         found = sweep_attributes(table, labels, **rare)
         return found, lambda k: attributes(table, top_k=k, **rare)
@@ -117,7 +118,7 @@ def _features(folder: Path, split: Split) -> np.ndarray:
 def show(found: Sweep, unit: Unit, console: Console) -> None:
     """Print the sweep as a table, its notes and the recommendation."""
     for note in found.notes:
-        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+        say(f"note: {note}", console)
     rows = records(found, unit)
     shown = [name for name in (found.parameter, *SHOWN) if name in rows[0]]
     table = Table(
@@ -138,12 +139,7 @@ def show(found: Sweep, unit: Unit, console: Console) -> None:
     recommendation = found.recommendation
     if recommendation.value is None:
         return
-    console.print(
-        f"recommended: {found.parameter}={recommendation.value}. {recommendation.rule}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    say(f"recommended: {found.parameter}={recommendation.value}. {recommendation.rule}", console)
 
 
 def _cell(value: object) -> str:
@@ -172,10 +168,9 @@ def save(
     writer.writeheader()
     writer.writerows(rows)
     write_atomically(out / "clusters.csv", text.getvalue())
-    with writing(out):
-        curves(found, unit).savefig(out / "curves.png", dpi=150)
-        if split.labels is not None:
-            information_plane(found, unit).savefig(out / "information_plane.png", dpi=150)
+    write_figure(curves(found, unit), out / "curves.png", dpi=150)
+    if split.labels is not None:
+        write_figure(information_plane(found, unit), out / "information_plane.png", dpi=150)
     file = out / "z.parquet"
     write_clusters(file, build(chosen), {"source": spec, found.parameter: str(chosen)}, split)
     return file

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from viewfinder.errors import UserError
 
@@ -55,6 +57,13 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     """Replace ``path`` by ``content``. Raises UserError where the file system refuses."""
     with replacing(path) as temporary, writing(path):
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_figure(figure: Any, path: Path, *, dpi: int = 110) -> None:
+    """Replace ``path`` by a Matplotlib figure as PNG. Raises UserError where that is refused."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    write_atomically(path, buffer.getvalue())
 
 
 @contextmanager

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
 
+from viewfinder.console import console, say
 from viewfinder.data.source import Source, Split
 from viewfinder.data.sources import open_source
 from viewfinder.errors import UserError
@@ -20,12 +20,6 @@ from viewfinder.recipe_parts import Data
 from viewfinder.training.check import check_data, check_parts
 from viewfinder.training.run import Run
 from viewfinder.training.run_folder import is_first_process, new_folder, remove_if_nothing_ran
-
-
-@cache
-def console() -> Console:
-    """Where progress and tables go."""
-    return Console(emoji=False)  # folder:one:x is a path, not a picture of a one
 
 
 def resolved(method: str | None, words: Sequence[str], file: Path | None) -> Recipe:
@@ -65,12 +59,12 @@ def open_data(data: Data, seed: int, where: Console | None = None) -> Source:
     where = where or console()
     source = open_source(data.source, **data.options(), seed=seed)
     for note in source.notes:
-        where.print(f"note: {note}", highlight=False, soft_wrap=True, markup=False)
+        say(f"note: {note}", where)
     if source.unreadable:
         shown = [f"  {path}: {reason}" for path, reason in source.unreadable[:5]]
         more = len(source.unreadable) - len(shown)
         lines = [*shown, f"  and {more} more (viewfinder data lists them)"] if more else shown
-        where.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)
+        say("\n".join(lines), where)
     return source
 
 
@@ -96,12 +90,9 @@ def _train_and_finish(recipe: Recipe, source: Source, run: Run) -> Run:
 
     split = training_split(recipe.data, source)
     shape = "x".join(str(side) for side in split.images.shape)
-    console().print(
+    say(
         f"{recipe.method} on {recipe.data.source}: {len(split):,} images of {shape}, "
-        f"{recipe.epochs} epochs, run folder {run.folder}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
+        f"{recipe.epochs} epochs, run folder {run.folder}"
     )
     module = fit(recipe, split, run, console(), "pretraining")
     if is_first_process():
@@ -147,7 +138,7 @@ def embed(folder: Path, data: str, out: Path, words: Sequence[str], split: str |
     if split is not None and split not in source.splits:
         raise UserError(f"--split {split}: {data} has {', '.join(sorted(source.splits))}")
     rows = write_all_embeddings(recipe, source, encoder, out, split)
-    console().print(f"{rows:,} embeddings written to {out}", highlight=False, soft_wrap=True)
+    say(f"{rows:,} embeddings written to {out}")
 
 
 def describe(spec: str, words: Sequence[str]) -> None:
@@ -202,12 +193,9 @@ def clusters(
     choosing.show(found, unit, console())
     file = choosing.save(found, make, value, split, out, unit, spec)
     same = " ".join([f"data={spec}", *(w for w in words if not w.startswith("positives"))])
-    console().print(
+    say(
         f"{file} written, and all columns and figures beside it; train with it: viewfinder "
-        f"pretrain ci-infonce {same} positives=file:{file}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
+        f"pretrain ci-infonce {same} positives=file:{file}"
     )
 
 
@@ -259,9 +247,10 @@ def print_methods() -> None:
     for name in METHODS:
         recipe = build(name)
         queue = recipe.negatives.name == "queue"
+        small = f" + {recipe.views.small_count} small" if recipe.views.small_count else ""
         table.add_row(
             name,
-            f"{recipe.views.count} {recipe.views.preset}",
+            f"{recipe.views.count} {recipe.views.preset}{small}",
             recipe.positives.name,
             f"queue {recipe.negatives.size}" if queue else recipe.negatives.name,
             recipe.objective.name,

@@ -237,8 +237,7 @@ DEFAULT_NOISE = 0.1
 
 
 class Regularizers(Part):
-    """What is added to the objective, each left out unless it is named: ``regularizers=rc``, or
-    ``rc+lbe``, with a weight of 1; ``regularizers.rc=0.1`` with its own."""
+    """What is added to the objective; ``regularizers=rc+lbe`` is both, with a weight of 1."""
 
     rc: Reconstruct | None = Field(None, description="reconstruction of each view, weight lambda_1")
     lbe: Estimate | None = Field(None, description="lower bound estimate of I(z, v), lambda_2")

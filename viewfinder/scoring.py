@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from viewfinder.data.images import JoinedImages
+from viewfinder.console import say
+from viewfinder.data.images import ArrayImages, JoinedImages
 from viewfinder.data.source import Source
 from viewfinder.errors import InterruptedRun, RunStopped, UserError
 from viewfinder.evaluation.embed import write_embeddings
@@ -45,18 +46,16 @@ def finish(recipe: Recipe, source: Source, run: Run, module: Pretraining, consol
                 entries += score(recipe, source, run, module.encoder, [kind])
             except UserError as error:  # one that cannot be scored must not cost the report
                 note = f"note: {kind} features were not scored: {error}"
-                console.print(note, highlight=False, markup=False, soft_wrap=True)
+                say(note, console)
         print_scores(entries, console)
     else:
-        console.print(
+        say(
             f"{recipe.data.source} has no labels, so nothing is scored. With labelled images: "
             f"viewfinder evaluate {run.folder} --data SOURCE",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
+            console,
         )
     write_report(gather(run.folder), run.report)
-    console.print(f"report: {run.report}", highlight=False, markup=False, soft_wrap=True)
+    say(f"report: {run.report}", console)
 
 
 def has_labels(source: Source) -> bool:
@@ -150,8 +149,6 @@ def save_artifacts(recipe: Recipe, source: Source, run: Run, module: Pretraining
     chosen = np.sort(numpy_generator(recipe.seed, "map").choice(len(held), n, replace=False))
     images = held.images.read(chosen)
     device = pick_device(recipe.accelerator)
-    from viewfinder.data.images import ArrayImages
-
     vectors = extract(module.encoder, ArrayImages(images), frozen_view(recipe), device=device)
     paths = held.paths
     save_embeddings(
@@ -204,10 +201,8 @@ def print_scores(entries: Sequence[Score], console: Console) -> None:
         table.add_row(kind, *shown, style="bold" if kind == "trained" else "")
     console.print(table)
     first = entries[0]
-    console.print(
+    say(
         f"{first.protocol['data']}, {first.protocol['split']}: {first.protocol['n_train']:,} -> "
         f"{first.n_test:,} images; each score's full protocol is in results.json",
-        highlight=False,
-        soft_wrap=True,
-        markup=False,
+        console,
     )

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from torch import nn
 
+from viewfinder.console import say
 from viewfinder.data.source import Source
 from viewfinder.errors import UserError
 from viewfinder.evaluation.scores import AnyScore
 from viewfinder.evaluation.targets import find_target
-from viewfinder.pipeline import console, open_data, override
+from viewfinder.pipeline import open_data, override
 from viewfinder.probing import check_protocols, content_key, probe, untrained
 from viewfinder.recipe import Recipe
 from viewfinder.recipe_parts import Data
@@ -147,11 +148,6 @@ def network_key(recipe: Recipe) -> str:
     view = recipe.views.augmentations()[0]
     parts = {"encoder": recipe.encoder.model_dump(), "channels": recipe.data.channels}
     return json.dumps([parts, view.size, view.mean, view.std, recipe.precision], sort_keys=True)
-
-
-def say(words: str) -> None:
-    """Print a line as it is."""
-    console().print(words, highlight=False, soft_wrap=True, markup=False)
 
 
 def opened_set(

@@ -8,9 +8,10 @@ from typing import Any
 
 from torch import nn
 
+from viewfinder.console import console, say
 from viewfinder.errors import UserError
 from viewfinder.evaluation.scores import append_results
-from viewfinder.pipeline import console, override
+from viewfinder.pipeline import override
 from viewfinder.probing import check_protocols
 from viewfinder.recipe import Recipe
 from viewfinder.training.run import Run, load_encoder
@@ -23,7 +24,6 @@ from viewfinder.transfer import (
     network_key,
     opened_set,
     parse_sets,
-    say,
     scores_of,
 )
 from viewfinder.transfer_table import Entry, row_names, tables

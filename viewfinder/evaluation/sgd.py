@@ -6,7 +6,6 @@ image is seen the same way in each epoch. This is said in each score.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -17,6 +16,7 @@ from torch.nn import functional as F
 
 from viewfinder.errors import UserError
 from viewfinder.randomness import torch_generator
+from viewfinder.schedules import cosine, multistep
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,10 @@ class SGDProtocol:
     def rate(self, epoch: int, step: int, steps: int) -> float:
         """The learning rate at ``step`` (of ``steps`` an epoch) of ``epoch``, both from 0."""
         if self.milestones is not None:
-            return self.lr * 0.1 ** sum(epoch >= m for m in self.milestones)
-        progress = (epoch if self.per_epoch else epoch + step / steps) / self.epochs
-        return self.lr * (self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * progress)))
+            return self.lr * multistep(epoch, self.milestones)
+        now = epoch * steps + (0 if self.per_epoch else step)
+        end = self.lr * self.final
+        return cosine(now, self.epochs * steps, self.lr, end, include_end=False)
 
 
 FIXED_IMAGES = "cached features: no augmentation while the layer is trained"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor
@@ -30,10 +30,6 @@ def find(name: str) -> Objective:
     if name not in OBJECTIVES:
         raise unknown("objective", name, OBJECTIVES)
     return OBJECTIVES[name]
-
-
-def _temperature(default: float) -> Any:
-    return Field(default, description="similarities are divided by it; > 0")
 
 
 class NTXentOptions(Options):

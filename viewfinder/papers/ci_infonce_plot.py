@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from viewfinder.papers.desk_plot import save
+from viewfinder.files import write_figure
 from viewfinder.papers.result import Spread
 
 Known = Mapping[str, Spread | None]
@@ -21,7 +21,7 @@ def bars(sets: Mapping[str, Known], path: Path) -> None:
     for one, (name, known) in zip(axes, sets.items(), strict=True):
         _bars(one, known)
         one.set(title=name)
-    save(figure, path)
+    write_figure(figure, path)
 
 
 def plane(points: Mapping[str, tuple[float, float, Spread | None]], path: Path) -> None:
@@ -43,7 +43,7 @@ def plane(points: Mapping[str, tuple[float, float, Spread | None]], path: Path) 
         axes.annotate(f"{100 * a.mean:.1f}", (h, i), (7, 6), textcoords="offset points")
     axes.set(xlabel="H(Z|T), bits", ylabel="I(Z;T), bits", title="synthetic clusters")
     axes.grid(alpha=0.3)
-    save(figure, path)
+    write_figure(figure, path)
 
 
 def methods_and_curves(
@@ -66,7 +66,7 @@ def methods_and_curves(
         axes.set(xlabel="epoch", title=word)
         if curves:
             axes.legend(fontsize="small")
-    save(figure, path)
+    write_figure(figure, path)
 
 
 def against_k(
@@ -87,7 +87,7 @@ def against_k(
         below.plot(ticks, [-h for _, _, h in points.values()], marker="s", label="-H(Z|T)")
         below.set(title="bits", xlabel="k")
         below.legend(fontsize="small")
-    save(figure, path)
+    write_figure(figure, path)
 
 
 def against_level(
@@ -110,7 +110,7 @@ def against_level(
         axes.axhline(instances[1 + number], color="gray", linestyle=":", label="instances")
         axes.set(title=word, xlabel="level")
         axes.legend(fontsize="small")
-    save(figure, path)
+    write_figure(figure, path)
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from viewfinder.files import write_atomically
+from viewfinder.files import write_figure
 from viewfinder.papers.result import Spread
 
 Points = Mapping[float, Spread]
@@ -37,7 +36,7 @@ def curves(panels: Sequence[Panel], path: Path) -> None:
     figure = Figure(figsize=(5.6 * len(panels), 4.0), layout="constrained")
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         _panel(axes, panel)
-    save(figure, path)
+    write_figure(figure, path)
 
 
 def grouped_bars(
@@ -54,14 +53,7 @@ def grouped_bars(
         axes.set(title=title, xlabel=x)
         if not axes.yaxis_inverted():  # shared: the first panel turns it for all
             axes.invert_yaxis()
-    save(figure, path)
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write the figure as PNG."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    write_atomically(path, buffer.getvalue())
+    write_figure(figure, path)
 
 
 def _panel(axes: Axes, panel: Panel) -> None:

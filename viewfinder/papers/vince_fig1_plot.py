@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from viewfinder.data.spirals import spirals
-from viewfinder.papers.desk_plot import save
+from viewfinder.files import write_figure
 from viewfinder.papers.vince_fig1_train import Reading
 from viewfinder.randomness import torch_generator
 from viewfinder.views.noise import uniform_noise
@@ -36,7 +36,7 @@ def draw(runs: Runs, reading: Reading, path: Path) -> None:
     left, right = below.subplots(1, 2)
     _losses(left, runs, reading)
     _accuracy(right, runs)
-    save(figure, path)
+    write_figure(figure, path)
 
 
 def _points(axes: Axes, eta: float, reading: Reading) -> None:

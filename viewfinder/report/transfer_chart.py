@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from viewfinder.files import write_atomically
+from viewfinder.files import write_figure
 from viewfinder.transfer_table import ScoreTable
 
 if TYPE_CHECKING:
@@ -21,9 +20,7 @@ _BASELINES = ("#7b8494", "#aeb6c4", "#d5dae2")
 
 def write_chart(tables: Sequence[ScoreTable], path: Path) -> None:
     """Write the chart of ``tables`` as PNG. Raises UserError where it cannot be written."""
-    buffer = io.BytesIO()
-    chart(tables).savefig(buffer, format="png", dpi=120)
-    write_atomically(path, buffer.getvalue())
+    write_figure(chart(tables), path, dpi=120)
 
 
 def chart(tables: Sequence[ScoreTable]) -> Figure:

@@ -14,6 +14,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import Logger
 from rich.console import Console
 
+from viewfinder.console import say
 from viewfinder.data.source import Split
 from viewfinder.errors import InterruptedRun, UserError
 from viewfinder.recipe import Recipe
@@ -50,7 +51,7 @@ def fit(
     """
     clusters = first_clusters(recipe, split)
     for note in clusters.notes:
-        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+        say(f"note: {note}", console)
     module = Pretraining(recipe, clusters.z, clusters.tags)
     last = run.last_checkpoint()
     if last is not None:
