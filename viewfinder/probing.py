@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from viewfinder.data.source import Source, Split
 from viewfinder.errors import unknown
-from viewfinder.evaluation.baselines import pixel_size, raw_pixels
+from viewfinder.evaluation.baselines import LARGEST, pixel_size, raw_pixels
 from viewfinder.evaluation.evaluate import PROTOCOLS, evaluate_features
 from viewfinder.evaluation.features import cached_features, extract, fingerprint
 from viewfinder.evaluation.regress import regress_features
@@ -48,6 +48,7 @@ def probe(
     *,
     targets: Sequence[str | None] = (None,),
     cache: Path | None = None,
+    largest: int = LARGEST,
 ) -> list[AnyScore]:
     """Scores of one kind of features on one source; every split is encoded once for all of them.
 
@@ -56,6 +57,7 @@ def probe(
     protocols  of ``PROTOCOLS``, each for every target of classes; a quantity has ridge regression
     targets    None for the labels, or the name of a factor, see ``find_target``
     cache      folder that keeps the features; a change of weights, images or view renews them
+    largest    values of raw pixels at most, see ``raw_pixels``
 
     Raises UserError for an unknown protocol and for targets that cannot be measured, before
     anything is encoded.
@@ -65,14 +67,14 @@ def probe(
     test = source.test
     assert test is not None  # find_target has looked
     x, test_x = (
-        raw_pixels(split.images)
+        raw_pixels(split.images, largest=largest)
         if encoder is None
         else _encoded(kind, encoder, recipe, source, split, cache)
         for split in (source.train, test)
     )
     layer = LAYER
     if encoder is None:
-        layer = "pixels {}x{}x{}".format(*pixel_size(source.train.images.shape))
+        layer = "pixels {}x{}x{}".format(*pixel_size(source.train.images.shape, largest))
     found: list[AnyScore] = []
     for word, target in zip(targets, wanted, strict=True):
         data = source.spec if word is None else f"{source.spec}#{word}"

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
 from viewfinder.objectives.correlation import check_statistics, squared_norm
-from viewfinder.objectives.similarity import check_pair, float32_or_better
+from viewfinder.objectives.objective import Inputs, Objective, Options
+from viewfinder.objectives.similarity import check_pair, float32_or_better, unit
 
 Deviation = Literal["biased", "unbiased"]
 
@@ -54,3 +56,46 @@ def _standardised(z: Tensor, deviation: Deviation, eps: float) -> Tensor:
         return centred / (centred.square().mean(dim=0) + eps).sqrt()
     spread = torch.linalg.vector_norm(centred, dim=0) / (len(z) - 1) ** 0.5 + eps
     return centred / spread.masked_fill(spread == 0, 1)
+
+
+class BarlowTwinsOptions(Options):
+    normalize: bool = Field(
+        False, description="projections to unit length before they are standardised, as InfoCL"
+    )
+    redundancy: NonNegativeFloat = Field(
+        0.005, description="weight of the correlations between different dimensions"
+    )
+    deviation: Deviation = Field(
+        "biased",
+        description="what each dimension is divided by: biased, the authors' batch norm; "
+        "unbiased, with N - 1, as InfoCL",
+    )
+    eps: NonNegativeFloat = Field(
+        1e-5, description="added to the variance if biased, to its root if unbiased"
+    )
+
+
+def _compute(x: Inputs, o: BarlowTwinsOptions) -> dict[str, Tensor]:
+    z0, z1 = (unit(z) if o.normalize else z for z in x.online)
+    return {"loss": barlow_twins(z0, z1, **o.model_dump(exclude={"normalize"}))}
+
+
+def _minimum(o: BarlowTwinsOptions, n: int, v: int, c: int) -> float:
+    """With n - 1 dimensions, the most that n samples can decorrelate."""
+    return 0.0 if o.deviation == "biased" else (n - 1) / n**2  # the diagonal reaches (n - 1) / n
+
+
+BARLOW_TWINS_OBJECTIVE = Objective(
+    name="barlow_twins",
+    summary="the same dimension of both views correlates, different dimensions do not",
+    formula="sum_i (1 - C_ii)^2 + redundancy * sum_{i != j} C_ij^2",
+    paper="Barlow Twins, Zbontar et al. 2021",
+    options=BarlowTwinsOptions,
+    compute=_compute,
+    minimum=_minimum,
+    across_ranks="batch",
+    target="unused",
+    negatives=("none",),
+    positives=("instance",),
+    views=(2, 2),
+)

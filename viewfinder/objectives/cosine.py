@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from pydantic import Field
 from torch import Tensor
 
+from viewfinder.objectives.objective import Inputs, Objective, Options
 from viewfinder.objectives.similarity import check_pair, rowwise, unit
 
 
@@ -31,3 +35,38 @@ def byol_regression(prediction: Tensor, target: Tensor) -> Tensor:
     0.0
     """
     return 2 + 2 * negative_cosine(prediction, target)
+
+
+class CosineOptions(Options):
+    form: Literal["regression", "negative_cosine"] = Field(
+        "regression",
+        description="regression: BYOL's sum over both directions of 2 - 2 cos; "
+        "negative_cosine: SimSiam's mean over both of -cos",
+    )
+    symmetric: bool = Field(True, description="both directions; else the first view predicts")
+
+
+def _compute(x: Inputs, o: CosineOptions) -> dict[str, Tensor]:
+    loss = byol_regression if o.form == "regression" else negative_cosine
+    there = loss(x.online[0], x.target[-1])
+    if not o.symmetric:
+        return {"loss": there}
+    both = there + loss(x.online[1], x.target[0])
+    return {"loss": both if o.form == "regression" else both / 2}
+
+
+COSINE_OBJECTIVE = Objective(
+    name="cosine",
+    summary="predict the other view's target; no negatives",
+    formula="sum over both directions of mean_i 2 - 2 cos(prediction_i, target_i)",
+    paper="BYOL, Grill et al. 2020; SimSiam, Chen and He 2021",
+    options=CosineOptions,
+    compute=_compute,
+    minimum=lambda o, n, v, c: 0.0 if o.form == "regression" else -1.0,
+    one_way=lambda o: not o.symmetric,
+    across_ranks="nothing",
+    target="constant",
+    negatives=("none",),
+    positives=("instance",),
+    views=(2, 2),
+)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from viewfinder.objectives.objective import Inputs, Objective, Options
+
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """mean_i -log softmax(logits_i)[labels_i].
@@ -25,3 +27,26 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
             f"{logits.shape[1] - 1}"
         )
     return F.cross_entropy(logits, labels)
+
+
+def _compute(x: Inputs, o: Options) -> dict[str, Tensor]:
+    assert x.cluster is not None  # the table says that it needs them
+    losses = [cross_entropy(logits, x.cluster) for logits in x.online]
+    return {"loss": sum(losses[1:], losses[0]) / len(losses)}
+
+
+CROSS_ENTROPY_OBJECTIVE = Objective(
+    name="cross_entropy",
+    summary="predict the label",
+    formula="mean_i -log softmax(logits_i)[label_i]",
+    paper="the supervised baseline",
+    options=Options,
+    compute=_compute,
+    outputs="classes",
+    minimum=lambda o, n, v, c: 0.0,
+    across_ranks="nothing",
+    target="unused",
+    negatives=("none",),
+    positives=("clusters",),
+    views=(1, None),
+)

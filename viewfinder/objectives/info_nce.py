@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field, PositiveFloat
 from torch import Tensor
 
 from viewfinder.negatives.proposal import Negatives
+from viewfinder.objectives.contrast import check_contrast, group_sums, known_or_alone, simplex
 from viewfinder.objectives.log_partition import full_precision, log_partition, row_blocks
-from viewfinder.objectives.nt_xent import check_contrast
+from viewfinder.objectives.objective import Inputs, Objective, Options
 from viewfinder.objectives.similarity import check_pair, rowwise, unit
-from viewfinder.objectives.supcon import group_sums, known_or_alone
 
 Stale = Literal["excluded", "positive", "negative"]
 
@@ -205,7 +205,50 @@ def _check_negatives(
         raise ValueError("positives by cluster need the clusters of the negatives")
 
 
-def simplex(temperature: float, positives: int, others: int, classes: int) -> float:
-    """The contrastive minimum: every class at a corner of a regular simplex (Graf et al. 2021)."""
-    apart = 1 + 1 / (classes - 1)  # 1 - cosine of two corners
-    return math.log(positives + others * math.exp(-apart / temperature))
+class InfoNCEOptions(Options):
+    temperature: PositiveFloat = Field(0.2, description="divides the cosine similarities")
+    symmetric: bool = Field(False, description="the mean over both directions")
+    stale: Stale = Field(
+        "excluded",
+        description="keys of the query's own image in a queue: excluded, positive or negative",
+    )
+
+
+def _compute(x: Inputs, o: InfoNCEOptions) -> dict[str, Tensor]:
+    there = _one_way(x.online[0], x.target[-1], x, o)
+    if not o.symmetric:
+        return {"loss": there}
+    back = _one_way(x.online[1], x.target[0], x, o)
+    return {"loss": (there + back) / 2}
+
+
+def _one_way(query: Tensor, key: Tensor, x: Inputs, o: InfoNCEOptions) -> Tensor:
+    if x.negatives is None:
+        return info_nce(query, key, o.temperature, cluster=x.cluster, rows=x.rows)
+    own = x.rows or slice(None)
+    return info_nce_with_negatives(
+        query[own],
+        key[own],
+        x.negatives,
+        o.temperature,
+        index=None if x.index is None else x.index[own],
+        cluster=None if x.cluster is None else x.cluster[own],
+        stale=o.stale,
+    )
+
+
+INFO_NCE_OBJECTIVE = Objective(
+    name="info_nce",
+    summary="tell the key of a query from the batch's other keys, or from a queue",
+    formula="mean_i -log( exp(s_ii) / sum_j exp(s_ij) )",
+    paper="CPC, van den Oord et al. 2018; MoCo, He et al. 2020",
+    options=InfoNCEOptions,
+    compute=_compute,
+    minimum=lambda o, n, v, c: simplex(o.temperature, n // c, n - n // c, c),
+    one_way=lambda o: not o.symmetric,
+    across_ranks="keys",
+    target="any",
+    negatives=("batch", "queue"),
+    positives=("instance", "clusters"),
+    views=(2, 2),
+)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import torch
+from pydantic import Field, PositiveFloat
 from torch import Tensor
 
+from viewfinder.objectives.contrast import anchor_positions, check_contrast, simplex
 from viewfinder.objectives.log_partition import log_partition, log_partition_within
+from viewfinder.objectives.objective import Inputs, Objective, Options
 from viewfinder.objectives.similarity import check_pair, unit
 
 
@@ -39,18 +42,25 @@ def nt_xent(
     return log_partition(z[own], z, temperature, positive=positive, own=own).mean()
 
 
-def check_contrast(samples: int, temperature: float) -> None:
-    """Raise ValueError where a contrast among ``samples`` could not teach anything."""
-    if temperature <= 0:
-        raise ValueError(f"temperature must be positive, not {temperature}")
-    if samples < 2:
-        raise ValueError(
-            f"a contrast within a batch needs at least two samples, not {samples}: with one, the "
-            "loss is 0 whatever the encoder does"
-        )
+class NTXentOptions(Options):
+    temperature: PositiveFloat = Field(0.5, description="divides the cosine similarities")
 
 
-def anchor_positions(samples: int, views: int, rows: slice | None, device: torch.device) -> Tensor:
-    """Where the samples ``rows`` stand when ``views`` times ``samples`` rows are stacked: int64."""
-    grid = torch.arange(views * samples, device=device).view(views, samples)
-    return grid[:, rows or slice(None)].flatten()
+def _compute(x: Inputs, o: NTXentOptions) -> dict[str, Tensor]:
+    return {"loss": nt_xent(x.online[0], x.online[1], o.temperature, rows=x.rows)}
+
+
+NT_XENT_OBJECTIVE = Objective(
+    name="nt_xent",
+    summary="tell the other view of an image from all other views in the batch",
+    formula="mean_a -log( exp(s_a,pos(a)) / sum_{b != a} exp(s_ab) )",
+    paper="SimCLR, Chen et al. 2020",
+    options=NTXentOptions,
+    compute=_compute,
+    minimum=lambda o, n, v, c: simplex(o.temperature, 1, 2 * n - 2, n),
+    across_ranks="keys",
+    target="unused",
+    negatives=("batch",),
+    positives=("instance",),
+    views=(2, 2),
+)

@@ -6,14 +6,23 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
+from pydantic import Field, PositiveFloat
 from torch import Tensor
 
+from viewfinder.objectives.contrast import (
+    anchor_positions,
+    check_contrast,
+    group_sums,
+    known_or_alone,
+    simplex,
+)
 from viewfinder.objectives.log_partition import (
     exact_product,
     log_partition,
     log_partition_within,
 )
-from viewfinder.objectives.nt_xent import anchor_positions, check_contrast
+from viewfinder.objectives.multilabel import tag_overlap
+from viewfinder.objectives.objective import Inputs, Objective, Options
 from viewfinder.objectives.similarity import check_pair, rowwise, unit
 
 Missing = Literal["error", "skip", "zero"]
@@ -118,20 +127,6 @@ def _members(
     return sums, members, ones
 
 
-def known_or_alone(labels: Tensor) -> Tensor:
-    """The labels (N,), with every negative one replaced by a negative label of its own."""
-    return torch.where(labels < 0, -1 - torch.arange(len(labels), device=labels.device), labels)
-
-
-def group_sums(x: Tensor, groups: Tensor) -> tuple[Tensor, Tensor]:
-    """For each row of x (N, D): the sum of the rows in its group (N, D), and their number (N,)."""
-    # the first position of a value among the sorted ones names its group without a device sync
-    name = torch.searchsorted(groups.sort().values, groups)
-    sums = torch.zeros_like(x).index_add(0, name, x)
-    members = x.new_zeros(len(x)).index_add(0, name, x.new_ones(len(x)))
-    return sums[name], members[name]
-
-
 def _check_missing(positives: Tensor, missing: Missing) -> None:
     alone = int((positives == 0).sum())
     if alone == len(positives):
@@ -145,3 +140,37 @@ def _check_missing(positives: Tensor, missing: Missing) -> None:
             'with at least two members of each class, or choose missing="skip" (leave them out of '
             'the mean) or missing="zero" (count them as 0)'
         )
+
+
+class SupConOptions(Options):
+    temperature: PositiveFloat = Field(0.1, description="divides the cosine similarities")
+    base_temperature: PositiveFloat | None = Field(
+        None, description="multiplies the loss by temperature / base_temperature"
+    )
+    anchors: Literal["all", "first"] = Field("all", description="which views are anchors")
+    missing: Missing = Field(
+        "error",
+        description="anchors without a positive: error, skip (not in the mean) or zero (in it)",
+    )
+
+
+def _compute(x: Inputs, o: SupConOptions) -> dict[str, Tensor]:
+    weights = None if x.tags is None else tag_overlap(x.tags)
+    cluster = x.cluster if weights is None else None
+    return {"loss": supcon(x.online, cluster, weights=weights, rows=x.rows, **o.model_dump())}
+
+
+SUPCON_OBJECTIVE = Objective(
+    name="supcon",
+    summary="every view of every image of the class, or cluster, is a positive",
+    formula="mean_a -1/|P(a)| sum_{p in P(a)} log( exp(s_ap) / sum_{b != a} exp(s_ab) )",
+    paper="SupCon, Khosla et al. 2020; CI-InfoNCE, Tsai et al. 2021",
+    options=SupConOptions,
+    compute=_compute,
+    minimum=lambda o, n, v, c: simplex(o.temperature, v * n // c - 1, v * (n - n // c), c),
+    across_ranks="keys",
+    target="unused",
+    negatives=("batch",),
+    positives=("instance", "clusters", "tags"),
+    views=(1, None),
+)

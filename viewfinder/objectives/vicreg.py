@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
 from viewfinder.objectives.correlation import check_statistics, squared_norm
+from viewfinder.objectives.objective import Inputs, Objective, Options
 from viewfinder.objectives.similarity import check_pair, float32_or_better
 
 
@@ -55,3 +57,33 @@ def _statistics(z: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     hinge = F.relu(1 - (squares / (len(z) - 1) + eps).sqrt()).mean()
     off_diagonal = squared_norm(centred, centred) - squares.square().sum()
     return hinge, off_diagonal / (len(z) - 1) ** 2 / z.shape[1]
+
+
+class VICRegOptions(Options):
+    invariance: NonNegativeFloat = Field(25.0, description="weight of the squared difference")
+    variance: NonNegativeFloat = Field(25.0, description="weight of the deviations' shortfall of 1")
+    covariance: NonNegativeFloat = Field(1.0, description="weight of the squared covariances")
+    halved: bool = Field(
+        True, description="half the sum of both views' variance terms, as coded; else their sum"
+    )
+    eps: PositiveFloat = Field(1e-4, description="added to the variances")
+
+
+def _compute(x: Inputs, o: VICRegOptions) -> dict[str, Tensor]:
+    return {"loss": vicreg(x.online[0], x.online[1], **o.model_dump())}
+
+
+VICREG_OBJECTIVE = Objective(
+    name="vicreg",
+    summary="views agree; every dimension varies, no two of them together",
+    formula="25 mean (z0 - z1)^2 + 25/2 (v(z0) + v(z1)) + c(z0) + c(z1)",
+    paper="VICReg, Bardes et al. 2022",
+    options=VICRegOptions,
+    compute=_compute,
+    minimum=lambda o, n, v, c: 0.0,
+    across_ranks="batch",
+    target="unused",
+    negatives=("none",),
+    positives=("instance",),
+    views=(2, 2),
+)

@@ -7,37 +7,32 @@ import importlib
 import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import numpy as np
-import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from viewfinder.data.source import Images, Source, Split
+from viewfinder.data.source import Source, Split
 from viewfinder.errors import RunStopped, UserError
-from viewfinder.evaluation.baselines import raw_pixels
-from viewfinder.evaluation.evaluate import evaluate_features
-from viewfinder.evaluation.features import extract
-from viewfinder.evaluation.regress import regress_features
-from viewfinder.evaluation.targets import Classes, find_target
 from viewfinder.information.discrete import information
 from viewfinder.papers.desk import expand
+from viewfinder.probing import probe, untrained
 from viewfinder.recipe import Recipe, build, complete
 from viewfinder.recipe_parts import Data
 from viewfinder.training.assignment import first_clusters
 from viewfinder.training.fit import fit
-from viewfinder.training.frozen import frozen_view
-from viewfinder.training.run import Run, initial_weights, new_encoder
+from viewfinder.training.run import Run
 
 PIXELS = 768  # 16 x 16 in three channels: raw pixels are averaged down to this many values
 KEPT = ("loss", "rankme", "feature_std")  # of metrics.csv
 
 Probes = Callable[[nn.Module | None], dict[str, Any]]
-Further = tuple[Source, str, tuple[str | None, ...]]
+Further = tuple[Recipe, Source, tuple[str | None, ...]]
 
 
 def train(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,8 +148,7 @@ def _encoder(
     if settings["features"] == "raw pixels":
         return None
     if settings["features"] == "untrained":
-        with initial_weights(recipe.seed):
-            return new_encoder(recipe)[0]
+        return untrained(recipe)
     watching = [_callback(path)(recipe, split) for path in settings["watch"]]
     points = Points(epochs_of(settings["points"], recipe.epochs), probes)
     with tempfile.TemporaryDirectory(prefix="viewfinder-") as folder:
@@ -185,13 +179,14 @@ def _epochs(file: Path) -> list[dict[str, float]]:
 
 
 def _further(settings: Mapping[str, Any], recipe: Recipe) -> list[Further]:
-    """The transfer data, opened, with their names and what is to be read from them."""
+    """The transfer data, opened, each with the recipe that it is seen by and what is read of it."""
     shape = {"size": recipe.views.size, "channels": recipe.data.channels}
     found = []
     for other in settings["transfer"]:
-        data = {key: value for key, value in other.items() if key != "targets"}
-        source = open_data(Data(**{**shape, **expand(data)}), recipe.seed)
-        found.append((source, other["source"], tuple(other.get("targets", (None,)))))
+        data = Data(**{**shape, **{k: v for k, v in other.items() if k != "targets"}})
+        source = open_data(Data(**expand(data.model_dump())), recipe.seed)
+        targets = tuple(other.get("targets", (None,)))
+        found.append((recipe.model_copy(update={"data": data}), source, targets))
     return found
 
 
@@ -203,9 +198,11 @@ def _probes(
     encoder: nn.Module | None,
 ) -> dict[str, Any]:
     """The scores on the source and on the transfer data."""
-    scores = partial(_scores, settings, encoder, recipe)
+    part = recipe.data.model_copy(update={"source": settings["recipe"]["data"]["source"]})
+    own = recipe.model_copy(update={"data": part})
+    scores = partial(_scores, settings, encoder)
     return {
-        "scores": scores(source, settings["recipe"]["data"]["source"], (None,)),
+        "scores": scores(own, source, (None,)),
         "transfer": [scores(*one) for one in further],
     }
 
@@ -215,41 +212,9 @@ def _scores(
     encoder: nn.Module | None,
     recipe: Recipe,
     source: Source,
-    name: str,
     targets: Sequence[str | None],
 ) -> list[dict[str, Any]]:
-    train, test = source.train, source.test
-    assert test is not None
-    if encoder is None:
-        features, layer = partial(raw_pixels, largest=PIXELS), f"at most {PIXELS} pixel values"
-    else:
-        features, layer = partial(_extract, encoder, recipe), "backbone, after pooling"
-    x = [features(split.images) for split in (train, test)]
-    words: Any = {"layer": layer, "features": settings["features"], "seed": recipe.seed}
-    scores = []
-    for target in (find_target(source, word) for word in targets):
-        data = name if target.name == "class" else f"{name}#{target.name}"
-        if not isinstance(target, Classes):
-            read = regress_features(x[0], x[1], target, data=data, **words)
-            scores.append({"r2": read.r2, "error": read.error, "unit": read.unit})
-            scores[-1]["protocol"] = read.protocol
-            continue
-        for protocol in settings["protocols"]:
-            one = evaluate_features(
-                x[0],
-                target.train,
-                x[1],
-                target.test,
-                protocol,
-                data=data,
-                k=min(recipe.evaluation.k, len(train)),
-                temperature=recipe.evaluation.temperature,
-                **words,
-            )
-            scores.append({"top1": one.top1, "top5": one.top5, "protocol": one.protocol})
-    return scores
-
-
-def _extract(encoder: nn.Module, recipe: Recipe, images: Images) -> Tensor:
-    device = "cuda" if recipe.accelerator == "gpu" and torch.cuda.is_available() else "cpu"
-    return extract(encoder, images, frozen_view(recipe), device=device, precision=recipe.precision)
+    named = replace(source, spec=recipe.data.source)  # with ROOT for where the folder lies
+    kind, protocols = settings["features"], settings["protocols"]
+    found = probe(kind, encoder, recipe, named, protocols, targets=targets, largest=PIXELS)
+    return [one.model_dump(exclude={"features", "per_class", "n_test"}) for one in found]
