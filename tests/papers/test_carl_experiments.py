@@ -11,7 +11,9 @@ import pytest
 from tiny_sets import shorten, write_sets
 
 from viewfinder.methods import METHODS
-from viewfinder.papers import carl, carl_fig2, carl_fig3, carl_table1, desk, desk_train
+from viewfinder.papers import desk, desk_train
+from viewfinder.papers.carl import fig2, fig3, table1
+from viewfinder.papers.carl import shared as carl
 from viewfinder.papers.registry import EXPERIMENTS, RECIPES, reproduce
 from viewfinder.recipe import build, merge
 
@@ -108,14 +110,14 @@ def runs(accuracy: float, epochs: int = 4, **more: Any) -> list[dict[str, Any]]:
     ("own", "verdicts"), [(0.6, [True, True]), (0.45, [True, False]), (0.3, [False, False])]
 )
 def test_table_1_claims(own: float, verdicts: list[bool]) -> None:
-    t = carl_table1
+    t = table1
     order = {t.CARL: own, t.MOCO: 0.4, t.BYOL: 0.5, t.SIMCLR: 0.5}
     found = t.findings({f"x: {name}": runs(value) for name, value in order.items()}, "x")
     assert [f.holds for f in found] == [*verdicts, *[True] * 4]
 
 
 def test_figure_2_claims() -> None:
-    f = carl_fig2
+    f = fig2
     stopped = [{**r, "top1": None, "stopped": "collapse"} for r in runs(0.1)]
     results = {f.LINEAR: runs(0.5), f.CONSTANT: runs(0.4), f.LESS: runs(0.45), f.ABSENT: stopped}
     assert [one.holds for one in f.findings(results)] == [True, True, True]
@@ -127,9 +129,7 @@ def test_figure_3_claims() -> None:
     def of(values: dict[int, float]) -> list[bool | None]:
         return [
             one.holds
-            for one in carl_fig3.findings(
-                {carl_fig3.name_of(k): runs(a) for k, a in values.items()}
-            )
+            for one in fig3.findings({fig3.name_of(k): runs(a) for k, a in values.items()})
         ]
 
     assert of({10: 0.3, 100: 0.5, 1000: 0.4}) == [True, True]

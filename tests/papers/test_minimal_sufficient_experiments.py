@@ -10,13 +10,15 @@ import pytest
 from tiny_sets import shorten, write_sets
 
 from viewfinder.papers import desk, desk_train
-from viewfinder.papers import minimal_sufficient as shared
-from viewfinder.papers import minimal_sufficient_epochs as epochs
-from viewfinder.papers import minimal_sufficient_factors as factors
-from viewfinder.papers import minimal_sufficient_lambda as weights
-from viewfinder.papers import minimal_sufficient_mib as mib
-from viewfinder.papers import minimal_sufficient_supervised as supervised
-from viewfinder.papers import minimal_sufficient_table1 as table1
+from viewfinder.papers.minimal_sufficient import (
+    epochs,
+    factors,
+    mib,
+    shared,
+    supervised,
+    table1,
+    weights,
+)
 from viewfinder.papers.registry import EXPERIMENTS, RECIPES, reproduce
 from viewfinder.recipe import build, complete
 

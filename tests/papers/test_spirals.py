@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from viewfinder.data.spirals import spirals
-from viewfinder.papers.vince_fig1_train import logistic_accuracy
+from viewfinder.papers.vince.fig1_train import logistic_accuracy
 from viewfinder.randomness import torch_generator
 from viewfinder.views.noise import uniform_noise
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from viewfinder.errors import UserError
-from viewfinder.papers.vince_fig1 import findings, run
-from viewfinder.papers.vince_fig1_train import Reading, info_nce_of_dots, logistic_accuracy, train
+from viewfinder.papers.vince.fig1 import findings, run
+from viewfinder.papers.vince.fig1_train import Reading, info_nce_of_dots, logistic_accuracy, train
 
 TINY = {"steps": 60, "negative_count": 128, "train": 1280, "test": 200, "batch": 64}
 

@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from viewfinder.papers import minimal_sufficient as shared
 from viewfinder.papers.compare import ordered
 from viewfinder.papers.desk import Cell, Overrides, Results, accuracies, experiment
+from viewfinder.papers.minimal_sufficient import shared
 from viewfinder.papers.result import Finding, Result, Spread, table
 
 DATA: Overrides = {"source": "shapes", "size": 32, "limit": 3000}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from viewfinder.papers import minimal_sufficient as shared
 from viewfinder.papers.desk import Cell, Overrides, Results, accuracies, experiment
+from viewfinder.papers.minimal_sufficient import shared
 from viewfinder.papers.result import Finding, Result
 
 WEIGHTS = (0.0005, 0.05, 5.0)  # the first is that of the paper's code

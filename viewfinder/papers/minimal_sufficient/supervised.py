@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from viewfinder.papers import minimal_sufficient as shared
 from viewfinder.papers.compare import not_behind, ordered
 from viewfinder.papers.desk import Cell, Overrides, Results, accuracies, experiment
+from viewfinder.papers.minimal_sufficient import shared
 from viewfinder.papers.result import Finding, Result
 
 WEIGHTS = (0.01, 0.1, 1.0)

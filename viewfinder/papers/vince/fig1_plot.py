@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from viewfinder.data.spirals import spirals
 from viewfinder.files import write_figure
-from viewfinder.papers.vince_fig1_train import Reading
+from viewfinder.papers.vince.fig1_train import Reading
 from viewfinder.randomness import torch_generator
 from viewfinder.views.noise import uniform_noise
 

@@ -14,7 +14,7 @@ from viewfinder.errors import UserError, unknown
 from viewfinder.papers.registry import Progress, silent
 from viewfinder.papers.result import Finding, Result, Spread
 from viewfinder.papers.runs import run_all
-from viewfinder.papers.vince_fig1_train import Reading, train
+from viewfinder.papers.vince.fig1_train import Reading, train
 
 ETAS = (0.0, 0.2, 0.4, 1.0, 2.0, 5.0)
 QUICK_ETAS = (0.0, 0.2, 0.4, 1.0, 5.0)
@@ -58,7 +58,7 @@ def run(
     runs: Runs = {
         eta: [r for (e, _), r in zip(grid, done, strict=True) if e == eta] for eta in levels
     }
-    from viewfinder.papers.vince_fig1_plot import draw
+    from viewfinder.papers.vince.fig1_plot import draw
 
     draw(runs, settings, out / "fig1.png")
     return Result(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from viewfinder.papers import carl as shared
+from viewfinder.papers.carl import shared
 from viewfinder.papers.compare import beyond, peak_inside
 from viewfinder.papers.desk import Cell, Results, accuracies, experiment
 from viewfinder.papers.result import Finding, Result, Spread, percent, table

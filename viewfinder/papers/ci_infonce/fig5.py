@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from viewfinder.papers import ci_infonce as shared
+from viewfinder.papers.ci_infonce import shared
 from viewfinder.papers.compare import beyond, peak_inside
 from viewfinder.papers.desk import Cell, Results, accuracies, experiment, sets
 from viewfinder.papers.result import Finding, Result, Spread
@@ -45,7 +45,7 @@ def grid(quick: bool = False) -> list[Cell]:
 
 def report(results: Results, out: Path, quick: bool) -> Result:
     """The curves in fig5.png, the claims, the table."""
-    from viewfinder.papers.ci_infonce_plot import against_k
+    from viewfinder.papers.ci_infonce.plot import against_k
 
     known = accuracies(results)
     against_k(

@@ -12,7 +12,7 @@ CARL = (
         paper=_CARL,
         item="Table 1",
         claim="With equal budgets CARL is better than MoCo v2 and on par with BYOL and SimCLR.",
-        run="viewfinder.papers.carl_table1:run",
+        run="viewfinder.papers.carl.table1:run",
         minutes=8,
         quick_minutes=1,
         recipes=(
@@ -31,7 +31,7 @@ CARL = (
         item="Figure 2",
         claim="A weight of equal usage that falls during training is better than a constant "
         "one, and none at all collapses.",
-        run="viewfinder.papers.carl_fig2:run",
+        run="viewfinder.papers.carl.fig2:run",
         minutes=4,
         quick_minutes=1,
         recipes=("carl/stl10-carl",),
@@ -43,7 +43,7 @@ CARL = (
         item="Figure 3",
         claim="Over the number of prototypes accuracy rises and falls, and is best near ten "
         "times the number of classes.",
-        run="viewfinder.papers.carl_fig3:run",
+        run="viewfinder.papers.carl.fig3:run",
         minutes=5,
         quick_minutes=1,
         recipes=("carl/cifar10-prototypes",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from viewfinder.papers import carl as shared
+from viewfinder.papers.carl import shared
 from viewfinder.papers.compare import not_behind, ordered, trend
 from viewfinder.papers.desk import Cell, Overrides, Results, accuracies, experiment, sets
 from viewfinder.papers.result import Finding, Result, Spread, table

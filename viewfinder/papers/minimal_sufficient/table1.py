@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from viewfinder.papers import minimal_sufficient as shared
 from viewfinder.papers.compare import not_behind, ordered
 from viewfinder.papers.desk import Cell, Overrides, Results, accuracies, experiment, of_set, sets
+from viewfinder.papers.minimal_sufficient import shared
 from viewfinder.papers.result import Finding, Result
 
 METHODS: Mapping[str, str] = {"SimCLR": "simclr", "BYOL": "byol", "Barlow Twins": "barlow-twins"}

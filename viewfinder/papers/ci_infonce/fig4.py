@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from viewfinder.papers import ci_infonce as shared
+from viewfinder.papers.ci_infonce import shared
 from viewfinder.papers.compare import all_of, each_beyond, near, ordered, rank_correlation
 from viewfinder.papers.desk import Cell, Results, accuracies, experiment
 from viewfinder.papers.result import Finding, Result, Spread, percent, table
@@ -43,7 +43,7 @@ def cells() -> list[Cell]:
 
 def report(results: Results, out: Path, quick: bool) -> Result:
     """Accuracies and curves in fig4.png, the claims, the table."""
-    from viewfinder.papers.ci_infonce_plot import methods_and_curves
+    from viewfinder.papers.ci_infonce.plot import methods_and_curves
 
     drawn = {n: {key: curves(results, n, key) for key in KEYS} for n in (OURS, PCL) if n in results}
     methods_and_curves(accuracies(results), drawn, out / "fig4.png")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from viewfinder.papers import minimal_sufficient as shared
 from viewfinder.papers.compare import not_behind, ordered, trend
 from viewfinder.papers.desk import Cell, Results, accuracies, experiment
+from viewfinder.papers.minimal_sufficient import shared
 from viewfinder.papers.result import Finding, Result, percent, table
 
 EPOCHS = 48

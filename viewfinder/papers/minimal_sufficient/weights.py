@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from viewfinder.papers import minimal_sufficient as shared
 from viewfinder.papers.compare import all_of, beyond, peak_inside
 from viewfinder.papers.desk import Cell, Overrides, Results, accuracies, experiment
+from viewfinder.papers.minimal_sufficient import shared
 from viewfinder.papers.result import Finding, Result, Spread
 
 WEIGHTS = (0.001, 0.01, 0.1, 1.0, 10.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from viewfinder.papers import ci_infonce as shared
+from viewfinder.papers.ci_infonce import shared
 from viewfinder.papers.compare import rank_correlation, trend
 from viewfinder.papers.desk import Cell, Results, accuracies, experiment
 from viewfinder.papers.result import Finding, Result
@@ -56,7 +56,7 @@ def cells(quick: bool = False) -> list[Cell]:
 
 def report(results: Results, out: Path, quick: bool) -> Result:
     """The plane in fig3.png, the claims, the table."""
-    from viewfinder.papers.ci_infonce_plot import plane
+    from viewfinder.papers.ci_infonce.plot import plane
 
     known = accuracies(results)
     names = [name for name in results if name.startswith("fix_")]

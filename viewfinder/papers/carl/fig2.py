@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from viewfinder.papers import carl as shared
+from viewfinder.papers.carl import shared
 from viewfinder.papers.compare import each_beyond
 from viewfinder.papers.desk import Cell, Overrides, Results, accuracies, experiment
 from viewfinder.papers.result import Finding, Result

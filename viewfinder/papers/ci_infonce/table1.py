@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from viewfinder.papers import ci_infonce as shared
+from viewfinder.papers.ci_infonce import shared
 from viewfinder.papers.compare import ordered
 from viewfinder.papers.desk import Cell, Overrides, Results, accuracies, experiment, of_set, sets
 from viewfinder.papers.result import Finding, Result, percent, table
@@ -68,7 +68,7 @@ def grid(quick: bool = False) -> list[Cell]:
 
 def report(results: Results, out: Path, quick: bool) -> Result:
     """Top-1 in table1.png, the claims, the table."""
-    from viewfinder.papers.ci_infonce_plot import bars
+    from viewfinder.papers.ci_infonce.plot import bars
 
     bars({name: accuracies(of_set(results, name)) for name in sets(results)}, out / "table1.png")
     return Result(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from viewfinder.papers import ci_infonce as shared
+from viewfinder.papers.ci_infonce import shared
 from viewfinder.papers.compare import each_beyond, ordered, trend
 from viewfinder.papers.desk import ROOT, Cell, Results, accuracies, experiment
 from viewfinder.papers.result import Finding, Result
@@ -42,7 +42,7 @@ def cells(levels: Sequence[int]) -> list[Cell]:
 
 def report(results: Results, out: Path, quick: bool) -> Result:
     """The three panels in fig6.png, the claims, the table."""
-    from viewfinder.papers.ci_infonce_plot import against_level
+    from viewfinder.papers.ci_infonce.plot import against_level
 
     levels = levels_of(quick)
     known = accuracies(results)

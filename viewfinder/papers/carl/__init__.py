@@ -1,0 +1,1 @@
+"""Silva and Ramírez Rivera 2021: CARL."""

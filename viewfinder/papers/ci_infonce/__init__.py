@@ -1,0 +1,1 @@
+"""Tsai et al. 2021: CI-InfoNCE."""
