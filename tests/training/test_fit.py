@@ -73,7 +73,7 @@ VARIANTS: list[tuple[str, dict]] = [
     ("swav", {"objective": {"queue": 40}}),
     ("swav", {"objective": {"queue": 16}, "views": {"count": 3}}),
     ("carl", {"objective": {"symmetric": True}}),
-    ("simclr", {"regularizers": {"rc": 1, "lbe": {"weight": 1, "stages": {"body.2": 1.0}}}}),
+    ("simclr", {"regularizers": {"rc": 1, "lbe": {"weight": 1, "stages": {"stage1": 1.0}}}}),
     ("byol", {"regularizers": {"rc": 1, "lbe": 0.1, "mib": 1}}),
     ("cross-entropy", {"regularizers": {"rc": 0.001, "lbe": 0.1}}),
 ]
@@ -211,7 +211,7 @@ def test_untrained_weights_depend_on_the_seed_alone(split: Split) -> None:
     torch.manual_seed(6)
     b = network(recipe_of("simclr", split), split).encoder.state_dict()
     c = network(recipe_of("simclr", split, seed=1), split).encoder.state_dict()
-    key = "body.0.weight"
+    key = "stage1.0.weight"
     assert torch.equal(a[key], b[key])
     assert not torch.equal(a[key], c[key])
 
@@ -263,7 +263,7 @@ def test_a_momentum_target_follows_the_online_network(split: Split, tmp_path: Pa
     still = recipe_of("moco", split, target={"momentum": 1.0, "final_momentum": 1.0})
     module = fit(still, split, Run(tmp_path / "still"), QUIET, "")
     untouched = network(still, split)
-    assert torch.equal(module.target[0].body[0].weight, untouched.encoder.body[0].weight)
+    assert torch.equal(module.target[0].stage1[0].weight, untouched.encoder.stage1[0].weight)
     copied = recipe_of("moco", split, target={"momentum": 0.0, "final_momentum": 0.0})
     module = fit(copied, split, Run(tmp_path / "copied"), QUIET, "")
-    assert torch.equal(module.target[0].body[0].weight, module.encoder.body[0].weight)
+    assert torch.equal(module.target[0].stage1[0].weight, module.encoder.stage1[0].weight)

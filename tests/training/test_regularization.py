@@ -109,7 +109,7 @@ def test_lbe_and_mib_bring_their_noise() -> None:
 
 
 def test_estimates_of_stages_are_weighted_and_views_added(split: Split) -> None:
-    stages = "regularizers.lbe.stages={body.2: 0.5, body.5: 2.0}"
+    stages = "regularizers.lbe.stages={stage1: 0.5, stage2: 2.0}"
     rho = "regularizers.lbe.rho=0.05"
     recipe = recipe_of("regularizers.lbe=1", stages, rho, "regularizers.noise=0")
     for how in ("joined", "each"):
@@ -120,7 +120,8 @@ def test_estimates_of_stages_are_weighted_and_views_added(split: Split) -> None:
         )
         own = recipe.model_copy(update={"regularizers": chosen})
         module, views, _ = parts_of_a_step(own, split)
-        maps = [(module.encoder.body[:3](v), module.encoder.body[:6](v)) for v in views]
+        first = [module.encoder.stage1(v) for v in views]
+        maps = [(x, module.encoder.stage2(x)) for x in first]
         wanted = torch.zeros(())
         for stage, weight in ((0, 0.5), (1, 2.0)):
             means = [m[stage].mean(dim=(2, 3)).detach() for m in maps]
@@ -130,7 +131,7 @@ def test_estimates_of_stages_are_weighted_and_views_added(split: Split) -> None:
 
 
 def test_rho_follows_the_width_of_the_features_in_all_stages(split: Split) -> None:
-    stages = "regularizers.lbe.stages={body.2: 1.0}"  # of 4 channels, before the 8 features
+    stages = "regularizers.lbe.stages={stage1: 1.0}"  # of 4 channels, before the 8 features
     found = [
         step(network(recipe_of("regularizers.lbe=1", stages, *rho), split), split)["terms"]["lbe"]
         for rho in ([], ["regularizers.lbe.rho=3.2"], ["regularizers.lbe.rho=6.4"])
@@ -202,7 +203,7 @@ def test_nonsense_is_refused(method: str, words: list[str], says: str) -> None:
 
 
 def test_a_stage_that_is_not_there_is_named_with_those_that_are(split: Split) -> None:
-    says = r"no stage 'layer4'. It has: body, body.2, body.5. Try: .*{body.5: 1}"
+    says = r"no stage 'layer4'. It has: stage1, stage2. Try: .*{stage"
     with pytest.raises(UserError, match=says):
         network(recipe_of("regularizers.lbe=1", "regularizers.lbe.stages={layer4: 1}"), split)
 

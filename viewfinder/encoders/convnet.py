@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 
 class ConvNet(nn.Module):
-    """A stack of 3x3 convolution, batch norm, ReLU; each but the first halves the side.
+    """Stages of 3x3 convolution, batch norm, ReLU; each but the first halves the side.
 
-    Four layers of widths 8-16-32-64 are the papers' small network; 32-64-128-256-512 is the default
-    of recipes.
+    The stages are the submodules stage1, stage2, ... Four of widths 8-16-32-64 are the papers'
+    small network; 32-64-128-256-512 is the default of recipes.
 
     x      float (N, C, H, W), H and W of any size that survives the halvings
     returns float (N, widths[-1]), the mean over the last map
@@ -23,16 +23,18 @@ class ConvNet(nn.Module):
 
     def __init__(self, channels: int, widths: Sequence[int]) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
         before = channels
-        for i, width in enumerate(widths):
-            layers += [
-                nn.Conv2d(before, width, 3, stride=1 if i == 0 else 2, padding=1, bias=False),
+        for number, width in enumerate(widths, start=1):
+            stride = 1 if number == 1 else 2
+            stage = nn.Sequential(
+                nn.Conv2d(before, width, 3, stride=stride, padding=1, bias=False),
                 nn.BatchNorm2d(width),
                 nn.ReLU(inplace=True),
-            ]
+            )
+            self.add_module(f"stage{number}", stage)
             before = width
-        self.body = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.body(x).mean(dim=(2, 3))
+        for stage in self.children():
+            x = stage(x)
+        return x.mean(dim=(2, 3))

@@ -13,9 +13,9 @@ from viewfinder.errors import UserError, nearest
 
 
 def stage_names(encoder: nn.Module) -> list[str]:
-    """The submodules to think of as stages: the encoder's children and theirs, but for bare
-    convolutions and batch norms, whose outputs are not activations yet."""
-    inner = (nn.Conv2d, nn.BatchNorm2d)
+    """The submodules to think of as stages: the encoder's children and theirs, but for single
+    convolutions, batch norms and ReLUs."""
+    inner = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU)
     return [
         name
         for name, module in encoder.named_modules()

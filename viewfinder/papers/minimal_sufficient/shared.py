@@ -30,9 +30,9 @@ FEWER: Mapping[str, Overrides] = {name: TRANSFER[name] for name in ("signs", "fl
 # The paper's jitter; its crop takes 8 to 100 %, for hundreds of epochs.
 VIEWS: Overrides = {"preset": "simclr", "crop_scale": [0.25, 1.0], "jitter": [0.8, 0.8, 0.8, 0.2]}
 
-# The last three of the ConvNet's four stages, after their ReLU, weighted like those of the ResNet.
+# The last three of the ConvNet's four stages, weighted like those of the ResNet.
 # rho is 0.2 for its 128 features, as it is 0.05 for the ResNet's 512.
-STAGES: Mapping[str, float] = {"body.5": 0.25, "body.8": 0.5, "body.11": 1.0}
+STAGES: Mapping[str, float] = {"stage2": 0.25, "stage3": 0.5, "stage4": 1.0}
 
 UNTRAINED, PIXELS = "untrained encoder", "raw pixels"
 
