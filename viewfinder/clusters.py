@@ -72,7 +72,7 @@ def choose(
         raise UserError("one of --attributes, --hierarchy, --kmeans and --z at a time")
     labels = split.labels
     if z_file is not None:
-        _options("file", {**settings, "path": z_file})
+        _options("file", {**settings, "file": z_file})
         given = read_clusters(z_file, split)
         return sweep("file", [z_file], lambda _: given, labels), lambda _: given
     if kmeans_run is not None:

@@ -169,7 +169,7 @@ def clusters(
 
     overrides = _only(parse_overrides(words), ("data", "positives"))
     given, settings = dict(overrides.get("data", {})), overrides.get("positives", {})
-    swept = {"name", "file", "path", "top_k", "columns", "level", "k"} & settings.keys()
+    swept = {"name", "file", "top_k", "columns", "level", "k"} & settings.keys()
     if swept:
         raise UserError(
             f"positives.{min(swept)} is not set here: the choice of clusters is swept",

@@ -49,7 +49,7 @@ def test_every_row_builds(tmp_path: Path) -> None:
     options = {
         "attributes": AttributesOptions(top_k=2),
         "kmeans": KMeansOptions(k=3),
-        "file": FileOptions(path=str(file)),
+        "file": FileOptions(file=str(file)),
         "synthetic": SyntheticOptions(level=2),
     }
     want = {"instance": N, "labels": 4, "hierarchy": 2, "kmeans": 3, "file": 7}

@@ -83,11 +83,11 @@ class KMeansOptions(Options):
 
 
 class FileOptions(Options):
-    path: str = Field(description="Parquet or CSV: index or path, and cluster")
+    file: str = Field(description="Parquet or CSV: index or path, and cluster")
 
 
 class SyntheticOptions(Options):
-    family: Family = Field("fix_information", description="what is kept: see positives.synthetic")
+    family: Family = Field("fix_information", description="what stays as the level rises, see viewfinder.positives.synthetic")
     level: NonNegativeInt = Field(0, description="clusters of 2^level neighbours")
     shuffled: NonNegativeInt = Field(0, description="classes shuffled (family fix_entropy)")
 
@@ -133,7 +133,7 @@ def split_spec(spec: str) -> tuple[str, dict[str, str]]:
     """Name and options of a short form.
 
     >>> split_spec("file:z.parquet")
-    ('file', {'path': 'z.parquet'})
+    ('file', {'file': 'z.parquet'})
     """
     name, colon, value = spec.partition(":")
     row = find(name)
@@ -326,9 +326,9 @@ POSITIVES: dict[str, Positives] = {
             "whatever a table of index (or path) and cluster says",
             "",
             FileOptions,
-            lambda given, o: read_clusters(o.path, given.split),
+            lambda given, o: read_clusters(o.file, given.split),
             needs=("file",),
-            bare="path",
+            bare="file",
         ),
         Positives(
             "synthetic",
