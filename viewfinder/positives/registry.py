@@ -87,7 +87,10 @@ class FileOptions(Options):
 
 
 class SyntheticOptions(Options):
-    family: Family = Field("fix_information", description="what stays as the level rises, see viewfinder.positives.synthetic")
+    family: Family = Field(
+        "fix_information",
+        description="what stays as the level rises, see viewfinder.positives.synthetic",
+    )
     level: NonNegativeInt = Field(0, description="clusters of 2^level neighbours")
     shuffled: NonNegativeInt = Field(0, description="classes shuffled (family fix_entropy)")
 
