@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
@@ -77,40 +78,23 @@ def probe(
         layer = "pixels {}x{}x{}".format(*pixel_size(source.train.images.shape, largest))
     found: list[AnyScore] = []
     for word, target in zip(targets, wanted, strict=True):
-        data = source.spec if word is None else f"{source.spec}#{word}"
-        split = _split_words(recipe, source)
+        facts: Any = {
+            "data": source.spec if word is None else f"{source.spec}#{word}",
+            "layer": layer,
+            "features": kind,
+            "split": _split_words(recipe, source),
+            "seed": recipe.seed,
+        }
         if not isinstance(target, Classes):
-            found.append(
-                regress_features(
-                    x,
-                    test_x,
-                    target,
-                    data=data,
-                    layer=layer,
-                    features=kind,
-                    split=split,
-                    seed=recipe.seed,
-                )
-            )
+            found.append(regress_features(x, test_x, target, **facts))
             continue
-        found += [
-            evaluate_features(
-                x,
-                target.train,
-                test_x,
-                target.test,
-                protocol,
-                data=data,
-                layer=layer,
-                features=kind,
-                split=split,
-                class_names=target.names,
-                seed=recipe.seed,
-                k=min(recipe.evaluation.k, len(x)),
-                temperature=recipe.evaluation.temperature,
-            )
-            for protocol in protocols
-        ]
+        facts |= {
+            "class_names": target.names,
+            "k": min(recipe.evaluation.k, len(x)),
+            "temperature": recipe.evaluation.temperature,
+        }
+        y, test_y = target.train, target.test
+        found += [evaluate_features(x, y, test_x, test_y, one, **facts) for one in protocols]
     return found
 
 

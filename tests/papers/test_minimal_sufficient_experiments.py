@@ -62,7 +62,7 @@ def test_an_experiment_is_written_with_its_baselines(name: str, tmp_path: Path) 
 
 
 def test_factors_are_read_from_the_encoder() -> None:
-    cell = next(one for one in factors.cells() if one.name == shared.PIXELS)
+    cell = next(one for one in factors.cells() if one.name == desk.PIXELS)
     (scores,) = desk_train.train(desk.settings(cell, 0, quick=True))["transfer"]
     assert [s["protocol"]["data"] for s in scores] == [f"shapes#{f}" for f in factors.FACTORS]
     assert 0 <= scores[0]["top1"] <= 1
@@ -181,7 +181,7 @@ def test_the_claims_of_factors() -> None:
         return [{"stopped": None, "transfer": [scores]} for _ in range(2)]
 
     results = {row: known(0.3) for row in factors.ROWS}
-    results |= {factors.PLAIN: known(0.1), shared.UNTRAINED: known(0.5)}
+    results |= {factors.PLAIN: known(0.1), desk.UNTRAINED: known(0.5)}
     assert all(f.holds for f in factors.findings(results))
     results |= {row: known(0.05) for row in factors.LBE}
     lost = [f.claim for f in factors.findings(results) if f.holds is False]

@@ -9,6 +9,7 @@ from torch import Tensor
 from viewfinder.errors import UserError
 from viewfinder.evaluation.features import check_finite
 from viewfinder.evaluation.regression import (
+    RidgeProbe,
     absolute_error,
     angular_error,
     fit_ridge_probe,
@@ -49,7 +50,6 @@ def regress_features(
     if len(train_x) < 3:
         raise UserError(f"{len(train_x)} train images are too few to choose a penalty")
     wanted, truth = (torch.from_numpy(y).to(train_x.device) for y in (target.train, target.test))
-    circular = target.period is not None
     if target.period is not None:
         probe = fit_ridge_probe(
             train_x, on_circle(wanted[:, 0], target.period), held_out=held_out, seed=seed
@@ -61,23 +61,11 @@ def regress_features(
         probe = fit_ridge_probe(train_x, wanted, held_out=held_out, seed=seed)
         found = probe.predict(test_x)
         error = absolute_error(truth, found)
-    assert probe.selection is not None
-    notes: list[JsonValue] = ["features standardised with the mean and deviation of train"]
-    if probe.selection.chosen in (0, len(probe.selection.penalties) - 1):
-        notes.append("the chosen penalty is at the end of those tried")
-    protocol: dict[str, JsonValue] = {
-        "protocol": "ridge",
-        "regression": "mean ‖y − xW − b‖² + penalty · ‖W‖², in closed form, float64",
+    facts: dict[str, JsonValue] = {
         "target": target.name,
-        "as": "cosine and sine" if circular else "itself",
-        "error": "mean distance on the circle" if circular else "mean absolute error",
-        "penalty": probe.penalty,
-        "penalties": list(probe.selection.penalties),
-        "held_out_squared_error": list(probe.selection.squared_error),
-        "selection": f"least squared error on {probe.selection.rows} random held-out images of "
-        f"train (fraction {held_out:g}); then fitted on all of train",
+        "as": "itself" if target.period is None else "cosine and sine",
+        "error": "mean absolute error" if target.period is None else "mean distance on the circle",
         "seed": seed,
-        "notes": notes,
         "layer": layer,
         "data": data,
         "split": split,
@@ -91,5 +79,24 @@ def regress_features(
         error=error,
         unit=target.unit,
         n_test=len(test_x),
-        protocol=protocol,
+        protocol={**_details(probe, held_out), **facts},
     )
+
+
+def _details(probe: RidgeProbe, held_out: float) -> dict[str, JsonValue]:
+    """How the probe was fitted, for the protocol."""
+    selection = probe.selection
+    assert selection is not None
+    notes: list[JsonValue] = ["features standardised with the mean and deviation of train"]
+    if selection.chosen in (0, len(selection.penalties) - 1):
+        notes.append("the chosen penalty is at the end of those tried")
+    return {
+        "protocol": "ridge",
+        "regression": "mean ‖y − xW − b‖² + penalty · ‖W‖², in closed form, float64",
+        "penalty": probe.penalty,
+        "penalties": list(selection.penalties),
+        "held_out_squared_error": list(selection.squared_error),
+        "selection": f"least squared error on {selection.rows} random held-out images of train "
+        f"(fraction {held_out:g}); then fitted on all of train",
+        "notes": notes,
+    }

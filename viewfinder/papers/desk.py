@@ -73,6 +73,17 @@ class Cell:
     points: tuple[float, ...] = ()
 
 
+UNTRAINED, PIXELS = "untrained encoder", "raw pixels"
+
+
+def baselines(like: Cell, prefix: str = "") -> list[Cell]:
+    """An untrained encoder and the pixels themselves, on the data and with the probes of a cell."""
+    return [
+        replace(like, name=f"{prefix}{UNTRAINED}", features="untrained"),
+        replace(like, name=f"{prefix}{PIXELS}", features="raw pixels"),
+    ]
+
+
 def experiment(
     cells: Callable[[bool], Sequence[Cell]], report: Callable[[Results, Path, bool], Result]
 ) -> Callable[..., Result]:

@@ -7,7 +7,15 @@ from pathlib import Path
 
 from viewfinder.papers.carl import shared
 from viewfinder.papers.compare import each_beyond
-from viewfinder.papers.desk import Cell, Overrides, Results, accuracies, experiment
+from viewfinder.papers.desk import (
+    PIXELS,
+    UNTRAINED,
+    Cell,
+    Overrides,
+    Results,
+    accuracies,
+    experiment,
+)
 from viewfinder.papers.result import Finding, Result
 
 HIGH, LOW, NONE = 2.0, 1.0, 0.0  # the paper's b and a on STL-10; and no pressure at all
@@ -40,7 +48,7 @@ def report(results: Results, out: Path, quick: bool) -> Result:
 
     known = accuracies(results)
     drawn = {name: shared.course(results[name]) for name in SCHEDULES}
-    levels = {row: known[row] for row in (shared.UNTRAINED, shared.PIXELS)}
+    levels = {row: known[row] for row in (UNTRAINED, PIXELS)}
     panel = Panel(title="schedules of lambda", x="epoch", curves=drawn, levels=levels)
     curves([panel], out / "fig2.png")
     return Result(

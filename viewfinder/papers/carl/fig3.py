@@ -6,7 +6,7 @@ from pathlib import Path
 
 from viewfinder.papers.carl import shared
 from viewfinder.papers.compare import beyond, peak_inside
-from viewfinder.papers.desk import Cell, Results, accuracies, experiment
+from viewfinder.papers.desk import PIXELS, UNTRAINED, Cell, Results, accuracies, experiment
 from viewfinder.papers.result import Finding, Result, Spread, percent, table
 
 KS = (3, 10, 30, 100, 300, 1000)
@@ -37,7 +37,7 @@ def report(results: Results, out: Path, quick: bool) -> Result:
         title="number of prototypes",
         x="prototypes",
         curves={"CARL": dict(points(results))},
-        levels={row: known[row] for row in (shared.UNTRAINED, shared.PIXELS)},
+        levels={row: known[row] for row in (UNTRAINED, PIXELS)},
         log=True,
     )
     curves([panel], out / "fig3.png")

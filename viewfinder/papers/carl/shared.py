@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from viewfinder.papers import desk
 from viewfinder.papers.desk import ROOT, Cell, Overrides
 from viewfinder.papers.result import Spread, percent, table
 
@@ -15,8 +16,6 @@ EPOCHS = 20
 # The paper gives all methods the augmentations of SimCLR.
 VIEWS: Overrides = {"preset": "simclr", "crop_scale": [0.25, 1.0]}
 QUARTERS = (0.25, 0.5, 0.75)
-
-UNTRAINED, PIXELS = "untrained encoder", "raw pixels"
 
 
 def cell(
@@ -40,10 +39,7 @@ def carl(name: str, data: Overrides, objective: Overrides, **more: Any) -> Cell:
 
 def baselines(data: Overrides, prefix: str = "") -> list[Cell]:
     """An untrained encoder and the pixels themselves."""
-    return [
-        cell(f"{prefix}{UNTRAINED}", "simclr", data, features="untrained"),
-        cell(f"{prefix}{PIXELS}", "simclr", data, features="raw pixels"),
-    ]
+    return desk.baselines(cell("", "simclr", data), prefix)
 
 
 def course(runs: Sequence[Mapping[str, Any]]) -> dict[float, Spread]:

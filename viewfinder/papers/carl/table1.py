@@ -7,7 +7,16 @@ from pathlib import Path
 
 from viewfinder.papers.carl import shared
 from viewfinder.papers.compare import not_behind, ordered, trend
-from viewfinder.papers.desk import Cell, Overrides, Results, accuracies, experiment, sets
+from viewfinder.papers.desk import (
+    PIXELS,
+    UNTRAINED,
+    Cell,
+    Overrides,
+    Results,
+    accuracies,
+    experiment,
+    sets,
+)
 from viewfinder.papers.result import Finding, Result, Spread, table
 
 BYOL, SIMCLR, MOCO, CARL = "BYOL", "SimCLR", "MoCo v2", "CARL"
@@ -50,7 +59,7 @@ def report(results: Results, out: Path, quick: bool) -> Result:
     known = accuracies(results)
     chosen = sets(results)
     courses = {name: _courses(results, name) for name in chosen}
-    baselines = (shared.UNTRAINED, shared.PIXELS)
+    baselines = (UNTRAINED, PIXELS)
     levels = {name: {row: known[f"{name}: {row}"] for row in baselines} for name in chosen}
     curves(
         [Panel(name, "epoch", courses[name], levels[name]) for name in chosen], out / "table1.png"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from viewfinder.data.source import Attributes, Source
+from viewfinder.papers import desk
 from viewfinder.papers.desk import ROOT, Cell, Overrides, Results, accuracies, expand
 from viewfinder.papers.result import percent, table
 
@@ -64,10 +65,7 @@ def moco(name: str, data: Overrides, **more: Any) -> Cell:
 
 def baselines(data: Overrides, prefix: str = "") -> list[Cell]:
     """An untrained encoder and the pixels themselves."""
-    return [
-        cell(f"{prefix}untrained encoder", "simclr", data, features="untrained"),
-        cell(f"{prefix}raw pixels", "simclr", data, features="raw pixels"),
-    ]
+    return desk.baselines(cell("", "simclr", data), prefix)
 
 
 def open_desk(data: Overrides, *, seed: int = 0) -> Source:

@@ -8,7 +8,17 @@ from typing import Any
 
 from viewfinder.papers.ci_infonce import shared
 from viewfinder.papers.compare import ordered
-from viewfinder.papers.desk import Cell, Overrides, Results, accuracies, experiment, of_set, sets
+from viewfinder.papers.desk import (
+    PIXELS,
+    UNTRAINED,
+    Cell,
+    Overrides,
+    Results,
+    accuracies,
+    experiment,
+    of_set,
+    sets,
+)
 from viewfinder.papers.result import Finding, Result, percent, table
 
 SETS = ("fashion", "shapes")
@@ -17,7 +27,6 @@ KS = (1, 2, 3, 4, 5, 6, 8, 10, 15)
 CE, SUPCON = "cross-entropy on labels", "SupCon (labels + CI-InfoNCE)"
 CE_Z, CI = "cross-entropy on attribute clusters", "attribute clusters + CI-InfoNCE"
 MOCO, SIMCLR = "MoCo", "SimCLR (instances + CI-InfoNCE)"
-UNTRAINED, PIXELS = "untrained encoder", "raw pixels"
 ROWS = (CE, SUPCON, CE_Z, CI, MOCO, SIMCLR, UNTRAINED, PIXELS)
 
 # The paper's numbers, top-1 in percent: UT-Zappos50K, Wider Attributes, CUB-200-2011.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from viewfinder.papers.compare import not_behind, ordered, trend
-from viewfinder.papers.desk import Cell, Results, accuracies, experiment
+from viewfinder.papers.desk import UNTRAINED, Cell, Results, accuracies, experiment
 from viewfinder.papers.minimal_sufficient import shared
 from viewfinder.papers.result import Finding, Result, percent, table
 
@@ -47,7 +47,7 @@ def report(results: Results, out: Path, quick: bool) -> Result:
             title=title,
             x="epoch",
             curves={name: both[i] for name, both in courses.items()},
-            levels={shared.UNTRAINED: levels[i][shared.UNTRAINED]},
+            levels={UNTRAINED: levels[i][UNTRAINED]},
             log=True,
         )
         for i, title in enumerate(("source", "mean of the transfers"))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from viewfinder.papers.compare import ordered
-from viewfinder.papers.desk import Cell, Overrides, Results, accuracies, experiment
+from viewfinder.papers.desk import UNTRAINED, Cell, Overrides, Results, accuracies, experiment
 from viewfinder.papers.minimal_sufficient import shared
 from viewfinder.papers.result import Finding, Result, Spread, table
 
@@ -114,7 +114,7 @@ def findings(results: Results) -> list[Finding]:
         read, what = known(results, factor), word(factor)
         found += [
             ordered(f"{what}: kept where both views show it", read, [BOTH, PLAIN]),
-            ordered(f"{what}: forgotten where one does", read, [shared.UNTRAINED, PLAIN]),
+            ordered(f"{what}: forgotten where one does", read, [UNTRAINED, PLAIN]),
             *(ordered(f"{what}: {row} keeps more of it", read, [row, PLAIN]) for row in RC + LBE),
         ]
     return found

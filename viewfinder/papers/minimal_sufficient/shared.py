@@ -10,6 +10,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from viewfinder.papers import desk
 from viewfinder.papers.compare import near
 from viewfinder.papers.desk import ROOT, Cell, Overrides, Results, accuracies
 from viewfinder.papers.result import Finding, Spread, percent, table
@@ -33,8 +34,6 @@ VIEWS: Overrides = {"preset": "simclr", "crop_scale": [0.25, 1.0], "jitter": [0.
 # The last three of the ConvNet's four stages, weighted like those of the ResNet.
 # rho is 0.2 for its 128 features, as it is 0.05 for the ResNet's 512.
 STAGES: Mapping[str, float] = {"stage2": 0.25, "stage3": 0.5, "stage4": 1.0}
-
-UNTRAINED, PIXELS = "untrained encoder", "raw pixels"
 
 
 def rc(weight: float) -> dict[str, Any]:
@@ -66,10 +65,7 @@ def cell(
 
 def baselines(**parts: Any) -> list[Cell]:
     """An untrained encoder and the pixels themselves."""
-    return [
-        cell(UNTRAINED, "simclr", features="untrained", **parts),
-        cell(PIXELS, "simclr", features="raw pixels", **parts),
-    ]
+    return desk.baselines(cell("", "simclr", **parts))
 
 
 def transfers(results: Results) -> dict[str, Spread | None]:
