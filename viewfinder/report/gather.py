@@ -110,11 +110,13 @@ def _part(part: str, value: Any) -> str:
     if part == "regularizers":
         weights = {k: v.get("weight") for k, v in value.items() if isinstance(v, Mapping)}
         weights["noise"] = value.get("noise")
-        return " + ".join(f"{k} {v}" for k, v in weights.items() if v) or "none"
+        return " + ".join(f"{k} {_number(v):g}" for k, v in weights.items() if _number(v)) or "none"
     name = str(value.get("name", ""))
     options = {k: v for k, v in value.items() if k != "name"}
     if part == "negatives" and name != "queue":
         options.pop("size", None)  # the length of a queue that is not there
+    if options.get("sampler") == "shuffle":
+        del options["sampler"]  # as everywhere
     plain = [f"{k} {v}" for k, v in options.items() if isinstance(v, str | int | float)]
     return ", ".join([name, *plain] if name else plain) or "none"
 
