@@ -252,8 +252,9 @@ class Regularizers(Part):
     @classmethod
     def _names(cls, given: Any) -> Any:
         """Names alone are regularizers with their defaults."""
-        if isinstance(given, str):
-            given = [word.strip() for word in given.split("+") if word.strip() != "none"]
+        if isinstance(given, str) or given is None:
+            words = [word.strip() for word in (given or "none").split("+")]
+            given = [word for word in words if word != "none"]
         return {str(name): {} for name in given} if isinstance(given, list) else given
 
     @property
