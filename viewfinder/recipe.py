@@ -243,7 +243,7 @@ def complete(recipe: Recipe, shape: tuple[int, int, int]) -> Recipe:
             "count": views.count,
             "size": size,
             "small_count": views.small_count,
-            "small_size": views.small_size or max(4, size // 2) if views.small_count else None,
+            "small_size": views.small_side if views.small_count else None,
             "small_scale": views.small_scale,
             "first": first.model_dump(),
             "second": second.model_dump(),

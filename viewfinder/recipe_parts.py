@@ -98,6 +98,12 @@ class Views(OptionalAugmentation):
         None, description="overrides of the 2nd, 4th, ... view"
     )
 
+    @property
+    def small_side(self) -> int:
+        """Side of the small views, px: half that of the large ones unless it is given."""
+        assert self.size is not None  # augmentations and complete see to it
+        return self.small_size or max(4, self.size // 2)
+
     def augmentations(self) -> list[Augmentation]:
         """One augmentation a view: the preset's, then this part's fields, then first/second's; then
         those of the small views, which differ in size and crop alone."""
@@ -119,11 +125,7 @@ class Views(OptionalAugmentation):
 
     def _small(self, like: Augmentation) -> Augmentation:
         """A small view with the colours of a large one; what does not fit it is refused."""
-        assert self.size is not None  # augmentations saw to it
-        crop: dict[str, Any] = {
-            "size": self.small_size or self.size // 2,
-            "crop_scale": self.small_scale,
-        }
+        crop: dict[str, Any] = {"size": self.small_side, "crop_scale": self.small_scale}
         try:
             return Augmentation(**{**like.model_dump(), **crop})
         except ValidationError as error:

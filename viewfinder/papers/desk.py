@@ -213,7 +213,7 @@ def protocol(cells: Sequence[Cell], seeds: int, device: str, quick: bool) -> dic
     recipes = [settings(cell, 0, quick=quick)["recipe"] for cell in cells]
     encoder, optimizer = COMMON["encoder"], COMMON["optimizer"]
     sources = [(r["data"]["source"].rpartition("/")[2], r["data"]["limit"]) for r in recipes]
-    epochs = sorted({r["epochs"] for r, c in zip(recipes, cells, strict=True) if _trained(c)})
+    trained = [r for r, c in zip(recipes, cells, strict=True) if c.features == "trained"]
     return {
         "images of train": ", ".join(
             f"{'all' if limit is None else limit} of {name}"
@@ -221,7 +221,7 @@ def protocol(cells: Sequence[Cell], seeds: int, device: str, quick: bool) -> dic
         ),
         "views": f"{COMMON['views']['size']} px",
         "encoder": f"{encoder['name']} {encoder['widths']}",
-        "epochs": " or ".join(str(one) for one in epochs),
+        "epochs": " or ".join(str(one) for one in sorted({r["epochs"] for r in trained})),
         "batch size": COMMON["batch_size"],
         "optimiser": f"{optimizer['name']}, lr {optimizer['lr']} x batch / 256, "
         f"{optimizer['warmup_epochs']} epoch of warm-up, cosine",
@@ -241,10 +241,6 @@ def stopped(results: Results) -> list[str]:
         for seed, result in enumerate(runs)
         if result.get("stopped")
     ]
-
-
-def _trained(cell: Cell) -> bool:
-    return cell.features == "trained"
 
 
 def _with_folder(text: str) -> str:

@@ -123,7 +123,7 @@ def _check_views(recipe: Recipe) -> None:
     seen = 1 if one_way else views.count
     both = recipe.regularizers.given & {"ip", "mib"}
     if both and seen != 2:
-        way = {1: "views.count=2", 2: "objective.symmetric=true"}.get(views.count, "views.count=2")
+        way = "objective.symmetric=true" if views.count == 2 else "views.count=2"
         raise UserError(
             f"regularizers.{min(both)} compares the features of two views; the online encoder of "
             f"{recipe.method} sees {seen}",
