@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -48,8 +49,22 @@ def test_scale_and_rotation_change_neither(seed: int, dim: int, exponent: int) -
     torch.testing.assert_close(rankme(scaled), rankme(z))
     torch.testing.assert_close(rankme(z @ orthogonal(dim, dim)), rankme(z))
     assert 1 - 1e-4 <= rankme(z).item() <= dim * (1 + 1e-4)
-    if exponent > -12:  # below, the norm is under the guard against 0/0
-        torch.testing.assert_close(feature_std(scaled), feature_std(z))
+    torch.testing.assert_close(feature_std(scaled), feature_std(z))
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 1000), dim=st.integers(1, 12), exponent=st.integers(-30, 30))
+def test_the_scale_of_single_rows_changes_no_direction(seed: int, dim: int, exponent: int) -> None:
+    z = (gaussian(30, dim, seed) + 0.5).float()
+    rows = torch.where(torch.arange(30) % 2 == 0, 1.0, 10.0**exponent)
+    torch.testing.assert_close(feature_std(rows[:, None] * z), feature_std(z))
+
+
+def test_rows_of_zeros_have_no_direction() -> None:
+    z = torch.cat([torch.zeros(2, 3), torch.eye(3)[:2]])
+    assert feature_std(z).item() == pytest.approx(
+        F.normalize(z, dim=1).std(0, correction=0).sum().item() / 3**0.5
+    )
 
 
 def test_isotropic_features_have_std_one() -> None:

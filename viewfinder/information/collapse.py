@@ -17,12 +17,16 @@ def feature_std(z: Tensor) -> Tensor:
 
     mean_d std_n(z_nd / ‖z_n‖) · √D, as in Chen and He (2021, section 4.1), where features spread
     evenly over the sphere have 1/√D in every dimension: 1 is isotropic, 0 a single direction for
-    all data. The standard deviation is that of the population (divisor N).
+    all data. The standard deviation is that of the population (divisor N). The scale of the
+    features does not matter, however small or large; a row of zeros has no direction and stays 0.
 
     Raises ValueError unless z is a matrix with at least one row.
     """
     z = _matrix(z)
-    return F.normalize(z, dim=1).std(0, correction=0).mean() * math.sqrt(z.shape[1])
+    # by its own largest number first: squares neither overflow nor fall below a guard against 0/0
+    largest = z.abs().amax(dim=1, keepdim=True)
+    directions = F.normalize(z / largest.masked_fill(largest == 0, 1), dim=1)
+    return directions.std(0, correction=0).mean() * math.sqrt(z.shape[1])
 
 
 def rankme(z: Tensor, eps: float = 1e-7) -> Tensor:
