@@ -28,12 +28,12 @@ from viewfinder.data.batch import Batch
 from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Split
 from viewfinder.objectives import nt_xent, supcon
-from viewfinder.recipe import Recipe, build, complete, merge
+from viewfinder.recipes.recipe import Recipe, build, complete, merge
+from viewfinder.runs.run import Run
 from viewfinder.training.fit import network, trainer_for
 from viewfinder.training.loader import loader
 from viewfinder.training.module import Pretraining
 from viewfinder.training.optimizers import build_optimizer
-from viewfinder.training.run import Run
 
 
 def images(steps: int) -> Split:

@@ -31,12 +31,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Split
-from viewfinder.encoders.build import build_encoder
-from viewfinder.recipe import build, complete
+from viewfinder.networks.channels_last import fast_layout
+from viewfinder.networks.encoders import build_encoder
+from viewfinder.recipes.recipe import build, complete
+from viewfinder.runs.run import Run
 from viewfinder.training.fit import network, trainer_for
 from viewfinder.training.loader import loader
-from viewfinder.training.memory import fast_layout
-from viewfinder.training.run import Run
 
 WARM = 3
 

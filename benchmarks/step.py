@@ -26,12 +26,12 @@ from torch import nn
 
 from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Split
-from viewfinder.recipe import build, complete
+from viewfinder.networks.channels_last import fast_layout
+from viewfinder.recipes.recipe import build, complete
+from viewfinder.runs.run import Run
 from viewfinder.training.fit import network, trainer_for
 from viewfinder.training.loader import loader
-from viewfinder.training.memory import fast_layout
 from viewfinder.training.optimizers import build_optimizer
-from viewfinder.training.run import Run
 
 BATCH = 256
 WIDTHS = [32, 64, 128, 256]

@@ -22,13 +22,13 @@ import torch
 
 from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Source, Split
-from viewfinder.evaluation.features import extract
-from viewfinder.probing import untrained
-from viewfinder.recipe import build, complete
-from viewfinder.recipe_parts import Data
+from viewfinder.evaluation.probing import untrained
+from viewfinder.evaluation.tasks.transfer import TransferSet, transfer_scores
+from viewfinder.networks.frozen_features import extract
+from viewfinder.recipes.parts import Data
+from viewfinder.recipes.recipe import build, complete
+from viewfinder.runs.run import pick_device
 from viewfinder.training.frozen import frozen_view
-from viewfinder.training.run import pick_device
-from viewfinder.transfer import TransferSet, transfer_scores
 
 CLASSES, SIDE = 10, 32
 

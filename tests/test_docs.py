@@ -22,8 +22,8 @@ def blocks(page: Path, language: str) -> list[str]:
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what pages take for granted: finished runs, their embeddings, images as npz."""
-    from viewfinder.data.sources import open_source
-    from viewfinder.pipeline import embed, pretrain
+    from viewfinder.commands.pipeline import embed, pretrain
+    from viewfinder.data.sources.table import open_source
 
     folder = tmp_path_factory.mktemp("workplace")
     run = folder / "runs" / "simclr-0"
@@ -47,7 +47,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_code_of_a_page_runs(
     page: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from viewfinder.objectives.registry import OBJECTIVES
+    from viewfinder.objectives.table import OBJECTIVES
 
     shutil.copytree(workplace, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)  # a page may write the files that it speaks of
@@ -79,9 +79,9 @@ def test_the_recipes_of_commands_are_sound(
 ) -> None:
     from typer.main import get_command
 
-    from viewfinder.cli import _split_words, app
-    from viewfinder.recipe import build, parse_overrides
-    from viewfinder.training.check import check_parts
+    from viewfinder.commands.cli import _split_words, app
+    from viewfinder.recipes.check import check_parts
+    from viewfinder.recipes.recipe import build, parse_overrides
 
     for block in blocks(page, "yaml"):  # the first line names the file
         (tmp_path / re.match(r"# ([\w.-]+)", block)[1]).write_text(block)
@@ -128,8 +128,8 @@ def test_generated_pages_are_up_to_date(generated: dict[Path, str]) -> None:
 
 
 def test_every_method_and_regularizer_has_a_page(generated: dict[Path, str]) -> None:
-    from viewfinder.methods import METHODS
-    from viewfinder.recipe_parts import Regularizers
+    from viewfinder.recipes.methods import METHODS
+    from viewfinder.recipes.parts import Regularizers
 
     regularizers = set(Regularizers.model_fields) - {"noise"}  # told with mib
     for folder, names in (("methods", set(METHODS)), ("regularizers", regularizers)):
@@ -138,7 +138,7 @@ def test_every_method_and_regularizer_has_a_page(generated: dict[Path, str]) -> 
 
 
 def test_keys_that_the_pages_name_are_keys_of_a_recipe() -> None:
-    from viewfinder.recipe import keys, parts
+    from viewfinder.recipes.recipe import keys, parts
 
     known = {*keys(), *parts()}
     starts = "|".join(parts())

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from viewfinder.core.errors import UserError
 from viewfinder.data.convert import channel_note, converted_shape, to_channels, to_square
 from viewfinder.data.images import ArrayImages, ConvertedImages, Subset
-from viewfinder.errors import UserError
 
 
 @given(seed=st.integers(0, 2**32 - 1))

@@ -18,7 +18,7 @@ from viewfinder.data.describe import (
 )
 from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Attributes, Source, Split
-from viewfinder.data.sources import open_source
+from viewfinder.data.sources.table import open_source
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=50).map(np.array))

@@ -11,12 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
+from viewfinder.core.errors import UserError
 from viewfinder.data import files
 from viewfinder.data.files import FileImages, load_files
 from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Source
-from viewfinder.data.sources import open_source
-from viewfinder.errors import UserError
+from viewfinder.data.sources.table import open_source
 
 Maker = Callable[..., Image.Image]
 

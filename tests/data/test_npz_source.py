@@ -10,10 +10,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from viewfinder.data import npz
-from viewfinder.data.npz import NpzFile
-from viewfinder.data.sources import open_source
-from viewfinder.errors import UserError
+from viewfinder.core.errors import UserError
+from viewfinder.data.sources import npz
+from viewfinder.data.sources.npz import NpzFile
+from viewfinder.data.sources.table import open_source
 
 RNG = np.random.default_rng(0)
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from viewfinder.data.sources import open_source
-from viewfinder.data.torchvision_sets import SETS
-from viewfinder.errors import UserError
+from viewfinder.core.errors import UserError
+from viewfinder.data.sources.table import open_source
+from viewfinder.data.sources.torchvision_sets import SETS
 
 
 def test_digits_are_scikit_learns() -> None:
@@ -88,7 +88,7 @@ def test_missing_torchvision_sets_say_where_they_must_lie(tmp_path: Path, name: 
 
 
 def test_shapes_are_dispatched() -> None:
-    pytest.importorskip("viewfinder.data.shapes")
+    pytest.importorskip("viewfinder.data.shapes.source")
     source = open_source("shapes", limit=20, channels=1)
     assert source.train.images.shape == (1, 32, 32)
     assert len(source.train) <= 20

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from viewfinder.data.imagenet import read_imagenet, read_imagenet100
+from viewfinder.core.errors import UserError
 from viewfinder.data.options import ReadOptions
-from viewfinder.data.paper_sets import (
+from viewfinder.data.source import Source
+from viewfinder.data.sources.imagenet import read_imagenet, read_imagenet100
+from viewfinder.data.sources.paper_sets import (
     classes_by_size,
     read_cub,
     read_wider,
     read_zappos,
     zappos_rows,
 )
-from viewfinder.data.source import Source
-from viewfinder.errors import UserError
 
 DATA = os.environ.get("VIEWFINDER_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="VIEWFINDER_DATA is not set")

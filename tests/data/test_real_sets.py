@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from viewfinder.data.describe import describe
-from viewfinder.data.sources import open_source
+from viewfinder.data.sources.table import open_source
 
 ROOT = os.environ.get("VIEWFINDER_DATA")
 pytestmark = pytest.mark.skipif(ROOT is None, reason="VIEWFINDER_DATA names no folder of real sets")

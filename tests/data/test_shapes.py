@@ -12,13 +12,14 @@ from scipy.stats import chisquare, kstest
 from sklearn.metrics import mutual_info_score
 from torchvision.ops import masks_to_boxes
 
-from viewfinder.data import shapes_render
-from viewfinder.data.shapes import picture, shapes_source, shapes_split
-from viewfinder.data.shapes_attributes import ATTRIBUTES, draw_attributes
-from viewfinder.data.shapes_factors import BACKGROUNDS, Factors, draw_factors, split_key, uniform
-from viewfinder.data.shapes_fields import PATTERNS, SILHOUETTES
-from viewfinder.data.shapes_render import render
-from viewfinder.data.shapes_tree import (
+from viewfinder.core.errors import UserError
+from viewfinder.data.shapes import render as shapes_render
+from viewfinder.data.shapes.attributes import ATTRIBUTES, draw_attributes
+from viewfinder.data.shapes.factors import BACKGROUNDS, Factors, draw_factors, split_key, uniform
+from viewfinder.data.shapes.fields import PATTERNS, SILHOUETTES
+from viewfinder.data.shapes.render import render
+from viewfinder.data.shapes.source import picture, shapes_source, shapes_split
+from viewfinder.data.shapes.tree import (
     CLASS_NAMES,
     CLASS_PATH_IDS,
     CLASS_PATHS,
@@ -26,7 +27,6 @@ from viewfinder.data.shapes_tree import (
     NODE_PARENTS,
 )
 from viewfinder.data.source import Split
-from viewfinder.errors import UserError
 
 INDEX = np.arange(6000)
 KEY = split_key(0, "train")

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from viewfinder.data.labels import checked_attributes, checked_labels, encode
-from viewfinder.data.sidecars import align, label_column, read_sidecar
-from viewfinder.errors import UserError
+from viewfinder.core.errors import UserError
+from viewfinder.data.sidecars.labels import checked_attributes, checked_labels, encode
+from viewfinder.data.sidecars.read import align, label_column, read_sidecar
 
 
 def write(path: Path, text: str) -> Path:

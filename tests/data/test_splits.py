@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from viewfinder.core.errors import UserError
 from viewfinder.data.images import ArrayImages
 from viewfinder.data.options import ReadOptions
 from viewfinder.data.source import Attributes, Source, Split
@@ -18,7 +19,6 @@ from viewfinder.data.splits import (
     stratified_rows,
     with_test,
 )
-from viewfinder.errors import UserError
 
 labels_lists = st.lists(st.integers(0, 6), min_size=1, max_size=80).map(np.array)
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from viewfinder.data.sources import open_source
-from viewfinder.errors import UserError
+from viewfinder.core.errors import UserError
+from viewfinder.data.sources.table import open_source
 
 RNG = np.random.default_rng(0)
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.io import savemat
 
-from viewfinder.data.listing import class_split
+from viewfinder.core.errors import UserError
 from viewfinder.data.source import Source
-from viewfinder.data.sources import open_source
-from viewfinder.errors import UserError
+from viewfinder.data.sources.listing import class_split
+from viewfinder.data.sources.table import open_source
 
 
 def save(path: Path, level: int) -> None:

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viewfinder.evaluation.baselines import pixel_size, raw_pixels
+from viewfinder.evaluation.pixels import pixel_size, raw_pixels
 
 Make = Callable[..., Any]
 

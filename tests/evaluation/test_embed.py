@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from viewfinder.errors import UserError
+from viewfinder.core.errors import UserError
 from viewfinder.evaluation.embed import write_embeddings
 
 Make = Callable[..., Any]

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from viewfinder.errors import UserError
-from viewfinder.evaluation.evaluate import PROTOCOLS, evaluate_features
-from viewfinder.evaluation.scores import Score
-from viewfinder.evaluation.sgd import SGD_PROTOCOLS
+from viewfinder.core.errors import UserError
+from viewfinder.evaluation.probes.classification import PROTOCOLS, evaluate_features
+from viewfinder.evaluation.probes.sgd import SGD_PROTOCOLS
+from viewfinder.runs.results import Score
 
 Blobs = Callable[..., tuple[Tensor, Tensor]]
 WORDS = {"data": "blobs", "layer": "raw"}

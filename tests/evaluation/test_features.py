@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from viewfinder.errors import UserError
-from viewfinder.evaluation.features import cached_features, extract, fingerprint
+from viewfinder.core.errors import UserError
+from viewfinder.networks.frozen_features import cached_features, extract, fingerprint
 
 Make = Callable[..., Any]
 

@@ -7,10 +7,10 @@ from golden.cases import Case, golden_cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from viewfinder.errors import UserError
-from viewfinder.evaluation import knn
-from viewfinder.evaluation.knn import knn_scores
-from viewfinder.evaluation.scores import accuracies
+from viewfinder.core.errors import UserError
+from viewfinder.evaluation.probes import knn
+from viewfinder.evaluation.probes.knn import knn_scores
+from viewfinder.runs.results import accuracies
 
 
 @pytest.mark.parametrize("case", golden_cases("knn"))

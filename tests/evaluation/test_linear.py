@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from viewfinder.errors import UserError
-from viewfinder.evaluation.linear import (
+from viewfinder.core.errors import UserError
+from viewfinder.evaluation.probes.linear import (
     fit_linear_probe,
     standardisation,
     stratified_order,

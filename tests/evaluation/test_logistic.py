@@ -6,9 +6,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from viewfinder.evaluation import logistic
-from viewfinder.evaluation.lbfgs import minimise
-from viewfinder.evaluation.logistic import LogisticFit, cross_entropy, fit_logistic, preconditioner
+from viewfinder.evaluation.probes import logistic
+from viewfinder.evaluation.probes.lbfgs import minimise
+from viewfinder.evaluation.probes.logistic import (
+    LogisticFit,
+    cross_entropy,
+    fit_logistic,
+    preconditioner,
+)
 
 DECAYS = torch.tensor([1e-4, 1e-2, 1.0], dtype=torch.float64)
 

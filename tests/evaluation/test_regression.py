@@ -11,12 +11,12 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import mean_absolute_error, r2_score
 from torch import Tensor
 
+from viewfinder.core.errors import UserError
 from viewfinder.data.images import ArrayImages
-from viewfinder.data.shapes import shapes_source
+from viewfinder.data.shapes.source import shapes_source
 from viewfinder.data.source import Source, Split
-from viewfinder.errors import UserError
-from viewfinder.evaluation.regress import regress_features
-from viewfinder.evaluation.regression import (
+from viewfinder.evaluation.probes.quantity import regress_features
+from viewfinder.evaluation.probes.ridge import (
     absolute_error,
     angular_error,
     fit_ridge,
@@ -24,7 +24,7 @@ from viewfinder.evaluation.regression import (
     on_circle,
     r_squared,
 )
-from viewfinder.evaluation.targets import Classes, Quantity, find_target
+from viewfinder.evaluation.probes.targets import Classes, Quantity, find_target
 
 
 def draws(rows: int, dim: int, columns: int, seed: int = 0) -> tuple[Tensor, Tensor]:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from viewfinder.errors import UserError
-from viewfinder.evaluation.sgd import SGD_PROTOCOLS, SGDProtocol, fit_sgd_probe
+from viewfinder.core.errors import UserError
+from viewfinder.evaluation.probes.sgd import SGD_PROTOCOLS, SGDProtocol, fit_sgd_probe
 
 Blobs = Callable[..., tuple[Tensor, Tensor]]
 

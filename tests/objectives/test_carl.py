@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from viewfinder.errors import UserError
+from viewfinder.core.errors import UserError
 from viewfinder.objectives.carl import CARL, carl
-from viewfinder.objectives.regularizers import kl_to_uniform
-from viewfinder.recipe import build
+from viewfinder.recipes.recipe import build
+from viewfinder.regularizers.terms import kl_to_uniform
 
 
 @pytest.mark.parametrize("case", golden_cases("carl"))

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Laplace, Normal
 
 from viewfinder.objectives import nt_xent
-from viewfinder.objectives.regularizers import (
+from viewfinder.regularizers.terms import (
     add_noise,
     information_estimate,
     inverse_predictive,

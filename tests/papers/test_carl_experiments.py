@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from tiny_sets import shorten, write_sets
 
-from viewfinder.methods import METHODS
 from viewfinder.papers import desk, desk_train
 from viewfinder.papers.carl import fig2, fig3, table1
 from viewfinder.papers.carl import shared as carl
 from viewfinder.papers.registry import EXPERIMENTS, RECIPES, reproduce
-from viewfinder.recipe import build, merge
+from viewfinder.recipes.methods import METHODS
+from viewfinder.recipes.recipe import build, merge
 
 OWN = [name for name in EXPERIMENTS if name.startswith("carl/")]
 

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from viewfinder.errors import UserError
+from viewfinder.core.errors import UserError
 from viewfinder.papers import desk, desk_train
 from viewfinder.papers.ci_infonce import fig3, fig4, fig5, fig6, table1
 from viewfinder.papers.ci_infonce import shared as ci_infonce
 from viewfinder.papers.registry import EXPERIMENTS, RECIPES, reproduce
 from viewfinder.papers.result import Spread, percent
 from viewfinder.positives.synthetic import Configuration
-from viewfinder.recipe import build, merge
+from viewfinder.recipes.recipe import build, merge
 
 CLASSES, EACH = 8, 12
 NODES = ["root", "left", "right"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from viewfinder.errors import UserError
+from viewfinder.core.errors import UserError
 from viewfinder.papers import registry
 from viewfinder.papers.registry import EXPERIMENTS, find, reproduce
 from viewfinder.papers.result import Finding, Result, Spread, markdown, table, write

@@ -20,7 +20,7 @@ from viewfinder.papers.minimal_sufficient import (
     weights,
 )
 from viewfinder.papers.registry import EXPERIMENTS, RECIPES, reproduce
-from viewfinder.recipe import build, complete
+from viewfinder.recipes.recipe import build, complete
 
 OWN = [name for name in EXPERIMENTS if name.startswith("minimal-sufficient/")]
 SETS = {

@@ -7,9 +7,9 @@ import math
 import pytest
 import torch
 
-from viewfinder.data.spirals import spirals
+from viewfinder.core.randomness import torch_generator
+from viewfinder.data.sources.spirals import spirals
 from viewfinder.papers.vince.fig1_train import logistic_accuracy
-from viewfinder.randomness import torch_generator
 from viewfinder.views.noise import uniform_noise
 
 

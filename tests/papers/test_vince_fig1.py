@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from viewfinder.errors import UserError
+from viewfinder.core.errors import UserError
 from viewfinder.papers.vince.fig1 import findings, run
 from viewfinder.papers.vince.fig1_train import Reading, info_nce_of_dots, logistic_accuracy, train
 

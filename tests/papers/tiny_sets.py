@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from viewfinder.papers import desk
-from viewfinder.recipe import merge
+from viewfinder.recipes.recipe import merge
 
 CLASSES, EACH = 4, 8
 

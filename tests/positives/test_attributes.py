@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import entropy as scipy_entropy
 
+from viewfinder.core.errors import UserError
 from viewfinder.data.source import Attributes
-from viewfinder.errors import UserError
 from viewfinder.positives.attributes import attributes, rank
 from viewfinder.positives.clusters import checked, dense, instance, labels
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from viewfinder.core.errors import UserError
 from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Split
 from viewfinder.data.splits import select
-from viewfinder.errors import UserError
+from viewfinder.positives.attribute_file import read_attributes
 from viewfinder.positives.columns import ColumnOptions, parse_columns, quantile_bins
-from viewfinder.positives.sidecar import read_attributes
 from viewfinder.positives.tags import tags
 
 

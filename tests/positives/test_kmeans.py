@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.cluster import KMeans as SklearnKMeans
 
-from viewfinder.errors import UserError
+from viewfinder.core.errors import UserError
 from viewfinder.information.discrete import information
 from viewfinder.positives.kmeans import kmeans, kmeans_many
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from viewfinder.core.errors import UserError
 from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Attributes, Split
-from viewfinder.errors import UserError
-from viewfinder.positives.registry import (
+from viewfinder.positives.table import (
     POSITIVES,
     AttributesOptions,
     FileOptions,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from viewfinder.clusters import show
+from viewfinder.commands.clusters import show
 from viewfinder.data.source import Attributes
 from viewfinder.information.discrete import information
 from viewfinder.positives.clusters import Clusters, dense, instance

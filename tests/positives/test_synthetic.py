@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from viewfinder.errors import UserError
+from viewfinder.core.errors import UserError
 from viewfinder.information.discrete import information
 from viewfinder.positives.synthetic import configurations, synthetic
 

@@ -9,11 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from viewfinder.core.errors import UserError
 from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Split
-from viewfinder.errors import UserError
+from viewfinder.positives.cluster_file import read_about, read_clusters, write_clusters
 from viewfinder.positives.clusters import Clusters
-from viewfinder.positives.table import read_about, read_clusters, write_clusters
 
 
 def split(n: int, paths: list[str] | None = None) -> Split:

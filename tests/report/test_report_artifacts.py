@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from viewfinder.errors import UserError
+from viewfinder.core.errors import UserError
 from viewfinder.report.artifacts import (
     load_embeddings,
     load_views,

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from viewfinder.errors import UserError
-from viewfinder.evaluation.scores import Score, append_results
-from viewfinder.recipe import build
+from viewfinder.core.errors import UserError
+from viewfinder.recipes.recipe import build
 from viewfinder.report.artifacts import save_embeddings, save_views
 from viewfinder.report.gather import _part, gather
+from viewfinder.runs.results import Score, append_results
 
 RECIPE = """
 method: moco

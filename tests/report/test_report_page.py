@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from viewfinder.errors import UserError
+from viewfinder.core.errors import UserError
 from viewfinder.report import page
 from viewfinder.report.content import Embedded, ReportContent
 from viewfinder.report.page import render, write_report

@@ -16,15 +16,15 @@ import torch
 from rich.console import Console
 from torch import nn
 
+from viewfinder.core.errors import RunStopped, UserError
 from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Attributes, Split
-from viewfinder.errors import RunStopped, UserError
-from viewfinder.methods import METHODS
-from viewfinder.recipe import Recipe, build, complete, merge
-from viewfinder.training.checkpoint import load_weights
+from viewfinder.recipes.methods import METHODS
+from viewfinder.recipes.recipe import Recipe, build, complete, merge
+from viewfinder.runs.checkpoint import load_weights
+from viewfinder.runs.run import Run, load_encoder
 from viewfinder.training.fit import fit, network
 from viewfinder.training.loader import EpochBatches, loader
-from viewfinder.training.run import Run, load_encoder
 
 TINY = {
     "epochs": 3,
@@ -125,7 +125,7 @@ def test_a_killed_process_resumes_to_the_same_weights(tmp_path: Path) -> None:
     words += "evaluation.baselines=false logger=none"
 
     def command(*arguments: str) -> subprocess.Popen[bytes]:
-        code = "from viewfinder.cli import main; main()"
+        code = "from viewfinder.commands.cli import main; main()"
         return subprocess.Popen(
             [sys.executable, "-c", code, "pretrain", *arguments],
             stdout=subprocess.DEVNULL,
@@ -173,7 +173,7 @@ def test_a_collapsed_encoder_raises_the_alarm(split: Split, tmp_path: Path) -> N
     recipe = recipe_of("byol", split)
     run = Run(tmp_path)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("viewfinder.encoders.convnet.ConvNet.forward", _constant)
+        patch.setattr("viewfinder.networks.convnet.ConvNet.forward", _constant)
         with pytest.raises(RunStopped, match="collapsed"):
             fit(recipe, split, run, QUIET, "")
     assert run.last_checkpoint() is None

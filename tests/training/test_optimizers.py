@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from viewfinder.recipe_parts import Optimizer
+from viewfinder.recipes.parts import Optimizer
 from viewfinder.training.optimizers import build_optimizer
 
 

@@ -14,17 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from viewfinder.core.errors import RunStopped, UserError
 from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Attributes, Split
-from viewfinder.errors import RunStopped, UserError
 from viewfinder.objectives import tag_overlap
 from viewfinder.objectives.carl import CARLOptions, weight_at
-from viewfinder.objectives.objective import Progress
-from viewfinder.positives.registry import TagsOptions, tags_of
-from viewfinder.recipe import Recipe, build, complete, parse_overrides
+from viewfinder.objectives.contract import Progress
+from viewfinder.positives.table import TagsOptions, tags_of
+from viewfinder.recipes.recipe import Recipe, build, complete, parse_overrides
+from viewfinder.runs.run import Run
 from viewfinder.training.fit import fit, network
 from viewfinder.training.loader import EpochBatches
-from viewfinder.training.run import Run
 from viewfinder.training.usage import effective_number
 
 WORDS = ["encoder.widths=[4,8]", "batch_size=16", "epochs=3", "logger=none", "accelerator=cpu"]

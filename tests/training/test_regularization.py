@@ -10,18 +10,18 @@ import torch
 from rich.console import Console
 from torch import nn
 
+from viewfinder.core.errors import UserError
 from viewfinder.data.batch import Batch
 from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Split
-from viewfinder.encoders.decoder import Decoder
-from viewfinder.encoders.stages import captured, check_stages
-from viewfinder.errors import UserError
+from viewfinder.networks.decoder import Decoder
+from viewfinder.networks.stages import captured, check_stages
 from viewfinder.objectives import lower_bound_estimate
-from viewfinder.recipe import Recipe, build, complete, parse_overrides
-from viewfinder.training.check import check_parts
+from viewfinder.recipes.check import check_parts
+from viewfinder.recipes.recipe import Recipe, build, complete, parse_overrides
+from viewfinder.runs.run import Run
 from viewfinder.training.fit import fit, network
 from viewfinder.training.module import Pretraining
-from viewfinder.training.run import Run
 
 WORDS = ["encoder.widths=[4,8]", "batch_size=16", "epochs=1", "logger=none", "accelerator=cpu"]
 

@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
-from viewfinder.errors import UserError
+from viewfinder.core.errors import UserError
 from viewfinder.views.augment import Augmentation, apply, evaluation_view, make_views
 from viewfinder.views.color import Jitter
 from viewfinder.views.render import Draw, draw, render

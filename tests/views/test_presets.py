@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from viewfinder.errors import UserError
+from viewfinder.core.errors import UserError
 from viewfinder.views.augment import make_views
 from viewfinder.views.presets import PRESETS, VARIANTS, preset
 

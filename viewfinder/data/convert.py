@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from viewfinder.errors import UserError
+from viewfinder.core.errors import UserError
 
 
 def channel_note(have: int, want: int | None, where: str) -> str | None:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from viewfinder.core.errors import UserError
 from viewfinder.data.files import check_files, fits_in_memory, load_files
 from viewfinder.data.options import ReadOptions
 from viewfinder.data.source import Split
 from viewfinder.data.splits import limited_rows
-from viewfinder.errors import UserError
 
 DEFAULT_SIZE = 64
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from viewfinder.core.errors import UserError
 from viewfinder.data.decode import (
     Header,
     UnreadableImageError,
@@ -23,7 +24,6 @@ from viewfinder.data.decode import (
 )
 from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Images
-from viewfinder.errors import UserError
 
 MEMORY_LIMIT = 2**30  # bytes of decoded images that are kept
 _BLOCK = 256  # files in flight, so that Ctrl-C need not wait for a million

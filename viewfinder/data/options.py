@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from viewfinder.errors import UserError
+from viewfinder.core.errors import UserError
 
 
 @dataclass(frozen=True)

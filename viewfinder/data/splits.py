@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from viewfinder.core.randomness import numpy_generator
 from viewfinder.data.images import Subset
 from viewfinder.data.options import ReadOptions
 from viewfinder.data.source import Attributes, Source, Split
-from viewfinder.randomness import numpy_generator
 
 HELD_OUT = 0.2
 UNLABELLED_HELD_OUT = 2000

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from viewfinder.core.errors import UserError
+from viewfinder.core.files import replacing, writing
 from viewfinder.data.source import Images
-from viewfinder.errors import UserError
-from viewfinder.evaluation.features import View, batches, check_finite, encode, evaluating
-from viewfinder.files import replacing, writing
+from viewfinder.networks.frozen_features import View, batches, check_finite, encode, evaluating
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from viewfinder.negatives.proposal import Negatives, Proposal
+from viewfinder.negatives.contract import Negatives, Proposal
 from viewfinder.negatives.queue import Queue
 
 __all__ = ["Negatives", "Proposal", "Queue"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from viewfinder.across_ranks import gather, rows_per_rank, world_size
-from viewfinder.negatives.proposal import Negatives
+from viewfinder.core.across_ranks import gather, rows_per_rank, world_size
+from viewfinder.negatives.contract import Negatives
 
 
 class Queue(nn.Module):

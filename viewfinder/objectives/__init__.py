@@ -9,6 +9,7 @@ from viewfinder.objectives.ci_infonce import (
     ci_infonce_from_scores,
     draw_partners,
 )
+from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.cosine import byol_regression, negative_cosine
 from viewfinder.objectives.cross_entropy import cross_entropy
 from viewfinder.objectives.dino import DINO, dino, moved_center
@@ -28,7 +29,6 @@ from viewfinder.objectives.modules import (
 )
 from viewfinder.objectives.multilabel import tag_overlap
 from viewfinder.objectives.nt_xent import nt_xent
-from viewfinder.objectives.objective import Inputs, Objective, Options
 from viewfinder.objectives.pcl import (
     Prototypes,
     concentration,
@@ -36,8 +36,12 @@ from viewfinder.objectives.pcl import (
     proto_nce,
     sample_prototypes,
 )
-from viewfinder.objectives.registry import OBJECTIVES, find
-from viewfinder.objectives.regularizers import (
+from viewfinder.objectives.sinkhorn import sinkhorn
+from viewfinder.objectives.supcon import supcon
+from viewfinder.objectives.swav import SwAV, swav
+from viewfinder.objectives.table import OBJECTIVES, find
+from viewfinder.objectives.vicreg import vicreg
+from viewfinder.regularizers.terms import (
     add_noise,
     information_estimate,
     inverse_predictive,
@@ -45,10 +49,6 @@ from viewfinder.objectives.regularizers import (
     lower_bound_estimate,
     reconstruction,
 )
-from viewfinder.objectives.sinkhorn import sinkhorn
-from viewfinder.objectives.supcon import supcon
-from viewfinder.objectives.swav import SwAV, swav
-from viewfinder.objectives.vicreg import vicreg
 
 __all__ = [
     "CARL",

@@ -8,8 +8,8 @@ import torch
 from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
+from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.correlation import check_statistics, squared_norm
-from viewfinder.objectives.objective import Inputs, Objective, Options
 from viewfinder.objectives.similarity import check_pair, float32_or_better, unit
 
 Deviation = Literal["biased", "unbiased"]

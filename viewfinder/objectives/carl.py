@@ -9,13 +9,13 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from viewfinder.errors import UserError
+from viewfinder.core.errors import UserError
+from viewfinder.core.schedules import decay
 from viewfinder.objectives.assigner import usage
+from viewfinder.objectives.contract import Inputs, Objective, Options, Progress
 from viewfinder.objectives.correlation import check_statistics
-from viewfinder.objectives.objective import Inputs, Objective, Options, Progress
-from viewfinder.objectives.regularizers import Constant, constant_offset, kl_to_uniform
 from viewfinder.objectives.similarity import check_pair, float32_or_better
-from viewfinder.schedules import decay
+from viewfinder.regularizers.terms import Constant, constant_offset, kl_to_uniform
 
 MeanOver = Literal["anchor", "both"]
 Decay = Literal["linear", "exponential", "cosine"]
@@ -41,7 +41,7 @@ def carl(
     anchor, positive  float (N, K), N, K >= 2: the assigner's outputs for two views, row i of both
                       is sample i. Gradients flow into both; in the paper's figure 1 the positive
                       has none: give it detached
-    weight            lambda_e, falls during training: see ``viewfinder.schedules.decay``
+    weight            lambda_e, falls during training: see ``viewfinder.core.schedules.decay``
     mean_over         P over the "anchor" view, or over "both". The paper does not say; its
                       forerunner SCAN takes one view, its successor CARP both
     constant          "log2": log_2 K, as equation 5 is printed: a constant more, and not 0 where P

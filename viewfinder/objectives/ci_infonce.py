@@ -8,9 +8,9 @@ import torch
 from pydantic import Field, PositiveFloat
 from torch import Tensor
 
+from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.contrast import known_or_alone, simplex
 from viewfinder.objectives.info_nce import info_nce, info_nce_from_scores
-from viewfinder.objectives.objective import Inputs, Objective, Options
 
 
 def ci_infonce(

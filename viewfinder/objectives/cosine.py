@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor
 
-from viewfinder.objectives.objective import Inputs, Objective, Options
+from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.similarity import check_pair, rowwise, unit
 
 

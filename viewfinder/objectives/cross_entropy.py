@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from viewfinder.objectives.objective import Inputs, Objective, Options
+from viewfinder.objectives.contract import Inputs, Objective, Options
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

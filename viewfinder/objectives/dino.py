@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from viewfinder.across_ranks import gather, rows_per_rank, world_size
+from viewfinder.core.across_ranks import gather, rows_per_rank, world_size
+from viewfinder.core.schedules import linear
 from viewfinder.objectives.assigner import CosineAssigner, usage
-from viewfinder.objectives.objective import Inputs, Objective, Options, Progress
+from viewfinder.objectives.contract import Inputs, Objective, Options, Progress
 from viewfinder.objectives.similarity import check_pair, float32_or_better
 from viewfinder.objectives.swav import swapped_prediction
-from viewfinder.schedules import linear
 
 
 def dino(
@@ -63,7 +63,7 @@ class DINO(nn.Module):
     The centre is a buffer, saved with the state. In training mode it moves after each loss, by the
     outputs of all ranks; the mean of the losses over the ranks is the loss of one process on the
     joined batch. The teacher's temperature is an argument because it rises during training: see
-    ``viewfinder.schedules.linear``.
+    ``viewfinder.core.schedules.linear``.
     """
 
     center: Tensor

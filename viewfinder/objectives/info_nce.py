@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveFloat
 from torch import Tensor
 
-from viewfinder.negatives.proposal import Negatives
+from viewfinder.negatives.contract import Negatives
+from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.contrast import check_contrast, group_sums, known_or_alone, simplex
 from viewfinder.objectives.log_partition import full_precision, log_partition, row_blocks
-from viewfinder.objectives.objective import Inputs, Objective, Options
 from viewfinder.objectives.similarity import check_pair, rowwise, unit
 
 Stale = Literal["excluded", "positive", "negative"]

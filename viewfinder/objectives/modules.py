@@ -13,9 +13,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from viewfinder.negatives.proposal import Negatives
-from viewfinder.objectives.objective import Objective
-from viewfinder.objectives.registry import OBJECTIVES
+from viewfinder.negatives.contract import Negatives
+from viewfinder.objectives.contract import Objective
+from viewfinder.objectives.table import OBJECTIVES
 
 
 class _WithOptions(nn.Module):

@@ -6,9 +6,9 @@ import torch
 from pydantic import Field, PositiveFloat
 from torch import Tensor
 
+from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.contrast import anchor_positions, check_contrast, simplex
 from viewfinder.objectives.log_partition import log_partition, log_partition_within
-from viewfinder.objectives.objective import Inputs, Objective, Options
 from viewfinder.objectives.similarity import check_pair, unit
 
 

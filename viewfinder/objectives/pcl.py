@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 
-from viewfinder.negatives.proposal import Negatives
+from viewfinder.negatives.contract import Negatives
+from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.info_nce import info_nce_with_negatives
 from viewfinder.objectives.log_partition import exact_product
-from viewfinder.objectives.objective import Inputs, Objective, Options
 from viewfinder.objectives.similarity import unit
 
 Candidates = Literal["unique", "repeated"]

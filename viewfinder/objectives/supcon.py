@@ -9,6 +9,7 @@ import torch
 from pydantic import Field, PositiveFloat
 from torch import Tensor
 
+from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.contrast import (
     anchor_positions,
     check_contrast,
@@ -22,7 +23,6 @@ from viewfinder.objectives.log_partition import (
     log_partition_within,
 )
 from viewfinder.objectives.multilabel import tag_overlap
-from viewfinder.objectives.objective import Inputs, Objective, Options
 from viewfinder.objectives.similarity import check_pair, rowwise, unit
 
 Missing = Literal["error", "skip", "zero"]

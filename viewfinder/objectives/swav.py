@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from viewfinder.across_ranks import gather, rows_per_rank, world_size
+from viewfinder.core.across_ranks import gather, rows_per_rank, world_size
 from viewfinder.negatives.queue import Queue
 from viewfinder.objectives.assigner import CosineAssigner, usage
+from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.correlation import check_statistics
-from viewfinder.objectives.objective import Inputs, Objective, Options
 from viewfinder.objectives.similarity import check_pair, float32_or_better, unit
 from viewfinder.objectives.sinkhorn import sinkhorn
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from viewfinder.console import console, say
+from viewfinder.core.console import console, say
 from viewfinder.papers.registry import EXPERIMENTS, RECIPES
 from viewfinder.papers.registry import reproduce as run_experiment
 

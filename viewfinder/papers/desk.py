@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from viewfinder.errors import UserError
+from viewfinder.core.errors import UserError
 from viewfinder.papers.registry import Progress, silent
 from viewfinder.papers.result import Result, Spread
 from viewfinder.papers.runs import run_all
@@ -159,7 +159,7 @@ def run_cells(
 def settings(cell: Cell, seed: int, *, quick: bool = False, device: str = "cpu") -> dict[str, Any]:
     """All that the run of a cell with a seed depends on, as plain JSON data: the whole recipe, so
     that a run is not used again where a default or a method's row has changed."""
-    from viewfinder.recipe import build, merge
+    from viewfinder.recipes.recipe import build, merge
 
     recipe = build(None, merge(COMMON, cell.recipe, QUICK if quick else {}, {"seed": seed}))
     own = {k: v for k, v in asdict(cell).items() if k != "name"}

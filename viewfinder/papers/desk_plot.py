@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from viewfinder.files import write_figure
+from viewfinder.core.files import write_figure
 from viewfinder.papers.result import Spread
 
 Points = Mapping[float, Spread]

@@ -17,16 +17,16 @@ import numpy as np
 from rich.console import Console
 from torch import Tensor, nn
 
+from viewfinder.core.errors import RunStopped, UserError
 from viewfinder.data.source import Source, Split
-from viewfinder.errors import RunStopped, UserError
+from viewfinder.evaluation.probing import probe, untrained
 from viewfinder.information.discrete import information
 from viewfinder.papers.desk import expand
-from viewfinder.probing import probe, untrained
-from viewfinder.recipe import Recipe, build, complete
-from viewfinder.recipe_parts import Data
+from viewfinder.recipes.parts import Data
+from viewfinder.recipes.recipe import Recipe, build, complete
+from viewfinder.runs.run import Run
 from viewfinder.training.assignment import first_clusters
 from viewfinder.training.fit import fit
-from viewfinder.training.run import Run
 
 PIXELS = 768  # 16 x 16 in three channels: raw pixels are averaged down to this many values
 KEPT = ("loss", "rankme", "feature_std")  # of metrics.csv
@@ -76,7 +76,7 @@ def train(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def open_data(part: Data, seed: int) -> Source:
     """The source of a recipe's data part, with labelled train and test; UserError without."""
-    from viewfinder.data.sources import open_source
+    from viewfinder.data.sources.table import open_source
 
     source = open_source(part.source, **part.options(), seed=seed)
     if source.test is None or source.train.labels is None or source.test.labels is None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from viewfinder.errors import UserError, unknown
+from viewfinder.core.errors import UserError, unknown
 from viewfinder.papers.carl.experiments import CARL
 from viewfinder.papers.ci_infonce.experiments import CI_INFONCE
 from viewfinder.papers.experiment import RECIPES as RECIPES

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from viewfinder.files import write_atomically
+from viewfinder.core.files import write_atomically
 
 if TYPE_CHECKING:
     from viewfinder.papers.registry import Experiment

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from viewfinder.files import write_atomically
+from viewfinder.core.files import write_atomically
 from viewfinder.papers.registry import Progress, silent
 from viewfinder.papers.result import to_json
 

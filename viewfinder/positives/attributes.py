@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
+from viewfinder.core.errors import UserError, unknown
 from viewfinder.data.source import Attributes
-from viewfinder.errors import UserError, unknown
 from viewfinder.positives.clusters import Clusters
 from viewfinder.positives.rare import merge_rare
 from viewfinder.positives.tuples import Part, tuple_ranks

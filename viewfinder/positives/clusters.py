@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from viewfinder.errors import UserError
+from viewfinder.core.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from viewfinder.data.sidecars import first_five
+from viewfinder.core.errors import UserError, unknown
+from viewfinder.data.sidecars.read import first_five
 from viewfinder.data.source import Attributes
-from viewfinder.errors import UserError, unknown
 from viewfinder.positives.tags import tags
 
 _MISSING = ("", "nan", "na", "n/a", "null")

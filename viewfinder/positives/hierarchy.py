@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from viewfinder.data.sidecars import first_five
-from viewfinder.errors import UserError
+from viewfinder.core.errors import UserError
+from viewfinder.data.sidecars.read import first_five
 from viewfinder.positives.clusters import Clusters, dense
 
 Ambiguous = Literal["shortest", "drop", "refuse"]

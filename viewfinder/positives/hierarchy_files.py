@@ -9,8 +9,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from viewfinder.data.sidecars import first_five
-from viewfinder.errors import UserError
+from viewfinder.core.errors import UserError
+from viewfinder.data.sidecars.read import first_five
 from viewfinder.positives.hierarchy import (
     Ambiguous,
     Tree,

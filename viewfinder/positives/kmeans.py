@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from viewfinder.errors import UserError
+from viewfinder.core.errors import UserError
 from viewfinder.positives.clusters import Clusters
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from viewfinder.randomness import numpy_generator
+from viewfinder.core.randomness import numpy_generator
 
 
 @dataclass(frozen=True)

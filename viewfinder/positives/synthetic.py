@@ -17,9 +17,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from viewfinder.errors import UserError
+from viewfinder.core.errors import UserError
+from viewfinder.core.randomness import numpy_generator
 from viewfinder.positives.clusters import Clusters, dense
-from viewfinder.randomness import numpy_generator
 
 Family = Literal["fix_conditional", "fix_information", "fix_entropy"]
 

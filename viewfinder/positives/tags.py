@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from viewfinder.core.errors import UserError
 from viewfinder.data.source import Attributes
-from viewfinder.errors import UserError
 
 
 @dataclass(frozen=True)

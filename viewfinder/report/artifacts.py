@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from viewfinder.errors import UserError
-from viewfinder.files import write_atomically
+from viewfinder.core.errors import UserError
+from viewfinder.core.files import write_atomically
 from viewfinder.report.content import Embedded, Gallery
 from viewfinder.report.sprites import displayable, fit, shrink
 

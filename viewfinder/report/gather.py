@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 import yaml
 
-from viewfinder.errors import UserError
+from viewfinder.core.errors import UserError
 from viewfinder.report.artifacts import load_embeddings, load_views
 from viewfinder.report.content import PARTS, Embedded, ReportContent, Score
 from viewfinder.report.projection import thin

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from viewfinder import __version__
-from viewfinder.files import write_atomically
+from viewfinder.core.files import write_atomically
 from viewfinder.report import sections
 from viewfinder.report.content import PARTS, Embedded, Gallery, ReportContent, neighbours
 from viewfinder.report.projection import project

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from viewfinder.randomness import derive, numpy_generator
+from viewfinder.core.randomness import derive, numpy_generator
 
 MOST = 1500
 """Points of a map: more take long to lay out and hide one another."""

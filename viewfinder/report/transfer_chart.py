@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from viewfinder.files import write_figure
-from viewfinder.transfer_table import ScoreTable
+from viewfinder.core.files import write_figure
+from viewfinder.evaluation.tasks.transfer_table import ScoreTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,21 +10,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from viewfinder.core.randomness import derive
 from viewfinder.data.source import Split
-from viewfinder.objectives.objective import Kind
+from viewfinder.objectives.contract import Kind
 from viewfinder.objectives.pcl import Clusterings, concentration
-from viewfinder.objectives.registry import find
 from viewfinder.objectives.similarity import unit
+from viewfinder.objectives.table import find
 from viewfinder.positives.kmeans import KMeans
-from viewfinder.positives.registry import (
+from viewfinder.positives.table import (
     POSITIVES,
     Given,
     build_clusterings,
     build_clusters,
     tags_of,
 )
-from viewfinder.randomness import derive
-from viewfinder.recipe import Recipe
+from viewfinder.recipes.recipe import Recipe
 from viewfinder.training.embedding import Embedding
 
 

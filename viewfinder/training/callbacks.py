@@ -17,14 +17,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from viewfinder.core.errors import RunStopped, UserError
+from viewfinder.core.files import write_atomically
+from viewfinder.core.randomness import numpy_generator
 from viewfinder.data.images import Subset
-from viewfinder.errors import RunStopped, UserError
-from viewfinder.evaluation.features import extract
-from viewfinder.files import write_atomically
 from viewfinder.information.collapse import COLLAPSED_STD, diagnose, feature_std, rankme
-from viewfinder.randomness import numpy_generator
+from viewfinder.networks.frozen_features import extract
+from viewfinder.runs.checkpoint import WEIGHTS
 from viewfinder.training.assignment import Clustering
-from viewfinder.training.checkpoint import WEIGHTS
 from viewfinder.training.embedding import Embedding
 
 MEASURED_IMAGES = 1024

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from viewfinder.data.source import Images
-from viewfinder.evaluation.features import extract
+from viewfinder.networks.frozen_features import extract
 
 
 class Embedding:

@@ -14,18 +14,18 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import Logger
 from rich.console import Console
 
-from viewfinder.console import say
+from viewfinder.core.console import say
+from viewfinder.core.errors import InterruptedRun, UserError
 from viewfinder.data.source import Split
-from viewfinder.errors import InterruptedRun, UserError
-from viewfinder.recipe import Recipe
+from viewfinder.recipes.recipe import Recipe
+from viewfinder.runs.checkpoint import SafeCheckpointIO, load_into, load_state, load_weights
+from viewfinder.runs.run import Run
 from viewfinder.training.assignment import first_clusters, refreshed_clusters
 from viewfinder.training.callbacks import Checkpoints, History, Measures, ProgressBar
-from viewfinder.training.checkpoint import SafeCheckpointIO, load_into, load_state, load_weights
 from viewfinder.training.embedding import Embedding
 from viewfinder.training.frozen import frozen_view
 from viewfinder.training.loader import loader
 from viewfinder.training.module import Pretraining
-from viewfinder.training.run import Run
 from viewfinder.training.usage import Usage
 
 

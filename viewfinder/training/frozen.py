@@ -7,7 +7,7 @@ from functools import partial
 
 from torch import Tensor
 
-from viewfinder.recipe import Recipe
+from viewfinder.recipes.recipe import Recipe
 from viewfinder.views.augment import evaluation_view
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from viewfinder.core.errors import UserError
+from viewfinder.core.randomness import numpy_generator
 from viewfinder.data.batch import Batch
 from viewfinder.data.source import Split
-from viewfinder.errors import UserError
 from viewfinder.positives.clusters import dense
 from viewfinder.positives.sampler import members, pairs_of_step
-from viewfinder.randomness import numpy_generator
 
 
 class SplitDataset(Dataset[Batch]):

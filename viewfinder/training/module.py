@@ -11,30 +11,30 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from viewfinder.core.errors import UserError
+from viewfinder.core.randomness import derive, torch_generator
+from viewfinder.core.schedules import cosine_momentum, warmup_cosine
 from viewfinder.data.batch import Batch
-from viewfinder.encoders.build import feature_dim
-from viewfinder.encoders.heads import head
-from viewfinder.encoders.stages import captured
-from viewfinder.errors import UserError
-from viewfinder.evaluation.features import evaluating
 from viewfinder.negatives.queue import Queue
+from viewfinder.networks.encoders import feature_dim
+from viewfinder.networks.frozen_features import evaluating
+from viewfinder.networks.heads import head
+from viewfinder.networks.momentum import ema_update
+from viewfinder.networks.stages import captured
 from viewfinder.objectives.ci_infonce import draw_partners
-from viewfinder.objectives.objective import Progress
-from viewfinder.objectives.registry import find
-from viewfinder.randomness import derive, torch_generator
-from viewfinder.recipe import Recipe
-from viewfinder.schedules import cosine_momentum, warmup_cosine
-from viewfinder.training.momentum import ema_update
+from viewfinder.objectives.contract import Progress
+from viewfinder.objectives.table import find
+from viewfinder.recipes.recipe import Recipe
+from viewfinder.runs.run import initial_weights, new_encoder
 from viewfinder.training.optimizers import build_optimizer
 from viewfinder.training.regularization import Regularization
-from viewfinder.training.run import initial_weights, new_encoder
 from viewfinder.views.augment import make_views
 
 
 class Pretraining(L.LightningModule):
     """Views -> encoder -> projector (-> predictor) -> objective, as the recipe says.
 
-    recipe    a complete recipe (``viewfinder.recipe.complete``)
+    recipe    a complete recipe (``viewfinder.recipes.recipe.complete``)
     clusters  Z, int64 (N,): the cluster of each image of the training split, from 0, or (N, M) for
               M clusterings; None where each image is its own. It is a buffer, so checkpoints hold
               it, and every rank has it

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from viewfinder.recipe_parts import Optimizer
+from viewfinder.recipes.parts import Optimizer
 
 
 def build_optimizer(module: nn.Module, part: Optimizer, batch_size: int) -> torch.optim.Optimizer:

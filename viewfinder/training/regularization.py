@@ -7,18 +7,18 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from viewfinder.encoders.decoder import Decoder
-from viewfinder.encoders.stages import check_stages
-from viewfinder.objectives.regularizers import (
+from viewfinder.networks.channels_last import fast_layout
+from viewfinder.networks.decoder import Decoder
+from viewfinder.networks.stages import check_stages
+from viewfinder.recipes.parts import Regularizers
+from viewfinder.recipes.recipe import Recipe
+from viewfinder.regularizers.terms import (
     add_noise,
     default_rho,
     inverse_predictive,
     lower_bound_estimate,
     reconstruction,
 )
-from viewfinder.recipe import Recipe
-from viewfinder.recipe_parts import Regularizers
-from viewfinder.training.memory import fast_layout
 
 
 class Regularization(nn.Module):

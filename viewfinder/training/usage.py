@@ -11,8 +11,8 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from viewfinder.errors import RunStopped
-from viewfinder.files import write_atomically
+from viewfinder.core.errors import RunStopped
+from viewfinder.core.files import write_atomically
 
 COLLAPSED = 1.05
 """Fewer effective prototypes than this: all samples are given the same one."""

@@ -10,7 +10,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from torch import Tensor
 
-from viewfinder.errors import UserError
+from viewfinder.core.errors import UserError
 from viewfinder.views.blur import default_kernel
 from viewfinder.views.chunks import chunks, run_all
 from viewfinder.views.crop import resize_matrix

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from viewfinder.errors import UserError, unknown
+from viewfinder.core.errors import UserError, unknown
 from viewfinder.views.augment import Augmentation
 
 Settings = dict[str, Any]

@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from viewfinder.files import write_figure
+from viewfinder.core.files import write_figure
 from viewfinder.papers.result import Spread
 
 Known = Mapping[str, Spread | None]

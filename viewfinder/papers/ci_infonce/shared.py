@@ -70,7 +70,7 @@ def baselines(data: Overrides, prefix: str = "") -> list[Cell]:
 
 def open_desk(data: Overrides, *, seed: int = 0) -> Source:
     """The source of a cell's data part."""
-    from viewfinder.data.sources import open_source
+    from viewfinder.data.sources.table import open_source
 
     options = {key: value for key, value in expand(data).items() if key != "source"}
     return open_source(expand(data["source"]), **options, seed=seed)

@@ -11,10 +11,10 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from viewfinder.data.spirals import spirals
-from viewfinder.files import write_figure
+from viewfinder.core.files import write_figure
+from viewfinder.core.randomness import torch_generator
+from viewfinder.data.sources.spirals import spirals
 from viewfinder.papers.vince.fig1_train import Reading
-from viewfinder.randomness import torch_generator
 from viewfinder.views.noise import uniform_noise
 
 COLORS = np.array(["tab:red", "tab:blue"])

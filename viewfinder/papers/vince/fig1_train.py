@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from viewfinder.core.randomness import derive, torch_generator
 from viewfinder.data.batch import Batch
-from viewfinder.data.spirals import spirals
-from viewfinder.encoders.mlp import mlp
+from viewfinder.data.sources.spirals import spirals
+from viewfinder.networks.mlp import mlp
 from viewfinder.objectives.similarity import rowwise, unit
 from viewfinder.papers.runs import Settings
-from viewfinder.randomness import derive, torch_generator
 from viewfinder.views.noise import uniform_noise
 
 POINTS = 600  # test points whose representations are kept for the figure

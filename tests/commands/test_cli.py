@@ -1,0 +1,371 @@
+"""The command line as a user meets it: quick to start, errors in one line, whole chains."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from viewfinder.commands import cli
+from viewfinder.runs.checkpoint import load_weights
+
+SMALL = ["data=digits", "data.limit=200", "epochs=1", "batch_size=64", "logger=none"]
+SMALL += ["encoder.widths=[4,8]", "accelerator=cpu"]
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    """The exit code of a command in this process."""
+    monkeypatch.setattr(sys, "argv", ["viewfinder", *words])
+    monkeypatch.delenv("VIEWFINDER_RUN", raising=False)
+    try:
+        cli.main()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from viewfinder.commands import cli; sys.argv = ['viewfinder', '--help']\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'lightning', 'sklearn', 'pydantic'} & set(sys.modules)\n"
+        "sys.exit(1 if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for command in ("pretrain", "evaluate", "embed", "data", "methods", "reproduce"):
+        assert command in done.stdout
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of the whole chain on a few digits."""
+    out = tmp_path_factory.mktemp("runs") / "digits"
+    with pytest.MonkeyPatch.context() as patch:
+        assert run(patch, "pretrain", "simclr", *SMALL, "--out", str(out)) == 0
+    return out
+
+
+def test_a_run_leaves_everything_in_its_folder(trained: Path) -> None:
+    rows = list(csv.DictReader((trained / "metrics.csv").open()))
+    assert [row["epoch"] for row in rows] == ["1"]
+    assert {"loss", "feature_std", "rankme", "images_per_second"} <= rows[0].keys()
+    results = json.loads((trained / "results.json").read_text())
+    found = {(entry["features"], entry["protocol"]["protocol"]) for entry in results}
+    kinds = ("trained", "untrained", "raw pixels", "supervised")
+    assert found == {(kind, probe) for kind in kinds for probe in ("linear", "knn")}
+    for entry in results:
+        assert {"data", "layer", "split", "selection", "seed"} <= entry["protocol"].keys()
+    assert "<html" in (trained / "report.html").read_text()
+    names = {p.name for p in (trained / "checkpoints" / "epoch-00001").iterdir()}
+    assert names == {"weights.safetensors", "state.safetensors"}
+
+
+def test_the_saved_recipe_repeats_the_run(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = tmp_path / "again"
+    words = ["--recipe", str(trained / "recipe.yaml"), "--out", str(again)]
+    assert run(monkeypatch, "pretrain", "evaluation.baselines=false", *words) == 0
+    file = "checkpoints/epoch-00001/weights.safetensors"
+    assert (trained / file).read_bytes() == (again / file).read_bytes()
+
+
+def test_embeddings_are_those_of_the_encoder(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "vectors.parquet"
+    words = ("embed", str(trained), "--data", "digits", "--out", str(out), "data.limit=100")
+    assert run(monkeypatch, *words) == 0
+    table = pq.read_table(out)
+    assert {"index", "label", "split", "vector"} <= set(table.column_names)
+    vectors = np.stack(table["vector"].to_numpy())
+    assert vectors.dtype == np.float32
+
+    from viewfinder.data.sources.table import open_source
+    from viewfinder.networks.frozen_features import extract
+    from viewfinder.runs.run import Run, load_encoder
+    from viewfinder.training.frozen import frozen_view
+
+    encoder, recipe, _ = load_encoder(Run(trained))
+    source = open_source("digits", limit=100)
+    expected = [extract(encoder, s.images, frozen_view(recipe)) for s in source.splits.values()]
+    np.testing.assert_allclose(vectors, np.concatenate(expected), rtol=1e-5, atol=1e-6)
+    assert len(table) == sum(len(s) for s in source.splits.values())
+
+
+def test_evaluating_again_adds_and_replaces(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def count() -> int:
+        return len(json.loads((trained / "results.json").read_text()))
+
+    before = count()
+    assert run(monkeypatch, "evaluate", str(trained), "--protocol", "knn") == 0
+    assert count() == before
+    assert run(monkeypatch, "evaluate", str(trained), "--protocol", "knn", "evaluation.k=5") == 0
+    assert count() == before + 1
+
+
+def test_a_folder_without_labels_is_embedded_and_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from PIL import Image
+
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(40):
+        pixels = rng.integers(0, 256, (20, 24, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(photos / f"{i}.png")
+    (photos / "broken.png").write_bytes(b"not a picture")
+    out = tmp_path / "run"
+    words = [f"data=folder:{photos}", "data.size=16", "epochs=1", "batch_size=16", "logger=none"]
+    assert run(monkeypatch, "pretrain", "simclr", *words, "--out", str(out)) == 0
+    said = capsys.readouterr().out
+    assert "broken.png" in said
+    assert "has no labels" in said
+    assert (out / "report.html").exists()
+    assert run(monkeypatch, "evaluate", str(out)) == 2
+    assert "no labels" in capsys.readouterr().err
+    assert run(monkeypatch, "evaluate", str(out), "--data", "digits", "data.size=16") == 0
+
+
+def test_methods_and_reproductions_are_listed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "methods") == 0
+    assert run(monkeypatch, "reproduce") == 0
+    said = capsys.readouterr().out
+    for word in ("simclr", "supcon", "moco", "byol", "vince/fig1"):
+        assert word in said
+
+
+def test_print_recipe_prints_what_a_file_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "pretrain", "moco", "data=digits", "--print-recipe") == 0
+    text = capsys.readouterr().out
+    (tmp_path / "r.yaml").write_text(text)
+    assert run(monkeypatch, "pretrain", "--recipe", str(tmp_path / "r.yaml"), "--print-recipe") == 0
+    assert capsys.readouterr().out == text
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["pretrain", "simlcr"], "simclr"),
+        (["pretrain", "simclr", "epohcs=3"], "epochs"),
+        (["pretrain", "simclr", "data=npz:/nowhere"], "/nowhere"),
+        (["pretrain", "simclr", "data=digits", "batch_size=4096"], "batch_size is 4096"),
+        (["pretrain", "simclr", "data=digits", "views.size=64"], "data.size=64"),
+        (["pretrain", "byol", "data=digits", "target=shared"], "collapse"),
+        (["pretrain", "supcon", "data=digits", "positives=attributes"], "have no attributes"),
+        (["pretrain", "supcon", "data=digits", "positives=atributes"], "attributes"),
+        (["pretrain", "simclr", "data=digits", "data.source.root=x"], "data.source.root"),
+        (["pretrain", "method=[moco]"], "unknown method"),
+        (["pretrain", "simclr", "data=digits", "evaluation=[knm]"], "knn"),
+        (["pretrain", "simclr", "data=digits", "encoder=resnt18"], "resnet18"),
+        (["pretrain", "pcl", "data=digits", "positives.k=[]"], "positives.k"),
+        (["clusters", "digits", "positives.top_k=3"], "--value"),
+        (["pretrain", "--resume", "/nowhere"], "not a run"),
+        (["pretrain", "simclr", "--resume", "/nowhere"], "--resume"),
+        (["pretrain", "--recipe", "/nowhere.yaml"], "/nowhere.yaml"),
+        (["evaluate", "/nowhere"], "not a run"),
+        (["data", "cifar11"], "cifar10"),
+        (["data", "digits", "epochs=3"], "epochs"),
+        (["reproduce", "vince/fig2"], "vince/fig1"),
+    ],
+)
+def test_a_mistake_is_one_message_and_exit_code_2(
+    words: list[str],
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(monkeypatch, *words) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert "Traceback" not in error
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_runs_started_at_once_take_different_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from viewfinder.runs.new_run import _next_folder
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "moco-7").mkdir(parents=True)
+    assert [_next_folder("moco").name for _ in range(2)] == ["moco-8", "moco-9"]
+    assert _next_folder("simclr").name == "simclr-1"
+
+
+def test_an_existing_run_is_never_overwritten(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {p: p.stat().st_mtime_ns for p in trained.rglob("*")}
+    assert run(monkeypatch, "pretrain", *SMALL, "--out", str(trained)) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert {p: p.stat().st_mtime_ns for p in trained.rglob("*")} == before
+
+
+def in_processes(out: Path, *words: str) -> None:
+    """Run pretrain in a process of its own, which starts the further ones it is told to."""
+    script = out.with_suffix(".py")  # the further processes are started with the same words
+    script.write_text("from viewfinder.commands.cli import main; main()")
+    done = subprocess.run(
+        [sys.executable, str(script), "pretrain", *words, *SMALL, "--out", str(out)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+
+
+TWO = ["devices=2", "strategy=ddp"]
+
+
+def test_two_processes_train_and_one_of_them_scores(tmp_path: Path) -> None:
+    out = tmp_path / "two"
+    in_processes(out, "moco", *TWO, "evaluation=[knn]")
+    results = json.loads((out / "results.json").read_text())
+    assert len(results) == 4
+    assert (out / "report.html").exists()
+
+
+def test_two_processes_have_the_clusters_of_one(tmp_path: Path) -> None:
+    words = ["pcl", "positives.k=[5,4]", "positives.start=0", "regularizers.lbe=1"]
+    words += ["evaluation.protocols=[]", "evaluation.baselines=false"]
+    one, two = tmp_path / "one", tmp_path / "two"
+    in_processes(one, *words)
+    in_processes(two, *words, *TWO)
+    first, second = (load_weights(run / "checkpoints" / "epoch-00001") for run in (one, two))
+    assert first.keys() == second.keys()
+    assert all(torch.isfinite(w).all() for w in second.values())
+    for key in ("clusters", "state.centroids0", "state.centroids1"):
+        # made of the untrained network, which is the same
+        assert torch.equal(first[key], second[key])
+        assert first[key].unique().numel() > 1
+
+
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="there is such a device")
+def test_a_device_that_is_not_there_is_a_mistake_in_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["pretrain", *SMALL, "accelerator=mps", "--out", str(tmp_path / "run")]
+    assert run(monkeypatch, *words) == 2
+    assert "accelerator=mps" in capsys.readouterr().err
+
+
+def test_clusters_are_recommended_written_and_trained_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    attributes = np.stack([labels == 0, labels == 1, rng.integers(0, 2, 60)], axis=1).astype(int)
+    images = rng.integers(0, 256, (60, 12, 12, 3), dtype=np.uint8)
+    file = tmp_path / "set.npz"
+    np.savez(
+        file,
+        images=images,
+        labels=labels,
+        attributes=attributes,
+        attribute_names=np.array(["is_0", "is_1", "noise"]),
+    )
+    out = tmp_path / "clusters"
+    words = ["clusters", f"npz:{file}", "--out", str(out), "--value", "2"]
+    assert run(monkeypatch, *words) == 0
+    assert "recommended" in capsys.readouterr().out
+    rows = list(csv.DictReader((out / "clusters.csv").open()))
+    assert [row["top_k"] for row in rows] == ["1", "2", "3"]
+    assert {p.name for p in out.iterdir()} >= {"z.parquet", "curves.png", "information_plane.png"}
+
+    train = ["pretrain", "ci-infonce", f"data=npz:{file}", f"positives=file:{out}/z.parquet"]
+    small = ["epochs=1", "batch_size=16", "logger=none", "encoder.widths=[4,8]"]
+    small += ["evaluation.baselines=false", "evaluation.k=5", "accelerator=cpu"]
+    assert run(monkeypatch, *train, *small, "--out", str(tmp_path / "run")) == 0
+
+
+def test_clusters_takes_the_options_of_its_constructor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = [f"{i},{i / 1797:.6f},{i % 2}" for i in range(1797)]
+    Path("weights.csv").write_text("\n".join(["index,grams,odd", *lines]))
+    Path("one.csv").write_text("\n".join(["index,cluster", *(f"{i},7" for i in range(1797))]))
+    words = ["clusters", "digits", "data.limit=100", "--attributes", "weights.csv"]
+    assert run(monkeypatch, *words) == 2
+    assert "positives.bins=4" in capsys.readouterr().err
+    assert run(monkeypatch, *words, "positives.bins=4") == 0
+    shown = capsys.readouterr().out
+    assert "grams: binned at" in shown
+    assert "positives.bins" not in shown.splitlines()[-1]  # Z is in the file that it names
+    # each of the four bins is a column, and odd is one
+    table = Path("clusters/clusters.csv").read_text().splitlines()
+    assert [row["top_k"] for row in csv.DictReader(table)] == list("12345")
+
+    assert run(monkeypatch, "clusters", "digits", "data.limit=100", "--z", "one.csv") == 2
+    assert "no negatives" in capsys.readouterr().err
+    assert run(monkeypatch, *words, "positives.bins=4", "--out", "one.csv") == 2
+    assert "one.csv" in capsys.readouterr().err
+
+
+def test_what_clusters_prints_trains_on_the_images_it_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from PIL import Image
+
+    photos, rng = tmp_path / "photos", np.random.default_rng(0)
+    photos.mkdir()
+    names = [f"{i:03d}.png" for i in range(60)]
+    for name in names:
+        Image.fromarray(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8)).save(photos / name)
+    tags = [f"{name},{i % 2},{i // 30}" for i, name in enumerate(names)]
+    (tmp_path / "tags.csv").write_text("\n".join(["path,even,late", *tags]))
+    kinds = [f"{name},{i % 3}" for i, name in enumerate(names)]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,label", *kinds]))
+    monkeypatch.chdir(tmp_path)
+    words = ["folder:photos", "--attributes", "tags.csv", "--labels", "labels.csv"]
+    assert run(monkeypatch, "clusters", *words) == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.partition("recommended")[0].splitlines())) <= 80
+    told = shown.partition("viewfinder pretrain ")[2].split()
+    assert "data.labels=labels.csv" in told
+    small = ["epochs=1", "batch_size=16", "logger=none", "encoder.widths=[4,8]", "evaluation.k=5"]
+    small += ["evaluation.baselines=false", "accelerator=cpu"]
+    assert run(monkeypatch, "pretrain", *told, *small) == 0
+    # Without the labels another part is held out, whose images have no cluster.
+    other = [word for word in told if not word.startswith("data.labels")]
+    assert run(monkeypatch, "pretrain", *other, *small) == 2
+    assert "have no row" in capsys.readouterr().err
+
+
+@pytest.mark.skipif("VIEWFINDER_DATA" not in os.environ, reason="VIEWFINDER_DATA is not set")
+@pytest.mark.parametrize("method", ["simclr", "byol"])
+@pytest.mark.parametrize("name", ["cifar10", "fashion_mnist"])
+def test_real_images_go_through_all_commands(
+    method: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = f"npz:{os.environ['VIEWFINDER_DATA']}/{name}"
+    out = tmp_path / "run"
+    words = ["data.limit=300", "epochs=1", "batch_size=64", "logger=none", "encoder.widths=[4,8]"]
+    assert run(monkeypatch, "data", spec, "data.limit=300") == 0
+    assert run(monkeypatch, "pretrain", method, f"data={spec}", *words, "--out", str(out)) == 0
+    # A set with other channels: converted, and said.
+    other = f"npz:{os.environ['VIEWFINDER_DATA']}/{'mnist' if name == 'cifar10' else 'cifar10'}"
+    assert run(monkeypatch, "evaluate", str(out), "--data", other, "data.limit=300") == 0
+    file = tmp_path / "vectors.parquet"
+    words = ["embed", str(out), "--data", spec, "--out", str(file), "data.limit=300"]
+    assert run(monkeypatch, *words) == 0
+    assert len(pq.read_table(file)) == 600

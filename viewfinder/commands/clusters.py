@@ -1,0 +1,176 @@
+"""What ``viewfinder clusters`` does: measure choices of Z before training, and recommend one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from viewfinder.core.console import say
+from viewfinder.core.errors import UserError
+from viewfinder.core.files import write_atomically, write_figure, writing
+from viewfinder.data.source import Split
+from viewfinder.information.discrete import Unit
+from viewfinder.positives.attributes import attributes
+from viewfinder.positives.cluster_file import read_clusters, write_clusters
+from viewfinder.positives.clusters import Clusters
+from viewfinder.positives.hierarchy import hierarchy
+from viewfinder.positives.kmeans import kmeans
+from viewfinder.positives.sweep import (
+    Sweep,
+    records,
+    sweep,
+    sweep_attributes,
+    sweep_hierarchy,
+    sweep_kmeans,
+)
+from viewfinder.positives.table import table_of, tree_of
+from viewfinder.recipes.recipe import build as build_recipe
+
+Build = Callable[[int], Clusters]
+
+SHOWN = {
+    "clusters": "clusters",
+    "median": "median",
+    "largest": "largest",
+    "singletons": "alone",
+    "H(Z)": "H(Z)",
+    "I(Z;T)": "I(Z;T)",
+    "H(Z|T)": "H(Z|T)",
+    "H(T|Z)": "H(T|Z)",
+    "NMI": "NMI",
+    "AMI": "AMI",
+}
+"""The columns that fit a terminal of 80 characters, and their headings; clusters.csv has all."""
+
+
+def choose(
+    split: Split,
+    *,
+    attributes_file: str | None,
+    hierarchy_file: str | None,
+    kmeans_run: Path | None,
+    z_file: str | None,
+    settings: Mapping[str, Any],
+    seed: int,
+    console: Console,
+) -> tuple[Sweep, Build]:
+    """The sweep of the one constructor asked for, and how to build Z for a value of it.
+
+    With none asked for, what the source itself brings is used: its attributes, else its tree.
+    ``settings`` are options of the constructor by name, such as bins.
+    Raises UserError where more than one is asked for, or nothing can be swept, and for options that
+    the constructor does not have.
+    """
+    asked = [x for x in (attributes_file, hierarchy_file, kmeans_run, z_file) if x is not None]
+    if len(asked) > 1:
+        raise UserError("one of --attributes, --hierarchy, --kmeans and --z at a time")
+    labels = split.labels
+    if z_file is not None:
+        _options("file", {**settings, "file": z_file})
+        given = read_clusters(z_file, split)
+        return sweep("file", [z_file], lambda _: given, labels), lambda _: given
+    if kmeans_run is not None:
+        o = _options("kmeans", settings)
+        how = o.model_dump(include={"niter", "nredo", "max_points_per_centroid"})
+        features = _features(kmeans_run, split)
+        found = sweep_kmeans(features, labels, seed=seed, **how)
+        return found, lambda k: kmeans(features, k, seed=seed, **how).clusters
+    if attributes_file is not None or (hierarchy_file is None and split.attributes is not None):
+        o = _options("attributes", {**settings, "file": attributes_file})
+        table, notes = table_of(split, o)
+        for note in notes:
+            say(f"note: {note}", console)
+        rare = {"min_size": o.min_size, "rare": o.rare}
+        found = sweep_attributes(table, labels, **rare)
+        return found, lambda k: attributes(table, top_k=k, **rare)
+    if labels is None:
+        raise UserError(
+            "there are no attributes and no labels to make clusters of",
+            fix="--attributes FILE.csv with a line for each image, or --kmeans RUN",
+        )
+    o = _options("hierarchy", {**settings, "file": hierarchy_file})
+    tree = tree_of(split, o.file, o.ambiguous)
+    return sweep_hierarchy(tree, labels), lambda level: hierarchy(tree, labels, level=level)
+
+
+def _options(name: str, settings: Mapping[str, Any]) -> Any:
+    """The options of a constructor, read as a recipe reads them."""
+    return build_recipe("simclr", {"positives": {**settings, "name": name}}).positives.options()
+
+
+def _features(folder: Path, split: Split) -> np.ndarray:
+    """Features of the split from the encoder of a run."""
+    from viewfinder.networks.frozen_features import extract
+    from viewfinder.runs.run import Run, load_encoder, pick_device
+    from viewfinder.training.frozen import frozen_view
+
+    encoder, recipe, _ = load_encoder(Run(folder))
+    device = pick_device(recipe.accelerator)
+    return extract(encoder, split.images, frozen_view(recipe), device=device).numpy()
+
+
+def show(found: Sweep, unit: Unit, console: Console) -> None:
+    """Print the sweep as a table, its notes and the recommendation."""
+    for note in found.notes:
+        say(f"note: {note}", console)
+    rows = records(found, unit)
+    shown = [name for name in (found.parameter, *SHOWN) if name in rows[0]]
+    table = Table(
+        title=f"clusters by {found.parameter}, entropies in {unit}",
+        box=SIMPLE_HEAD,
+        padding=0,
+        show_edge=False,
+    )
+    for heading in shown:  # a long name of a file may be folded, a number never
+        own = heading == found.parameter
+        table.add_column(
+            SHOWN.get(heading, heading), justify="right", no_wrap=not own, overflow="fold"
+        )
+    for row in rows:
+        chosen = row[found.parameter] == found.recommendation.value
+        table.add_row(*[_cell(row[name]) for name in shown], style="bold" if chosen else "")
+    console.print(table)
+    recommendation = found.recommendation
+    if recommendation.value is None:
+        return
+    say(f"recommended: {found.parameter}={recommendation.value}. {recommendation.rule}", console)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float) and value % 1:
+        return f"{value:.3f}"
+    return f"{value:.10g}" if isinstance(value, int | float) else str(value)
+
+
+def save(
+    found: Sweep, build: Build, value: int | None, split: Split, out: Path, unit: Unit, spec: str
+) -> Path:
+    """Write the sweep (clusters.csv), its figures, and Z for the value; returns Z's file."""
+    import csv
+    import io
+
+    from viewfinder.positives.figures import curves, information_plane
+
+    chosen = found.recommendation.value if value is None else value
+    if chosen is None:
+        raise UserError(". ".join(found.recommendation.remarks), fix="other attributes or clusters")
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    rows = records(found, unit)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(out / "clusters.csv", text.getvalue())
+    write_figure(curves(found, unit), out / "curves.png", dpi=150)
+    if split.labels is not None:
+        write_figure(information_plane(found, unit), out / "information_plane.png", dpi=150)
+    file = out / "z.parquet"
+    write_clusters(file, build(chosen), {"source": spec, found.parameter: str(chosen)}, split)
+    return file

@@ -1,0 +1,192 @@
+"""The transfer command: runs, seeds of one method or several methods, over many sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from viewfinder.commands.pipeline import override
+from viewfinder.core.console import console, say
+from viewfinder.core.errors import UserError
+from viewfinder.evaluation.probing import check_protocols
+from viewfinder.evaluation.tasks.transfer import (
+    ALLOWED,
+    DEFAULT_PROTOCOL,
+    KINDS,
+    Memory,
+    TransferSet,
+    network_key,
+    opened_set,
+    parse_sets,
+    scores_of,
+)
+from viewfinder.evaluation.tasks.transfer_table import Entry, row_names, tables
+from viewfinder.recipes.recipe import Recipe
+from viewfinder.runs.results import append_results
+from viewfinder.runs.run import Run, load_encoder
+
+_NOT_THE_METHOD = {
+    "seed",
+    "accelerator",
+    "devices",
+    "strategy",
+    "workers",
+    "checkpoint_every",
+    "logger",
+    "evaluation",
+}
+
+
+def transfer(
+    folders: Sequence[Path],
+    words: Sequence[str],
+    overrides: Sequence[str] = (),
+    *,
+    protocols: Sequence[str] = (DEFAULT_PROTOCOL,),
+    baselines: bool = True,
+) -> None:
+    """Score runs on their own data and on ``words`` (see ``parse_sets``); print one table a probe.
+
+    Runs that differ in nothing but the seed are one row, with mean and spread. Scores go into each
+    run's results.json, the chart into its transfer.png, and both into its report.
+
+    Raises UserError for whatever is wrong with any run or set, before anything is measured.
+    """
+    check_protocols(protocols)
+    runs = _loaded(folders, overrides)
+    opened: dict[str, TransferSet] = {}
+    plans = [
+        (run, encoder, recipe, _sets_of(recipe, words, overrides, opened))
+        for run, encoder, recipe in runs
+    ]
+    entries = _measured(plans, protocols, KINDS if baselines else KINDS[:1])
+    if not entries:
+        raise UserError("nothing could be scored; the notes above say why")
+    _show(entries, [run.folder for run, *_ in runs], len(runs))
+
+
+def _measured(
+    plans: Sequence[tuple[Run, nn.Module, Recipe, Sequence[TransferSet]]],
+    protocols: Sequence[str],
+    kinds: Sequence[str],
+) -> list[Entry]:
+    """All scores, each kept in its run's results.json as soon as it is known."""
+    names = row_names({str(run.folder): _method(recipe) for run, _, recipe, _ in plans})
+    networks = {str(run.folder): network_key(recipe) for run, _, recipe, _ in plans}
+    memory: Memory = {}
+    entries: list[Entry] = []
+    steps = [(run, encoder, recipe, one) for run, encoder, recipe, sets in plans for one in sets]
+    for done, (run, encoder, recipe, one) in enumerate(steps, start=1):
+        say(f"{done}/{len(steps)} {run.folder} on {one.data.source}")
+        for kind in kinds:
+            try:
+                scores = scores_of(kind, encoder, recipe, one, protocols, run.cache, memory)
+            except UserError as error:  # a set that cannot be scored must not cost the others
+                say(f"note: {kind} features on {one.data.source} were not scored: {error}")
+                continue
+            append_results(run.results_file, scores)
+            row, identity = _row(kind, str(run.folder), names, networks, recipe.seed)
+            entries += [
+                Entry(row, identity or score.model_dump_json(), kind == "trained", score)
+                for score in scores
+            ]
+    return entries
+
+
+def _show(entries: Sequence[Entry], folders: Sequence[Path], runs: int) -> None:
+    from viewfinder.report.gather import gather
+    from viewfinder.report.page import write_report
+    from viewfinder.report.transfer_chart import write_chart
+
+    found = tables(entries)
+    for table in found:
+        table.show(console())
+    if runs > 1:
+        say("mean ± standard deviation over runs")
+    for folder in folders:
+        write_chart(found, folder / "transfer.png")
+        write_report(gather(folder), Run(folder).report)
+    say(
+        "each score's full protocol is in results.json; the chart is transfer.png in "
+        + ", ".join(str(folder) for folder in folders)
+    )
+
+
+def _loaded(
+    folders: Sequence[Path], overrides: Sequence[str]
+) -> list[tuple[Run, nn.Module, Recipe]]:
+    """Each run once, with its encoder and its recipe as the overrides change it."""
+    once = {folder.resolve(): folder for folder in folders}
+    found = []
+    for folder in once.values():
+        run = Run(folder)
+        encoder, recipe, _ = load_encoder(run)
+        changed = override(recipe, overrides, ALLOWED, None)
+        if changed.data.source != recipe.data.source:
+            raise UserError("data.source cannot be set here", fix=f"--data {changed.data.source}")
+        found.append((run, encoder, changed))
+    return found
+
+
+def _sets_of(
+    recipe: Recipe,
+    words: Sequence[str],
+    overrides: Sequence[str],
+    opened: dict[str, TransferSet],
+) -> list[TransferSet]:
+    """The run's own set, where it has labels or factors of it are asked for, then the others."""
+    asked = parse_sets(words)
+    own = recipe.data
+    targets = asked.pop(own.source, ())
+    try:
+        first = opened_set(own, recipe.seed, targets, opened)
+    except UserError as error:
+        if targets or not asked:
+            raise
+        say(f"note: {own.source}, the runs' own data, is not scored: {error}")
+        return [_other(recipe, overrides, spec, wanted, opened) for spec, wanted in asked.items()]
+    test = first.source.test
+    labelled = first.source.train.labels is not None and test is not None
+    if labelled and None not in targets:
+        targets = (None, *targets)
+    elif not labelled:
+        say(f"note: {own.source}, the runs' own data, has no labels and is not scored by class")
+    sets = [opened_set(own, recipe.seed, targets, opened)] if targets else []
+    others = [_other(recipe, overrides, spec, wanted, opened) for spec, wanted in asked.items()]
+    return [*sets, *others]
+
+
+def _other(
+    recipe: Recipe,
+    overrides: Sequence[str],
+    spec: str,
+    targets: tuple[str | None, ...],
+    opened: dict[str, TransferSet],
+) -> TransferSet:
+    data = override(recipe, overrides, ALLOWED, spec).data
+    return opened_set(data, 0, targets, opened)
+
+
+def _method(recipe: Recipe) -> Mapping[str, Any]:
+    """What two runs must share to be seeds of one method."""
+    plain = recipe.model_dump(mode="json", exclude=_NOT_THE_METHOD)
+    return {**plain, "regularizers": str(recipe.regularizers)}
+
+
+def _row(
+    kind: str, folder: str, names: Mapping[str, str], networks: Mapping[str, str], seed: int
+) -> tuple[str, str]:
+    """The row a score belongs to, and whose it is there: each identity counts once in a mean.
+
+    Raw pixels are nobody's: equal scores are one.
+    """
+    if kind == "trained":
+        return names[folder], folder
+    if kind == "raw pixels":
+        return kind, ""
+    if len(set(networks.values())) == 1:
+        return kind, str(seed)
+    return f"{kind}, {names[folder]}", str(seed)

@@ -1,0 +1,84 @@
+"""Writing a file so that a reader never meets half of it."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from viewfinder.core.errors import UserError
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the file system refuses inside the block into a UserError that names ``path``."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written: {error.strerror or error}",
+            fix="another place, or free some space",
+        ) from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its place when the block ends well.
+
+    The folder is made where it is missing. Whatever stops the block, ``path`` keeps its earlier
+    content and the temporary file is removed.
+
+    Raises UserError where the folder or the file cannot be made; errors of the block pass as they
+    are, so wrap its own writes in ``writing``.
+
+    >>> with replacing(path) as temporary, writing(path):  # doctest: +SKIP
+    ...     temporary.write_text("[]")
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(0, "it is a folder")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with writing(path):
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+    finally:
+        with suppress(OSError):  # a disk that refused the file may refuse this too
+            temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replace ``path`` by ``content``. Raises UserError where the file system refuses."""
+    with replacing(path) as temporary, writing(path):
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_figure(figure: Any, path: Path, *, dpi: int = 110) -> None:
+    """Replace ``path`` by a Matplotlib figure as PNG. Raises UserError where that is refused."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    write_atomically(path, buffer.getvalue())
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes that ask the same out of ``folder``, where the system can."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

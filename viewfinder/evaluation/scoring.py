@@ -1,0 +1,208 @@
+"""A trained encoder beside its baselines: scores with their protocols, artifacts, the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from viewfinder.core.console import say
+from viewfinder.core.errors import InterruptedRun, RunStopped, UserError
+from viewfinder.core.randomness import numpy_generator, torch_generator
+from viewfinder.data.images import ArrayImages, JoinedImages
+from viewfinder.data.source import Source
+from viewfinder.evaluation.embed import write_embeddings
+from viewfinder.evaluation.probes.targets import find_target
+from viewfinder.evaluation.probing import LAYER, check_protocols, probe, untrained
+from viewfinder.networks.frozen_features import extract
+from viewfinder.recipes.recipe import Recipe, build, merge
+from viewfinder.runs.results import Score, append_results
+from viewfinder.runs.run import Run, pick_device
+from viewfinder.training.fit import fit
+from viewfinder.training.frozen import frozen_view
+from viewfinder.training.module import Pretraining
+from viewfinder.views.augment import make_views
+
+BASELINES = ("untrained", "raw pixels", "supervised")
+GALLERY_IMAGES = 12
+MAPPED_IMAGES = 1500
+
+
+def finish(recipe: Recipe, source: Source, run: Run, module: Pretraining, console: Console) -> None:
+    """Score the encoder and its baselines, store what the report shows, and write it."""
+    from viewfinder.report.gather import gather
+    from viewfinder.report.page import write_report
+
+    save_artifacts(recipe, source, run, module)
+    if has_labels(source):
+        kinds = ("trained", *(BASELINES if recipe.evaluation.baselines else ()))
+        entries: list[Score] = []
+        for kind in kinds:
+            try:
+                entries += score(recipe, source, run, module.encoder, [kind])
+            except UserError as error:  # one that cannot be scored must not cost the report
+                note = f"note: {kind} features were not scored: {error}"
+                say(note, console)
+        print_scores(entries, console)
+    else:
+        say(
+            f"{recipe.data.source} has no labels, so nothing is scored. With labelled images: "
+            f"viewfinder evaluate {run.folder} --data SOURCE",
+            console,
+        )
+    write_report(gather(run.folder), run.report)
+    say(f"report: {run.report}", console)
+
+
+def has_labels(source: Source) -> bool:
+    """Whether train and test both have labels, so that probes can be fitted and measured."""
+    test = source.test
+    return source.train.labels is not None and test is not None and test.labels is not None
+
+
+def score(
+    recipe: Recipe,
+    source: Source,
+    run: Run,
+    encoder: nn.Module,
+    kinds: Sequence[str],
+) -> list[Score]:
+    """Scores of ``kinds`` ("trained" and baselines) under the recipe's protocols, kept in the run.
+
+    Every kind is probed in the same way on the same data; each is stored as soon as it is known.
+    """
+    check_protocols(recipe.evaluation.protocols)
+    find_target(source, None)
+    entries: list[Score] = []
+    for kind in kinds:
+        found = probe(
+            kind,
+            _encoder_of(kind, recipe, source, run, encoder),
+            recipe,
+            source,
+            recipe.evaluation.protocols,
+            cache=run.cache,
+        )
+        append_results(run.results_file, found)
+        entries += [one for one in found if isinstance(one, Score)]
+    return entries
+
+
+def _encoder_of(
+    kind: str, recipe: Recipe, source: Source, run: Run, encoder: nn.Module
+) -> nn.Module | None:
+    """The encoder whose features a kind is; None for the raw pixels."""
+    if kind == "raw pixels":
+        return None
+    if kind == "untrained":
+        return untrained(recipe)
+    return _supervised(recipe, source, run) if kind == "supervised" else encoder
+
+
+def _supervised(recipe: Recipe, source: Source, run: Run) -> nn.Module:
+    """The same encoder trained with labels on the same images, as a run within the run."""
+    epochs = recipe.evaluation.supervised_epochs or recipe.epochs
+    own = recipe.model_dump(mode="json", include={"encoder", "data", "precision", "accelerator"})
+    shared = {
+        "seed": recipe.seed,
+        "batch_size": min(recipe.batch_size, len(source.train)),
+        "workers": recipe.workers,
+        "logger": "none",
+    }
+    size = {"views": {"size": recipe.views.size}}
+    supervised = build("cross-entropy", merge(own, shared, size, {"epochs": epochs}))
+    inner = Run(run.folder / "baselines" / "supervised")
+    try:
+        module = fit(supervised, source.train, inner, Console(quiet=True), "supervised baseline")
+    except InterruptedRun as stop:
+        raise InterruptedRun(run.folder) from stop
+    except RunStopped as error:
+        raise UserError(f"the supervised baseline stopped: {error}") from error
+    return module.encoder
+
+
+def save_artifacts(recipe: Recipe, source: Source, run: Run, module: Pretraining) -> None:
+    """Store the views as the network saw them, with what a decoder makes of them, and held-out
+    embeddings with thumbnails."""
+    from viewfinder.report.artifacts import save_embeddings, save_views
+
+    split = source.splits[recipe.data.split]
+    shown = split.images.read(np.arange(min(GALLERY_IMAGES, len(split))))
+    augmentations = recipe.views.augmentations()
+    views = make_views(shown, augmentations, torch_generator(recipe.seed, "gallery"))
+    one = augmentations[0]
+    save_views(
+        run.artifacts / "views.npz",
+        shown,
+        views,
+        one.mean,
+        one.std,
+        decoded=module.decoded(views[: recipe.views.count]),
+    )
+
+    held = source.test or source.train
+    n = min(MAPPED_IMAGES, len(held))
+    chosen = np.sort(numpy_generator(recipe.seed, "map").choice(len(held), n, replace=False))
+    images = held.images.read(chosen)
+    device = pick_device(recipe.accelerator)
+    vectors = extract(module.encoder, ArrayImages(images), frozen_view(recipe), device=device)
+    paths = held.paths
+    save_embeddings(
+        run.artifacts / "embeddings.npz",
+        vectors,
+        images,
+        labels=None if held.labels is None else held.labels[chosen],
+        class_names=held.class_names,
+        names=[paths[i] for i in chosen] if paths else [f"image {i}" for i in chosen],
+        about=f"{held.name} split of {recipe.data.source}",
+    )
+
+
+def write_all_embeddings(
+    recipe: Recipe, source: Source, encoder: nn.Module, out: Path, split: str | None
+) -> int:
+    """Embed one split, or all of them, into a Parquet file; returns the number of rows."""
+    chosen = [s for name, s in source.splits.items() if split in (None, name)]
+    paths = [p for s in chosen for p in s.paths or ()]
+    labels = [s.labels for s in chosen if s.labels is not None]
+    rows = sum(len(s) for s in chosen)
+    write_embeddings(
+        encoder,
+        JoinedImages([s.images for s in chosen]),
+        frozen_view(recipe),
+        out,
+        index=np.concatenate([s.factors.get("source_row", np.arange(len(s))) for s in chosen]),
+        paths=paths if len(paths) == rows else None,
+        labels=np.concatenate(labels) if sum(map(len, labels)) == rows else None,
+        splits=[s.name for s in chosen for _ in range(len(s))],
+        device=pick_device(recipe.accelerator),
+        precision=recipe.precision,
+        about={"data": source.spec, "layer": LAYER},
+    )
+    return rows
+
+
+def print_scores(entries: Sequence[Score], console: Console) -> None:
+    """A table of scores: one row of features, one column a protocol."""
+    if not entries:
+        return
+    protocols = list(dict.fromkeys(str(e.protocol["protocol"]) for e in entries))
+    table = Table(title="top-1 on held-out images, frozen features")
+    table.add_column("features")
+    for protocol in protocols:
+        table.add_column(protocol, justify="right")
+    for kind in dict.fromkeys(e.features for e in entries):
+        cells = {str(e.protocol["protocol"]): e.top1 for e in entries if e.features == kind}
+        shown = [f"{100 * cells[p]:.2f} %" if p in cells else "" for p in protocols]
+        table.add_row(kind, *shown, style="bold" if kind == "trained" else "")
+    console.print(table)
+    first = entries[0]
+    say(
+        f"{first.protocol['data']}, {first.protocol['split']}: {first.protocol['n_train']:,} -> "
+        f"{first.n_test:,} images; each score's full protocol is in results.json",
+        console,
+    )

@@ -1,0 +1,199 @@
+"""What an objective is to a training step: one uniform call and declared facts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from viewfinder.core.across_ranks import gather, own_rows, rows_per_rank, world_size
+from viewfinder.negatives.contract import Negatives
+
+Kind = Literal["instance", "clusters", "clusterings", "tags"]
+
+
+class Options(BaseModel):
+    """Options of one objective: typed, with defaults, unknown names refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where the training stands: the epoch, from 0, of so many."""
+
+    epoch: int = 0
+    epochs: int = 1
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What an objective computes on.
+
+    online    one (N, D) a view: projections, or predictions where there is a predictor, or what
+              the objective's assigner made of them. The large views first, then the small ones
+    target    one (N, D) a large view: the same tensors, or the same detached, or a momentum
+              encoder's
+    index     int64 (N,), position in the dataset
+    cluster   int64 (N,), what counts as the same; (N, M) for M clusterings; None: every image is
+              its own
+    tags      bool (N, T), which tags each image has
+    negatives vectors to contrast with, where they are not the batch's
+    state     what the objective keeps between steps; see ``Objective.state``
+    progress  where the training stands
+    rows      the samples that are this rank's anchors; None: all
+    """
+
+    online: Sequence[Tensor]
+    target: Sequence[Tensor]
+    index: Tensor | None = None
+    cluster: Tensor | None = None
+    tags: Tensor | None = None
+    negatives: Negatives | None = None
+    state: Any = None
+    progress: Progress = Progress()
+    rows: slice | None = None
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A row of the table of objectives.
+
+    options       class of its options, each with a default
+    compute       (inputs, options) -> named scalars, "loss" among them; and where it has
+                  prototypes "usage" (K,), the share of the samples that each was given
+    across_ranks  what the loss of one rank's samples needs of the others: "nothing"; "keys", then
+                  ``inputs`` holds the samples of all ranks and ``rows`` says which are this rank's
+                  anchors; "batch", then ``inputs`` holds all samples and every rank computes the
+                  loss of them all
+    target        "unused"; "any"; "constant": the target must carry no gradient, and a predictor or
+                  a momentum encoder must set it apart from the online side, or all collapses
+    negatives     where its negatives may come from
+    positives     what may count as the same: "instance", views of one image; "clusters", a label
+                  or any other Z; "clusterings", several Z with their centroids; "tags", as far as
+                  images have tags in common
+    views         least and greatest number of views; None: no limit
+    outputs       what its online side is: an "embedding", or logits, one of each of the "classes"
+    one_way       (options) -> True where the first view is compared with the last target and that
+                  is all: then ``online`` may hold the first view alone, ``target`` the last
+    assigner      (options, dim) -> the last layer, from projections to what the objective compares;
+                  a momentum network has a copy of it. None: projections are compared
+    state         (options, dim, sizes) -> module with the objective's own parameters and buffers,
+                  given to every call as ``inputs.state``; sizes are those of the clusterings, where
+                  there are any. None: it keeps nothing
+    pairs         its views are of two images of a cluster, not of one image
+    minimum       (options, samples, views, classes) -> the least loss there is when the batch has
+                  ``samples`` images in ``classes`` equal clusters and enough dimensions; None
+                  where that depends on what it has learned
+    """
+
+    name: str
+    summary: str
+    formula: str
+    paper: str
+    options: type[Options]
+    compute: Callable[[Inputs, Any], dict[str, Tensor]]
+    minimum: Callable[[Any, int, int, int], float] | None
+    across_ranks: Literal["nothing", "keys", "batch"]
+    target: Literal["unused", "any", "constant"]
+    negatives: tuple[Literal["none", "batch", "queue"], ...]
+    positives: tuple[Kind, ...]
+    views: tuple[int, int | None]
+    outputs: Literal["embedding", "classes"] = "embedding"
+    one_way: Callable[[Any], bool] = lambda options: False
+    assigner: Callable[[Any, int], nn.Module] | None = None
+    state: Callable[[Any, int, Sequence[int]], nn.Module] | None = None
+    pairs: bool = False
+
+    def __call__(
+        self,
+        online: Sequence[Tensor],
+        target: Sequence[Tensor] | None = None,
+        *,
+        index: Tensor | None = None,
+        cluster: Tensor | None = None,
+        tags: Tensor | None = None,
+        negatives: Negatives | None = None,
+        state: nn.Module | None = None,
+        progress: Progress | None = None,
+        options: Options | None = None,
+    ) -> dict[str, Tensor]:
+        """The loss and its named terms, as scalars; see Inputs for the arguments.
+
+        ``target`` defaults to ``online``. Where there are several processes each of them must call
+        this, and the mean over the ranks is the loss of one process on the joined batch, in value
+        and in gradients.
+        """
+        options = self.options() if options is None else options
+        inputs = Inputs(
+            online,
+            online if target is None else target,
+            index,
+            cluster,
+            tags,
+            negatives,
+            state,
+            progress or Progress(),
+        )
+        self._check(inputs, options)
+        if world_size() == 1:
+            return self.compute(inputs, options)
+        sizes = rows_per_rank(len(online[0]), online[0].device)
+        if self.across_ranks == "batch":
+            return self.compute(joined(inputs, sizes), options)
+        if self.across_ranks == "keys":
+            inputs = replace(joined(inputs, sizes), rows=own_rows(sizes))
+        share = len(online[0]) * len(sizes) / sum(sizes)
+        return {name: term * share for name, term in self.compute(inputs, options).items()}
+
+    def _check(self, inputs: Inputs, options: Options) -> None:
+        least, greatest = self.views
+        count = len(inputs.online)
+        if self.one_way(options):
+            count = max(count, least)
+        if count < least or (greatest is not None and count > greatest):
+            bound = f"at least {least}" if greatest is None else f"{least} to {greatest}"
+            raise ValueError(f"{self.name} takes {bound} views, not {count}")
+        if inputs.negatives is not None and "queue" not in self.negatives:
+            raise ValueError(f"{self.name} has no place for given negatives")
+        if inputs.tags is not None and "tags" not in self.positives:
+            raise ValueError(f"{self.name} knows no positives by tags; supcon does")
+        if inputs.cluster is not None:
+            kind = "clusters" if inputs.cluster.ndim == 1 else "clusterings"
+            if kind not in self.positives:
+                raise ValueError(
+                    f"{self.name} knows no positives by {kind[:-1]} of shape "
+                    f"{tuple(inputs.cluster.shape)}; supcon and info_nce take (N,), pcl (N, M)"
+                )
+        if inputs.cluster is None and inputs.tags is None and "instance" not in self.positives:
+            raise ValueError(f"{self.name} needs labels or clusters")
+        if self.state is not None and inputs.state is None:
+            raise ValueError(f"{self.name} keeps something between steps: give it its state")
+        if self.target == "constant" and any(t.requires_grad for t in inputs.target):
+            raise ValueError(
+                f"{self.name} collapses when gradients flow into its target: give it detached, or "
+                "from a momentum encoder"
+            )
+
+
+def joined(inputs: Inputs, sizes: Sequence[int]) -> Inputs:
+    """The inputs with the samples of all ranks; negatives stay, they are equal on every rank."""
+    views = [*inputs.online, *inputs.target]
+    floats = gather(torch.cat(views, dim=1), sizes).split([v.shape[1] for v in views], dim=1)
+    known = {n: x for n in ("index", "cluster", "tags") if (x := getattr(inputs, n)) is not None}
+    columns = [x.reshape(len(x), -1) for x in known.values()]
+    width = [x.shape[1] for x in columns]
+    integers = gather(torch.cat(columns, dim=1).long(), sizes).split(width, dim=1) if known else ()
+    return replace(
+        inputs,
+        online=floats[: len(inputs.online)],
+        target=floats[len(inputs.online) :],
+        **{
+            name: part.reshape(-1, *own.shape[1:]).to(own.dtype)
+            for (name, own), part in zip(known.items(), integers, strict=True)
+        },
+    )

@@ -1,0 +1,43 @@
+"""The table of objectives: name -> what a training step needs; each row stands by its loss."""
+
+from __future__ import annotations
+
+from viewfinder.core.errors import unknown
+from viewfinder.objectives.barlow_twins import BARLOW_TWINS_OBJECTIVE
+from viewfinder.objectives.carl import CARL_OBJECTIVE
+from viewfinder.objectives.ci_infonce import CI_INFONCE_OBJECTIVE
+from viewfinder.objectives.contract import Objective
+from viewfinder.objectives.cosine import COSINE_OBJECTIVE
+from viewfinder.objectives.cross_entropy import CROSS_ENTROPY_OBJECTIVE
+from viewfinder.objectives.dino import DINO_OBJECTIVE
+from viewfinder.objectives.info_nce import INFO_NCE_OBJECTIVE
+from viewfinder.objectives.nt_xent import NT_XENT_OBJECTIVE
+from viewfinder.objectives.pcl import PCL_OBJECTIVE
+from viewfinder.objectives.supcon import SUPCON_OBJECTIVE
+from viewfinder.objectives.swav import SWAV_OBJECTIVE
+from viewfinder.objectives.vicreg import VICREG_OBJECTIVE
+
+OBJECTIVES: dict[str, Objective] = {
+    objective.name: objective
+    for objective in (
+        NT_XENT_OBJECTIVE,
+        INFO_NCE_OBJECTIVE,
+        SUPCON_OBJECTIVE,
+        COSINE_OBJECTIVE,
+        BARLOW_TWINS_OBJECTIVE,
+        VICREG_OBJECTIVE,
+        CROSS_ENTROPY_OBJECTIVE,
+        CI_INFONCE_OBJECTIVE,
+        PCL_OBJECTIVE,
+        SWAV_OBJECTIVE,
+        CARL_OBJECTIVE,
+        DINO_OBJECTIVE,
+    )
+}
+
+
+def find(name: str) -> Objective:
+    """The objective of that name; raises UserError with the nearest name otherwise."""
+    if name not in OBJECTIVES:
+        raise unknown("objective", name, OBJECTIVES)
+    return OBJECTIVES[name]

@@ -1,0 +1,317 @@
+"""What a run is, as typed data: load, override, complete, save.
+
+A recipe is built in layers, later ones winning: the defaults of ``viewfinder.recipes.parts``, the
+row of the method table (``viewfinder.recipes.methods``), a YAML file, and ``key=value`` overrides.
+``complete`` then fills in what depends on the data (sizes, channels), so a saved recipe repeats the
+run without guessing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import yaml
+from pydantic import Field, PositiveInt, SerializeAsAny, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+
+from viewfinder.core.errors import UserError, nearest, unknown
+from viewfinder.objectives.table import OBJECTIVES
+from viewfinder.positives.table import POSITIVES
+from viewfinder.recipes.methods import METHODS
+from viewfinder.recipes.parts import (
+    Data,
+    Encoder,
+    Evaluation,
+    Head,
+    Negatives,
+    ObjectivePart,
+    Optimizer,
+    Part,
+    Positives,
+    Regularizers,
+    Target,
+    Views,
+    readable,
+)
+from viewfinder.views.augment import Augmentation
+
+
+class Recipe(Part):
+    """A whole run."""
+
+    method: str = Field("simclr", description="row of the method table (viewfinder methods)")
+    seed: int = Field(0, ge=0, description="all randomness is derived from it")
+    epochs: PositiveInt = Field(10, description="passes over the training images")
+    batch_size: int = Field(256, ge=2, description="images of a step, over all devices")
+    precision: Literal["32", "bf16-mixed", "16-mixed"] = Field(
+        "32", description="32, bf16-mixed or 16-mixed"
+    )
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field(
+        "auto", description="auto, cpu, gpu, mps"
+    )
+    devices: PositiveInt = Field(1, description="devices (processes) to train on")
+    strategy: Literal["auto", "ddp"] = Field("auto", description="auto or ddp")
+    workers: int = Field(0, ge=0, description="processes that decode images; 0: the main process")
+    checkpoint_every: PositiveInt = Field(1, description="epochs between checkpoints")
+    logger: Literal["tensorboard", "wandb", "none"] = Field(
+        "tensorboard", description="beside metrics.csv: tensorboard, wandb, none"
+    )
+    data: Data = Data()
+    views: Views = Views()
+    positives: SerializeAsAny[Positives] = Positives()
+    negatives: Negatives = Negatives()
+    objective: SerializeAsAny[ObjectivePart] = ObjectivePart()
+    regularizers: Regularizers = Regularizers()
+    encoder: Encoder = Encoder()
+    head: Head = Head()
+    target: Target = Target()
+    optimizer: Optimizer = Optimizer()
+    evaluation: Evaluation = Evaluation()
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _as_word(cls, given: Any) -> Any:
+        """``precision=32`` is read as a number."""
+        return str(given) if type(given) is int else given
+
+    def plain(self) -> dict[str, Any]:
+        """The recipe as nested JSON data with every option; ``build(None, ...)`` means the same."""
+        plain = self.model_dump(mode="json")
+        # What the row of the method sets is written even where null, or reading would set it again.
+        row = METHODS[self.method].settings.get("views", {})
+        plain["views"] = {k: v for k, v in plain["views"].items() if v is not None or k in row}
+        for own in ("first", "second"):
+            if own in plain["views"]:
+                kept = {k: v for k, v in plain["views"][own].items() if v is not None}
+                plain["views"][own] = kept
+        for key, part in (("positives", self.positives), ("objective", self.objective)):
+            shared = {field: plain[key][field] for field in type(part).model_fields}
+            plain[key] = {**shared, **part.options().model_dump(mode="json")}
+        return plain
+
+    def to_yaml(self) -> str:
+        """``plain`` as YAML, to be read with ``build(file=...)``."""
+        return yaml.safe_dump(self.plain(), sort_keys=False, default_flow_style=None, width=100)
+
+
+def parts() -> dict[str, type[Part]]:
+    """The parts of a recipe by name."""
+    fields = Recipe.model_fields.items()
+    found = {}
+    for name, field in fields:
+        if isinstance(field.default, Part):
+            found[name] = type(field.default)
+    return found
+
+
+def keys() -> dict[str, str]:
+    """Every dotted key of a recipe with its description (the objective's options by objective)."""
+    found: dict[str, str] = {}
+    known = parts()
+    for name, field in Recipe.model_fields.items():
+        if name not in known:
+            found[name] = field.description or ""
+            continue
+        for inner, own in known[name].model_fields.items():
+            found[f"{name}.{inner}"] = own.description or ""
+            for deep, deepest in _fields(own).items():
+                found[f"{name}.{inner}.{deep}"] = deepest.description or ""
+    for part, table in (("objective", OBJECTIVES), ("positives", POSITIVES)):
+        for row in table.values():
+            for inner, own in row.options.model_fields.items():
+                found.setdefault(f"{part}.{inner}", own.description or "")
+    return found
+
+
+def _part_of(field: FieldInfo) -> type[Part] | None:
+    """The part within a part that a field holds, where it does."""
+    for kind in (field.annotation, *get_args(field.annotation)):
+        if isinstance(kind, type) and issubclass(kind, Part):
+            return kind
+    return None
+
+
+def _fields(field: FieldInfo) -> dict[str, FieldInfo]:
+    part = _part_of(field)
+    return {} if part is None else part.model_fields
+
+
+def _bare(path: Sequence[str]) -> str | None:
+    """The field that a part's bare name sets: of ``positives``, or of ``regularizers.rc``."""
+    known = parts()
+    if len(path) == 1 and path[0] in known:
+        part = known[path[0]]
+        return part.bare if part.bare in part.model_fields else None
+    if len(path) == 2 and path[0] in known and path[1] in known[path[0]].model_fields:
+        inner = _part_of(known[path[0]].model_fields[path[1]])
+        return inner.bare if inner is not None and inner.bare in inner.model_fields else None
+    return None
+
+
+def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
+    """Nested dict of ``key=value`` words; a part's bare name sets its main field.
+
+    >>> parse_overrides(["positives=labels", "negatives.size=4096"])
+    {'positives': {'name': 'labels'}, 'negatives': {'size': 4096}}
+    """
+    nested: dict[str, Any] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals or not key:
+            raise UserError(f"{word!r} is not of the form key=value", fix="epochs=20")
+        try:
+            value = yaml.safe_load(text) if text else None
+        except yaml.YAMLError as error:
+            raise UserError(f"the value of {key} cannot be read: {text!r}") from error
+        path = key.split(".")
+        bare = _bare(path)
+        if bare is not None and (len(path) == 1 or value is not None):  # rc=null: no rc at all
+            path.append(bare)
+        here = nested
+        for step in path[:-1]:
+            here = here.setdefault(step, {})
+            if not isinstance(here, dict):
+                raise UserError(f"{key} is set inside {step}, which was given the value {here!r}")
+        here[path[-1]] = value
+    return nested
+
+
+def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested dicts laid over each other, the later winning leaf by leaf."""
+    out: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            old = out.get(key)
+            both = isinstance(old, Mapping) and isinstance(value, Mapping)
+            out[key] = merge(old, value) if both else value  # type: ignore[arg-type]
+    return out
+
+
+def build(
+    method: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    file: Path | None = None,
+) -> Recipe:
+    """The recipe of a method, a file and overrides; the later wins.
+
+    Raises UserError for an unknown method or key (with the nearest valid one) and for a value of
+    the wrong type.
+
+    >>> build("moco", {"negatives": {"size": 1024}}).negatives.size
+    1024
+    """
+    given = merge(_read(file) if file else {}, overrides or {})
+    name = method or given.get("method") or "simclr"
+    if not isinstance(name, str) or name not in METHODS:
+        raise unknown("method", str(name), METHODS)
+    raw = merge(METHODS[name].settings, given, {"method": name})
+    for part in ("objective", "positives"):
+        # Options of another choice than the row's do not carry over to the one made instead.
+        row, chosen = METHODS[name].settings.get(part, {}), given.get(part, {})
+        if not isinstance(chosen, Mapping) or "name" not in chosen:
+            continue
+        if str(chosen["name"]).partition(":")[0] != row.get("name"):
+            raw[part] = dict(chosen)
+    try:
+        recipe = Recipe.model_validate(raw)
+    except ValidationError as error:
+        raise readable(error, keys()) from error
+    _check_options(recipe)
+    return recipe
+
+
+def complete(recipe: Recipe, shape: tuple[int, int, int]) -> Recipe:
+    """Fill in what depends on the images' shape (C, H, W): views.size, both views, the stem."""
+    channels, height, width = shape
+    size = recipe.views.size or min(height, width)
+    if size > min(height, width):
+        raise UserError(
+            f"views.size is {size} px but the images are {width}x{height} px; views are cropped "
+            "from the images and cannot be larger",
+            fix=f"views.size={min(height, width)} or data.size={size}",
+        )
+    views = recipe.views.model_copy(update={"size": size})
+    pair = views.model_copy(update={"count": 2, "small_count": 0}).augmentations()
+    first, second = (_for_channels(one, recipe.views, channels) for one in pair)
+    cleared = dict.fromkeys(Augmentation.model_fields)
+    views = Views(
+        **{
+            **cleared,
+            "preset": views.preset,
+            "count": views.count,
+            "size": size,
+            "small_count": views.small_count,
+            "small_size": views.small_side if views.small_count else None,
+            "small_scale": views.small_scale,
+            "first": first.model_dump(),
+            "second": second.model_dump(),
+        }
+    )
+    stem = recipe.encoder.stem
+    if stem == "auto":
+        stem = "small" if size <= 64 else "original"
+    return recipe.model_copy(
+        update={
+            "views": views,
+            "data": recipe.data.model_copy(update={"channels": channels}),
+            "encoder": recipe.encoder.model_copy(update={"stem": stem}),
+        }
+    )
+
+
+def _for_channels(one: Augmentation, given: Views, channels: int) -> Augmentation:
+    """With the mean of a preset's three statistics where images have one channel."""
+    update = {
+        key: (sum(values) / len(values),)
+        for key, values in (("mean", one.mean), ("std", one.std))
+        if channels == 1 and len(values) > 1 and getattr(given, key) is None
+    }
+    return one.model_copy(update=update)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text())
+    except FileNotFoundError as error:
+        raise UserError(f"there is no recipe file {file}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise UserError(f"{file} cannot be read as YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{file} holds {type(content).__name__}; a mapping of keys was expected")
+    fields = {key: _bare([key]) for key, value in content.items() if not isinstance(value, dict)}
+    return {
+        key: {field: value} if (field := fields.get(key)) else value
+        for key, value in content.items()
+    }
+
+
+def _check_options(recipe: Recipe) -> None:
+    """Raise UserError for an option of the objective or positives that the chosen row lacks."""
+    rows: list[tuple[str, ObjectivePart | Positives, Mapping[str, Any]]] = [
+        ("objective", recipe.objective, OBJECTIVES),
+        ("positives", recipe.positives, POSITIVES),
+    ]
+    for name, part, table in rows:
+        own = table[part.name].options.model_fields
+        for key in part.model_extra or {}:
+            if key not in own:
+                raise _not_an_option(name, part.name, key, table)
+        try:
+            part.options()
+        except ValidationError as error:
+            known = {f"{name}.{key}": field.description or "" for key, field in own.items()}
+            raise readable(error, known, prefix=(name,)) from error
+
+
+def _not_an_option(part: str, chosen: str, key: str, table: Mapping[str, Any]) -> UserError:
+    own = list(table[chosen].options.model_fields)
+    others = [name for name, row in table.items() if key in row.options.model_fields]
+    elsewhere = f" ({', '.join(others)} {'has' if len(others) == 1 else 'have'} it)"
+    guess = nearest(key, own)
+    return UserError(
+        f"{part}={chosen} has no option {key!r}{elsewhere if others else ''}; "
+        f"its own: {', '.join(own) or 'none'}",
+        fix=f"{part}.{guess}" if guess and not others else None,
+    )

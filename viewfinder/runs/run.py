@@ -1,0 +1,125 @@
+"""The run folder: what lies where, and how a trained encoder is read back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from viewfinder.networks.encoders import build_encoder
+from viewfinder.core.errors import UserError
+from viewfinder.core.randomness import derive
+from viewfinder.recipes.recipe import Recipe, build
+from viewfinder.runs.checkpoint import find_last, load_into, load_weights
+from viewfinder.networks.channels_last import fast_layout
+
+
+@dataclass(frozen=True)
+class Run:
+    """recipe.yaml, metrics.csv, checkpoints/, results.json, artifacts/, report.html in a folder;
+    usage.csv, where there are prototypes."""
+
+    folder: Path
+
+    @property
+    def recipe_file(self) -> Path:
+        return self.folder / "recipe.yaml"
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.folder / "metrics.csv"
+
+    @property
+    def usage_file(self) -> Path:
+        return self.folder / "usage.csv"
+
+    @property
+    def results_file(self) -> Path:
+        return self.folder / "results.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.folder / "artifacts"
+
+    @property
+    def cache(self) -> Path:
+        return self.folder / "cache"
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report.html"
+
+    def recipe(self) -> Recipe:
+        """The complete recipe the run was started with."""
+        if not self.recipe_file.exists():
+            raise UserError(
+                f"{self.folder} is not a run: it has no recipe.yaml",
+                fix="the folder that viewfinder pretrain --out wrote",
+            )
+        return build(file=self.recipe_file)
+
+    def last_checkpoint(self) -> Path | None:
+        """The newest whole checkpoint, or None."""
+        return find_last(self.checkpoints)
+
+
+@contextmanager
+def initial_weights(seed: int) -> Iterator[None]:
+    """Inside, weights are drawn from the seed alone; outside, the global stream is untouched."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(seed, "weights"))
+        yield
+
+
+def new_encoder(recipe: Recipe) -> tuple[nn.Module, int]:
+    """The encoder of a complete recipe, and its feature dimension; see ``initial_weights``."""
+    size, channels = recipe.views.size, recipe.data.channels
+    assert size is not None and channels is not None, "the recipe is not complete"
+    encoder, dim = build_encoder(
+        recipe.encoder.name,
+        channels=channels,
+        size=size,
+        widths=recipe.encoder.widths,
+        stem=recipe.encoder.stem,
+        pretrained=recipe.encoder.pretrained,
+    )
+    return fast_layout(encoder), dim
+
+
+def load_encoder(run: Run, checkpoint: Path | None = None) -> tuple[nn.Module, Recipe, Path]:
+    """The trained encoder of a run in eval mode, its recipe, and the checkpoint it came from.
+
+    The encoder maps float (N, C, size, size) to features (N, D). Raises UserError where the folder
+    is no run, has no checkpoint yet, or where the weights do not fit the recipe exactly.
+    """
+    recipe = run.recipe()
+    path = checkpoint or run.last_checkpoint()
+    if path is None:
+        raise UserError(
+            f"{run.folder} has no checkpoint yet", fix=f"viewfinder pretrain --resume {run.folder}"
+        )
+    own = recipe.encoder.model_copy(update={"pretrained": False})  # the checkpoint has them all
+    encoder, _ = new_encoder(recipe.model_copy(update={"encoder": own}))
+    prefix = "encoder."
+    weights = {k[len(prefix) :]: v for k, v in load_weights(path).items() if k.startswith(prefix)}
+    load_into(encoder, weights, f"the checkpoint {path}")
+    return encoder.eval().requires_grad_(False), recipe, path
+
+
+def pick_device(accelerator: str) -> torch.device:
+    """The device of one process for Lightning's names: auto, cpu, gpu, cuda, mps."""
+    if accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available():
+        return torch.device("cuda")
+    if accelerator in ("mps", "auto") and torch.backends.mps.is_available():
+        return torch.device("mps")
+    if accelerator in ("gpu", "cuda", "mps"):
+        raise UserError(f"accelerator={accelerator}, but there is none here", fix="accelerator=cpu")
+    return torch.device("cpu")
