@@ -1,0 +1,98 @@
+"""Rows and tables: every part of a method is chosen by name from a table that anybody can extend.
+
+A row is data: what it is called, what it is in a line, where it comes from, the options it takes,
+and declared facts about what it takes and gives. Checks intersect facts, they do not list names;
+the documentation, ``viewfinder methods`` and the tests of a table read the same facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from viewfinder.core.errors import UserError, unknown
+
+
+class Options(BaseModel):
+    """The options of a row: typed, each with a default or required; unknown names are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What all rows have; each table adds how its rows are built and what they declare.
+
+    name     as it is written in a recipe
+    summary  what it is, in a line without a full stop
+    paper    author and year, and the equation or section where one says it; "" for our own
+    options  class of its options
+    bare     the option that ``name:VALUE`` sets, such as the file of ``file:z.parquet``
+    """
+
+    name: str
+    summary: str
+    paper: str = ""
+    options: type[Options] = Options
+    bare: str | None = None
+
+
+R = TypeVar("R", bound=Row)
+
+
+class Table(Mapping[str, R], Generic[R]):
+    """Rows by name, in the order they were added.
+
+    >>> table = Table("fruit", [Row(name="apple", summary="round")])
+    >>> table.find("aple")  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    UserError: unknown fruit 'aple'. Did you mean 'apple'? Known: apple
+    """
+
+    def __init__(self, kind: str, rows: Iterable[R] = ()) -> None:
+        self.kind = kind
+        self._rows: dict[str, R] = {}
+        for row in rows:
+            self.add(row)
+
+    def add(self, row: R) -> R:
+        """Add a row; the same row may be added again, another of its name is refused."""
+        known = self._rows.get(row.name)
+        if known is not None and known != row:
+            raise UserError(
+                f"there is already a {self.kind} called {row.name!r}: {known.summary}",
+                fix="another name",
+            )
+        self._rows[row.name] = row
+        return row
+
+    def __getitem__(self, name: str) -> R:
+        return self._rows[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def find(self, name: str) -> R:
+        """The row of that name; raises UserError with the nearest name otherwise."""
+        if name not in self._rows:
+            raise unknown(self.kind, name, self._rows)
+        return self._rows[name]
+
+    def parse(self, words: str) -> tuple[str, dict[str, Any]]:
+        """Name and options of the short form ``name`` or ``name:VALUE``.
+
+        Raises UserError for a name that is not known, and for a value where none is taken.
+        """
+        name, colon, value = words.partition(":")
+        row = self.find(name)
+        if not colon:
+            return name, {}
+        if row.bare is None or not value:
+            raise UserError(f"{self.kind} {words}: {name} takes nothing behind a colon", fix=name)
+        return name, {row.bare: value}

@@ -1,0 +1,56 @@
+"""What one kind of view is, and what a part that is built will meet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Modality = Literal["images", "points", "tokens", "clips"]
+
+
+@dataclass(frozen=True)
+class Domain:
+    """What one kind of view is. Views of one network share an encoder, heads, negatives and a
+    momentum copy; two networks (luminance and colour, say) share nothing.
+
+    modality  "images": (C, H, W); "points": (D,); "tokens": (T,); "clips": (T, C, H, W)
+    shape     of one view, without the batch
+    network   the name of the network that takes it
+    """
+
+    modality: Modality
+    shape: tuple[int, ...]
+    network: str = "main"
+
+    @property
+    def channels(self) -> int:
+        """C of images and clips, D of points; tokens have one."""
+        axis = {"images": 0, "points": 0, "clips": 1}.get(self.modality)
+        return 1 if axis is None else self.shape[axis]
+
+    @property
+    def size(self) -> int:
+        """The side of square images or frames, px; of others the last dimension."""
+        return self.shape[-1]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a part will meet when it is used; the ``build`` of a row reads what it needs of it.
+
+    domain       what its network takes
+    domains      of each view in turn
+    n            how many data there are; ``index`` of a batch is below it
+    feature_dim  width of the encoder's output
+    dim          width of what the objective compares: of the projections
+    sizes        numbers of clusters, one for each clustering, where there are any
+    seed         of the run
+    """
+
+    domain: Domain
+    domains: tuple[Domain, ...] = ()
+    n: int = 0
+    feature_dim: int = 0
+    dim: int = 0
+    sizes: tuple[int, ...] = ()
+    seed: int = 0
