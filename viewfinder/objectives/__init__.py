@@ -39,7 +39,7 @@ from viewfinder.objectives.pcl import (
 from viewfinder.objectives.sinkhorn import sinkhorn
 from viewfinder.objectives.supcon import supcon
 from viewfinder.objectives.swav import SwAV, swav
-from viewfinder.objectives.table import OBJECTIVES, find
+from viewfinder.objectives.table import OBJECTIVES
 from viewfinder.objectives.vicreg import vicreg
 from viewfinder.regularizers.terms import (
     add_noise,
@@ -76,7 +76,6 @@ __all__ = [
     "cross_entropy",
     "dino",
     "draw_partners",
-    "find",
     "info_nce",
     "info_nce_from_scores",
     "info_nce_with_negatives",

@@ -76,7 +76,7 @@ class BarlowTwinsOptions(Options):
 
 
 def _compute(x: Inputs, o: BarlowTwinsOptions) -> dict[str, Tensor]:
-    z0, z1 = (unit(z) if o.normalize else z for z in x.online)
+    z0, z1 = (unit(z) if o.normalize else z for z in x.pair)
     return {"loss": barlow_twins(z0, z1, **o.model_dump(exclude={"normalize"}))}
 
 
@@ -93,9 +93,10 @@ BARLOW_TWINS_OBJECTIVE = Objective(
     options=BarlowTwinsOptions,
     compute=_compute,
     minimum=_minimum,
+    scores="pairs",
+    ordered=False,
     across_ranks="batch",
     target="unused",
     negatives=("none",),
     positives=("instance",),
-    views=(2, 2),
 )

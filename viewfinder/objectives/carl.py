@@ -83,7 +83,6 @@ class CARLOptions(Options):
     mean_over: MeanOver = Field(
         "anchor", description="which views' assignments are to use all prototypes alike"
     )
-    symmetric: bool = Field(False, description="the mean over both directions")
     constant: Constant = Field("natural", description="log2: the constant as equation 5 prints it")
 
     @model_validator(mode="after")
@@ -110,10 +109,7 @@ def weight_at(progress: Progress, o: CARLOptions) -> float:
 def _compute(x: Inputs, o: CARLOptions) -> dict[str, Tensor]:
     weight = weight_at(x.progress, o)
     options = o.model_dump(include={"mean_over", "constant"})
-    terms = carl(x.online[0], x.target[-1], weight, **options)
-    if o.symmetric:
-        back = carl(x.online[1], x.target[0], weight, **options)
-        terms = {name: (terms[name] + back[name]) / 2 for name in terms}
+    terms = carl(*x.pair, weight, **options)
     return {**terms, "weight": terms["kl"].new_tensor(weight), "usage": usage(x.online[0])}
 
 
@@ -125,13 +121,12 @@ CARL_OBJECTIVE = Objective(
     options=CARLOptions,
     compute=_compute,
     minimum=lambda o, n, v, c: o.weight * constant_offset(c, o.constant),
-    one_way=lambda o: not o.symmetric,
+    scores="pairs",
     assigner=lambda o, dim: nn.Linear(dim, o.prototypes),
     across_ranks="batch",
     target="any",
     negatives=("none",),
     positives=("instance",),
-    views=(2, 2),
 )
 
 
@@ -143,9 +138,9 @@ class CARL(nn.Module):
 
     dim, prototypes  of the linear assigner (equation 2); the paper: K is best near ten times the
                      classes
-    mean_over, symmetric, constant    see CARLOptions; the weight is given with every call
-    The positive is a constant, as in figure 1; ``symmetric``: each view is the other's. The mean
-    over the ranks is the loss of one process on the joined batch.
+    mean_over, constant    see CARLOptions; the weight is given with every call
+    The positive is a constant, as in figure 1; the other direction is another call. The mean over
+    the ranks is the loss of one process on the joined batch.
     """
 
     def __init__(
@@ -154,18 +149,15 @@ class CARL(nn.Module):
         prototypes: int,
         *,
         mean_over: MeanOver = "anchor",
-        symmetric: bool = False,
         constant: Constant = "natural",
     ) -> None:
         super().__init__()
         if prototypes < 2:
             raise ValueError(f"an assignment needs at least two prototypes, not {prototypes}")
-        self.options = CARLOptions(
-            prototypes=prototypes, mean_over=mean_over, symmetric=symmetric, constant=constant
-        )
+        self.options = CARLOptions(prototypes=prototypes, mean_over=mean_over, constant=constant)
         self.assigner = nn.Linear(dim, prototypes)
 
     def forward(self, anchor: Tensor, positive: Tensor, weight: float = 1.0) -> dict[str, Tensor]:
-        logits = [self.assigner(anchor), self.assigner(positive)]
+        logits, constant = [self.assigner(anchor)], [self.assigner(positive).detach()]
         options = self.options.model_copy(update={"weight": weight, "final_weight": None})
-        return CARL_OBJECTIVE(logits, [x.detach() for x in logits], options=options)
+        return CARL_OBJECTIVE(logits, constant, options=options)

@@ -64,7 +64,7 @@ class CIInfoNCEOptions(Options):
 
 
 def _compute(x: Inputs, o: CIInfoNCEOptions) -> dict[str, Tensor]:
-    return {"loss": ci_infonce(x.online[0], x.online[1], o.temperature, rows=x.rows)}
+    return {"loss": ci_infonce(*x.pair, o.temperature, rows=x.rows)}
 
 
 def _minimum(o: CIInfoNCEOptions, n: int, v: int, c: int) -> float:
@@ -79,10 +79,10 @@ CI_INFONCE_OBJECTIVE = Objective(
     options=CIInfoNCEOptions,
     compute=_compute,
     minimum=_minimum,
-    pairs=True,
+    scores="pairs",
+    partners=True,
     across_ranks="keys",
     target="any",
     negatives=("batch",),
     positives=("instance", "clusters"),
-    views=(2, 2),
 )

@@ -7,19 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from viewfinder.core.across_ranks import gather, own_rows, rows_per_rank, world_size
+from viewfinder.core.table import Options, Row
 from viewfinder.negatives.contract import Negatives
 
+__all__ = ["Inputs", "Objective", "Options", "Progress"]
+
 Kind = Literal["instance", "clusters", "clusterings", "tags"]
-
-
-class Options(BaseModel):
-    """Options of one objective: typed, with defaults, unknown names refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 @dataclass(frozen=True)
@@ -34,10 +30,11 @@ class Progress:
 class Inputs:
     """What an objective computes on.
 
-    online    one (N, D) a view: projections, or predictions where there is a predictor, or what
-              the objective's assigner made of them. The large views first, then the small ones
-    target    one (N, D) a large view: the same tensors, or the same detached, or a momentum
-              encoder's
+    online    of an objective that scores pairs one (N, D), the queries: projections, or predictions
+              where there is a predictor, or what the objective's assigner made of them. Of one that
+              scores all views together one (N, D) per view, the large views first
+    target    what they are compared with: the keys, (N, D); or one (N, D) per large view. The
+              same tensors, or detached, or a momentum encoder's
     index     int64 (N,), position in the dataset
     cluster   int64 (N,), what counts as the same; (N, M) for M clusterings; None: every image is
               its own
@@ -58,14 +55,25 @@ class Inputs:
     progress: Progress = Progress()
     rows: slice | None = None
 
+    @property
+    def pair(self) -> tuple[Tensor, Tensor]:
+        """Queries and keys, float (N, D) each; row i of both is sample i."""
+        return self.online[0], self.target[0]
 
-@dataclass(frozen=True)
-class Objective:
+
+@dataclass(frozen=True, kw_only=True)
+class Objective(Row):
     """A row of the table of objectives.
 
-    options       class of its options, each with a default
+    formula       as a line of text
     compute       (inputs, options) -> named scalars, "loss" among them; and where it has
                   prototypes "usage" (K,), the share of the samples that each was given
+    scores        "pairs": queries and keys, (N, D) each. The training step forms the pairs of views
+                  and their directions, see ``viewfinder.objectives.pairs``. "views": all views of
+                  the batch together
+    pairing       the pairs that are formed where a recipe names none
+    ordered       False: a pair has no direction, query and key are alike
+    summed        (options) -> True where the losses of several pairs are added, not averaged
     across_ranks  what the loss of one rank's samples needs of the others: "nothing"; "keys", then
                   ``inputs`` holds the samples of all ranks and ``rows`` says which are this rank's
                   anchors; "batch", then ``inputs`` holds all samples and every rank computes the
@@ -76,38 +84,36 @@ class Objective:
     positives     what may count as the same: "instance", views of one image; "clusters", a label
                   or any other Z; "clusterings", several Z with their centroids; "tags", as far as
                   images have tags in common
-    views         least and greatest number of views; None: no limit
+    views         least and greatest number of views of an objective that scores them together;
+                  None: no limit
     outputs       what its online side is: an "embedding", or logits, one of each of the "classes"
-    one_way       (options) -> True where the first view is compared with the last target and that
-                  is all: then ``online`` may hold the first view alone, ``target`` the last
     assigner      (options, dim) -> the last layer, from projections to what the objective compares;
                   a momentum network has a copy of it. None: projections are compared
     state         (options, dim, sizes) -> module with the objective's own parameters and buffers,
                   given to every call as ``inputs.state``; sizes are those of the clusterings, where
                   there are any. None: it keeps nothing
-    pairs         its views are of two images of a cluster, not of one image
+    partners      the second view of a pair is of another image of the cluster, not of the same one
     minimum       (options, samples, views, classes) -> the least loss there is when the batch has
                   ``samples`` images in ``classes`` equal clusters and enough dimensions; None
                   where that depends on what it has learned
     """
 
-    name: str
-    summary: str
     formula: str
-    paper: str
-    options: type[Options]
     compute: Callable[[Inputs, Any], dict[str, Tensor]]
     minimum: Callable[[Any, int, int, int], float] | None
+    scores: Literal["pairs", "views"]
     across_ranks: Literal["nothing", "keys", "batch"]
     target: Literal["unused", "any", "constant"]
-    negatives: tuple[Literal["none", "batch", "queue"], ...]
+    negatives: tuple[str, ...]
     positives: tuple[Kind, ...]
-    views: tuple[int, int | None]
+    pairing: str = "one-way"
+    ordered: bool = True
+    summed: Callable[[Any], bool] = lambda options: False
+    views: tuple[int, int | None] = (1, None)
     outputs: Literal["embedding", "classes"] = "embedding"
-    one_way: Callable[[Any], bool] = lambda options: False
     assigner: Callable[[Any, int], nn.Module] | None = None
     state: Callable[[Any, int, Sequence[int]], nn.Module] | None = None
-    pairs: bool = False
+    partners: bool = False
 
     def __call__(
         self,
@@ -139,7 +145,7 @@ class Objective:
             state,
             progress or Progress(),
         )
-        self._check(inputs, options)
+        self._check(inputs)
         if world_size() == 1:
             return self.compute(inputs, options)
         sizes = rows_per_rank(len(online[0]), online[0].device)
@@ -150,12 +156,15 @@ class Objective:
         share = len(online[0]) * len(sizes) / sum(sizes)
         return {name: term * share for name, term in self.compute(inputs, options).items()}
 
-    def _check(self, inputs: Inputs, options: Options) -> None:
-        least, greatest = self.views
+    def _check(self, inputs: Inputs) -> None:
+        least, greatest = (1, 1) if self.scores == "pairs" else self.views
         count = len(inputs.online)
-        if self.one_way(options):
-            count = max(count, least)
         if count < least or (greatest is not None and count > greatest):
+            if self.scores == "pairs":
+                raise ValueError(
+                    f"{self.name} scores the pairs of one view with another: give it one tensor of "
+                    f"queries and one of keys, not {count} views; pairs.score forms all pairs"
+                )
             bound = f"at least {least}" if greatest is None else f"{least} to {greatest}"
             raise ValueError(f"{self.name} takes {bound} views, not {count}")
         if inputs.negatives is not None and "queue" not in self.negatives:

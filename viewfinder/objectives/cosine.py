@@ -10,6 +10,8 @@ from torch import Tensor
 from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.similarity import check_pair, rowwise, unit
 
+Form = Literal["regression", "negative_cosine"]
+
 
 def negative_cosine(x0: Tensor, x1: Tensor) -> Tensor:
     """-mean_i cos(x0_i, x1_i), in [-1, 1] (Chen and He 2021, equation 1).
@@ -38,21 +40,16 @@ def byol_regression(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 class CosineOptions(Options):
-    form: Literal["regression", "negative_cosine"] = Field(
+    form: Form = Field(
         "regression",
-        description="regression: BYOL's sum over both directions of 2 - 2 cos; "
-        "negative_cosine: SimSiam's mean over both of -cos",
+        description="regression: BYOL's 2 - 2 cos, summed over the directions; "
+        "negative_cosine: SimSiam's -cos, their mean",
     )
-    symmetric: bool = Field(True, description="both directions; else the first view predicts")
 
 
 def _compute(x: Inputs, o: CosineOptions) -> dict[str, Tensor]:
     loss = byol_regression if o.form == "regression" else negative_cosine
-    there = loss(x.online[0], x.target[-1])
-    if not o.symmetric:
-        return {"loss": there}
-    both = there + loss(x.online[1], x.target[0])
-    return {"loss": both if o.form == "regression" else both / 2}
+    return {"loss": loss(*x.pair)}
 
 
 COSINE_OBJECTIVE = Objective(
@@ -63,10 +60,11 @@ COSINE_OBJECTIVE = Objective(
     options=CosineOptions,
     compute=_compute,
     minimum=lambda o, n, v, c: 0.0 if o.form == "regression" else -1.0,
-    one_way=lambda o: not o.symmetric,
+    scores="pairs",
+    pairing="symmetric",
+    summed=lambda o: o.form == "regression",
     across_ranks="nothing",
     target="constant",
     negatives=("none",),
     positives=("instance",),
-    views=(2, 2),
 )

@@ -44,6 +44,7 @@ CROSS_ENTROPY_OBJECTIVE = Objective(
     compute=_compute,
     outputs="classes",
     minimum=lambda o, n, v, c: 0.0,
+    scores="views",
     across_ranks="nothing",
     target="unused",
     negatives=("none",),

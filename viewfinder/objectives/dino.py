@@ -148,6 +148,7 @@ DINO_OBJECTIVE = Objective(
     minimum=lambda o, n, v, c: 0.0,
     assigner=lambda o, dim: CosineAssigner(dim, o.prototypes),
     state=_state,
+    scores="views",
     across_ranks="batch",
     target="constant",
     negatives=("none",),

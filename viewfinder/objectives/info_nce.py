@@ -207,7 +207,6 @@ def _check_negatives(
 
 class InfoNCEOptions(Options):
     temperature: PositiveFloat = Field(0.2, description="divides the cosine similarities")
-    symmetric: bool = Field(False, description="the mean over both directions")
     stale: Stale = Field(
         "excluded",
         description="keys of the query's own image in a queue: excluded, positive or negative",
@@ -215,18 +214,11 @@ class InfoNCEOptions(Options):
 
 
 def _compute(x: Inputs, o: InfoNCEOptions) -> dict[str, Tensor]:
-    there = _one_way(x.online[0], x.target[-1], x, o)
-    if not o.symmetric:
-        return {"loss": there}
-    back = _one_way(x.online[1], x.target[0], x, o)
-    return {"loss": (there + back) / 2}
-
-
-def _one_way(query: Tensor, key: Tensor, x: Inputs, o: InfoNCEOptions) -> Tensor:
+    query, key = x.pair
     if x.negatives is None:
-        return info_nce(query, key, o.temperature, cluster=x.cluster, rows=x.rows)
+        return {"loss": info_nce(query, key, o.temperature, cluster=x.cluster, rows=x.rows)}
     own = x.rows or slice(None)
-    return info_nce_with_negatives(
+    loss = info_nce_with_negatives(
         query[own],
         key[own],
         x.negatives,
@@ -235,6 +227,7 @@ def _one_way(query: Tensor, key: Tensor, x: Inputs, o: InfoNCEOptions) -> Tensor
         cluster=None if x.cluster is None else x.cluster[own],
         stale=o.stale,
     )
+    return {"loss": loss}
 
 
 INFO_NCE_OBJECTIVE = Objective(
@@ -245,10 +238,9 @@ INFO_NCE_OBJECTIVE = Objective(
     options=InfoNCEOptions,
     compute=_compute,
     minimum=lambda o, n, v, c: simplex(o.temperature, n // c, n - n // c, c),
-    one_way=lambda o: not o.symmetric,
+    scores="pairs",
     across_ranks="keys",
     target="any",
     negatives=("batch", "queue"),
     positives=("instance", "clusters"),
-    views=(2, 2),
 )

@@ -14,33 +14,41 @@ from typing import Any
 from torch import Tensor, nn
 
 from viewfinder.negatives.contract import Negatives
+from viewfinder.objectives.barlow_twins import Deviation
 from viewfinder.objectives.contract import Objective
+from viewfinder.objectives.cosine import Form
+from viewfinder.objectives.info_nce import Stale
+from viewfinder.objectives.supcon import Anchors, Missing
 from viewfinder.objectives.table import OBJECTIVES
 
 
 class _WithOptions(nn.Module):
     def __init__(self, name: str, **options: Any) -> None:
         super().__init__()
-        self.objective: Objective = OBJECTIVES[name]
+        self.name = name  # not the row itself: a module can be pickled
         self.options = self.objective.options(**options)
+
+    @property
+    def objective(self) -> Objective:
+        return OBJECTIVES[self.name]
 
     def extra_repr(self) -> str:
         return ", ".join(f"{key}={value!r}" for key, value in self.options)
 
 
-class _OfTwoViews(_WithOptions):
+class _OfPairs(_WithOptions):
     def forward(self, z0: Tensor, z1: Tensor) -> Tensor:
-        return self.objective([z0, z1], options=self.options)["loss"]
+        return self.objective([z0], [z1], options=self.options)["loss"]
 
 
-class NTXent(_OfTwoViews):
+class NTXent(_OfPairs):
     """nt_xent of two views (N, D); see NTXentOptions."""
 
     def __init__(self, temperature: float = 0.5) -> None:
         super().__init__("nt_xent", temperature=temperature)
 
 
-class CIInfoNCE(_OfTwoViews):
+class CIInfoNCE(_OfPairs):
     """ci_infonce of pairs (N, D) from the same clusters, see ``draw_partners``; CIInfoNCEOptions.
 
     With all members of a cluster as positives it is SupCon.
@@ -50,25 +58,56 @@ class CIInfoNCE(_OfTwoViews):
         super().__init__("ci_infonce", temperature=temperature)
 
 
-class BarlowTwins(_OfTwoViews):
+class BarlowTwins(_OfPairs):
     """barlow_twins of two views (N, D), N >= 2; see BarlowTwinsOptions."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__("barlow_twins", **options)
+    def __init__(
+        self,
+        redundancy: float = 0.005,
+        *,
+        normalize: bool = False,
+        deviation: Deviation = "biased",
+        eps: float = 1e-5,
+    ) -> None:
+        super().__init__(
+            "barlow_twins",
+            redundancy=redundancy,
+            normalize=normalize,
+            deviation=deviation,
+            eps=eps,
+        )
 
 
-class VICReg(_OfTwoViews):
+class VICReg(_OfPairs):
     """vicreg of two views (N, D), N >= 2; see VICRegOptions."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__("vicreg", **options)
+    def __init__(
+        self,
+        invariance: float = 25.0,
+        variance: float = 25.0,
+        covariance: float = 1.0,
+        *,
+        halved: bool = True,
+        eps: float = 1e-4,
+    ) -> None:
+        super().__init__(
+            "vicreg",
+            invariance=invariance,
+            variance=variance,
+            covariance=covariance,
+            halved=halved,
+            eps=eps,
+        )
 
 
 class InfoNCE(_WithOptions):
-    """info_nce of (N, D) with negatives from the batch or given; see InfoNCEOptions."""
+    """info_nce of (N, D) with negatives from the batch or given; see InfoNCEOptions.
 
-    def __init__(self, temperature: float = 0.2, **options: Any) -> None:
-        super().__init__("info_nce", temperature=temperature, **options)
+    One direction: the mean with ``loss(key, query)`` is the symmetric loss.
+    """
+
+    def __init__(self, temperature: float = 0.2, *, stale: Stale = "excluded") -> None:
+        super().__init__("info_nce", temperature=temperature, stale=stale)
 
     def forward(
         self,
@@ -82,7 +121,8 @@ class InfoNCE(_WithOptions):
         if isinstance(negatives, Tensor):
             negatives = Negatives(negatives)
         return self.objective(
-            [query, key],
+            [query],
+            [key],
             index=index,
             cluster=cluster,
             negatives=negatives,
@@ -97,8 +137,21 @@ class SupCon(_WithOptions):
     tags     bool or 0/1 (N, T): two images are positives as far as they share tags
     """
 
-    def __init__(self, temperature: float = 0.1, **options: Any) -> None:
-        super().__init__("supcon", temperature=temperature, **options)
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        *,
+        base_temperature: float | None = None,
+        anchors: Anchors = "all",
+        missing: Missing = "error",
+    ) -> None:
+        super().__init__(
+            "supcon",
+            temperature=temperature,
+            base_temperature=base_temperature,
+            anchors=anchors,
+            missing=missing,
+        )
 
     def forward(
         self,
@@ -113,14 +166,16 @@ class SupCon(_WithOptions):
 
 
 class Cosine(_WithOptions):
-    """BYOL's or SimSiam's loss of two predictions and two targets (N, D); see CosineOptions.
+    """BYOL's or SimSiam's loss of a prediction and its target, (N, D) each; see CosineOptions.
 
-    The targets are constants: they are detached here.
+        loss = cosine(p0, z1) + cosine(p1, z0)      # BYOL; SimSiam takes half of it
+
+    One direction, so which view predicts which is written where it is called. The target is a
+    constant: it is detached here.
     """
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__("cosine", **options)
+    def __init__(self, *, form: Form = "regression") -> None:
+        super().__init__("cosine", form=form)
 
-    def forward(self, predictions: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
-        constant = [target.detach() for target in targets]
-        return self.objective(predictions, constant, options=self.options)["loss"]
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return self.objective([prediction], [target.detach()], options=self.options)["loss"]

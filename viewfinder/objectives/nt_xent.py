@@ -47,7 +47,7 @@ class NTXentOptions(Options):
 
 
 def _compute(x: Inputs, o: NTXentOptions) -> dict[str, Tensor]:
-    return {"loss": nt_xent(x.online[0], x.online[1], o.temperature, rows=x.rows)}
+    return {"loss": nt_xent(*x.pair, o.temperature, rows=x.rows)}
 
 
 NT_XENT_OBJECTIVE = Objective(
@@ -58,9 +58,10 @@ NT_XENT_OBJECTIVE = Objective(
     options=NTXentOptions,
     compute=_compute,
     minimum=lambda o, n, v, c: simplex(o.temperature, 1, 2 * n - 2, n),
+    scores="pairs",
+    ordered=False,
     across_ranks="keys",
     target="unused",
     negatives=("batch",),
     positives=("instance",),
-    views=(2, 2),
 )

@@ -187,8 +187,7 @@ class PCLOptions(Options):
 def _compute(x: Inputs, o: PCLOptions) -> dict[str, Tensor]:
     assert x.negatives is not None and x.cluster is not None  # the table says that it needs them
     clusterings = x.state.prototypes(x.cluster)
-    query, key = x.online[0], x.target[-1]
-    return pcl(query, key, x.negatives, clusterings, o.temperature, index=x.index)
+    return pcl(*x.pair, x.negatives, clusterings, o.temperature, index=x.index)
 
 
 PCL_OBJECTIVE = Objective(
@@ -199,11 +198,10 @@ PCL_OBJECTIVE = Objective(
     options=PCLOptions,
     compute=_compute,
     minimum=None,
-    one_way=lambda o: True,
+    scores="pairs",
     state=lambda o, dim, sizes: Clusterings(sizes, dim),
     across_ranks="nothing",
     target="any",
     negatives=("queue",),
     positives=("clusterings",),
-    views=(2, 2),
 )

@@ -25,6 +25,7 @@ from viewfinder.objectives.log_partition import (
 from viewfinder.objectives.multilabel import tag_overlap
 from viewfinder.objectives.similarity import check_pair, rowwise, unit
 
+Anchors = Literal["all", "first"]
 Missing = Literal["error", "skip", "zero"]
 
 
@@ -36,7 +37,7 @@ def supcon(
     mask: Tensor | None = None,
     weights: Tensor | None = None,
     base_temperature: float | None = None,
-    anchors: Literal["all", "first"] = "all",
+    anchors: Anchors = "all",
     missing: Missing = "error",
     rows: slice | None = None,
 ) -> Tensor:
@@ -147,7 +148,7 @@ class SupConOptions(Options):
     base_temperature: PositiveFloat | None = Field(
         None, description="multiplies the loss by temperature / base_temperature"
     )
-    anchors: Literal["all", "first"] = Field("all", description="which views are anchors")
+    anchors: Anchors = Field("all", description="which views are anchors")
     missing: Missing = Field(
         "error",
         description="anchors without a positive: error, skip (not in the mean) or zero (in it)",
@@ -168,6 +169,7 @@ SUPCON_OBJECTIVE = Objective(
     options=SupConOptions,
     compute=_compute,
     minimum=lambda o, n, v, c: simplex(o.temperature, v * n // c - 1, v * (n - n // c), c),
+    scores="views",
     across_ranks="keys",
     target="unused",
     negatives=("batch",),

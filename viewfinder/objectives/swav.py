@@ -163,6 +163,7 @@ SWAV_OBJECTIVE = Objective(
     compute=_compute,
     minimum=None,
     state=_state,
+    scores="views",
     across_ranks="batch",
     target="unused",
     negatives=("none",),

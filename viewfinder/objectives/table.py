@@ -1,8 +1,8 @@
-"""The table of objectives: name -> what a training step needs; each row stands by its loss."""
+"""The table of objectives; each row stands by its loss."""
 
 from __future__ import annotations
 
-from viewfinder.core.errors import unknown
+from viewfinder.core.table import Table
 from viewfinder.objectives.barlow_twins import BARLOW_TWINS_OBJECTIVE
 from viewfinder.objectives.carl import CARL_OBJECTIVE
 from viewfinder.objectives.ci_infonce import CI_INFONCE_OBJECTIVE
@@ -17,9 +17,9 @@ from viewfinder.objectives.supcon import SUPCON_OBJECTIVE
 from viewfinder.objectives.swav import SWAV_OBJECTIVE
 from viewfinder.objectives.vicreg import VICREG_OBJECTIVE
 
-OBJECTIVES: dict[str, Objective] = {
-    objective.name: objective
-    for objective in (
+OBJECTIVES: Table[Objective] = Table(
+    "objective",
+    [
         NT_XENT_OBJECTIVE,
         INFO_NCE_OBJECTIVE,
         SUPCON_OBJECTIVE,
@@ -32,12 +32,5 @@ OBJECTIVES: dict[str, Objective] = {
         SWAV_OBJECTIVE,
         CARL_OBJECTIVE,
         DINO_OBJECTIVE,
-    )
-}
-
-
-def find(name: str) -> Objective:
-    """The objective of that name; raises UserError with the nearest name otherwise."""
-    if name not in OBJECTIVES:
-        raise unknown("objective", name, OBJECTIVES)
-    return OBJECTIVES[name]
+    ],
+)

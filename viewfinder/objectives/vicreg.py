@@ -70,7 +70,7 @@ class VICRegOptions(Options):
 
 
 def _compute(x: Inputs, o: VICRegOptions) -> dict[str, Tensor]:
-    return {"loss": vicreg(x.online[0], x.online[1], **o.model_dump())}
+    return {"loss": vicreg(*x.pair, **o.model_dump())}
 
 
 VICREG_OBJECTIVE = Objective(
@@ -81,9 +81,10 @@ VICREG_OBJECTIVE = Objective(
     options=VICRegOptions,
     compute=_compute,
     minimum=lambda o, n, v, c: 0.0,
+    scores="pairs",
+    ordered=False,
     across_ranks="batch",
     target="unused",
     negatives=("none",),
     positives=("instance",),
-    views=(2, 2),
 )

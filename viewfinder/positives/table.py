@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
 from viewfinder.core.errors import UserError, unknown
+from viewfinder.core.table import Table
 from viewfinder.data.source import Attributes, Split
 from viewfinder.positives import clusters
 from viewfinder.positives.attribute_file import read_attributes
@@ -270,9 +271,9 @@ def _synthetic(given: Given, o: SyntheticOptions) -> Clusters:
     return synthetic(t, o.family, o.level, shuffled=o.shuffled, seed=given.seed)
 
 
-POSITIVES: dict[str, Positives] = {
-    p.name: p
-    for p in (
+POSITIVES: Table[Any] = Table(
+    "positives",
+    [
         Positives(
             "instance",
             "an image and nothing else",
@@ -341,5 +342,5 @@ POSITIVES: dict[str, Positives] = {
             _synthetic,
             needs=("labels",),
         ),
-    )
-}
+    ],
+)

@@ -6,8 +6,10 @@ import math
 from typing import Any
 
 from viewfinder.core.errors import UserError, unknown
+from viewfinder.core.optimizers import OPTIMIZERS
 from viewfinder.data.source import Split
 from viewfinder.evaluation.probes.classification import PROTOCOLS
+from viewfinder.objectives.pairs import PAIRINGS, pairs_of
 from viewfinder.objectives.table import OBJECTIVES
 from viewfinder.recipes.recipe import Recipe
 from viewfinder.training.assignment import kind_of_positives
@@ -25,24 +27,7 @@ def check_parts(recipe: Recipe) -> None:
             fix=f"negatives={objective.negatives[0]}",
         )
     _check_positives(recipe)
-    if objective.target == "constant" and target == "shared":
-        raise UserError(
-            f"objective={objective.name} has no negatives; with target=shared a constant output is "
-            "its best solution, so the run would collapse",
-            fix="target=momentum, or target=detached with head.predictor=[256,128]",
-        )
-    if objective.target == "constant" and target == "detached" and not recipe.head.predictor:
-        raise UserError(
-            f"objective={objective.name} with target=detached and no predictor collapses: both "
-            "sides are one network",
-            fix="head.predictor=[256,128], or target=momentum",
-        )
-    if objective.target == "unused" and target != "shared":
-        raise UserError(
-            f"objective={objective.name} compares the online projections with each other and "
-            f"has no use for target={target}",
-            fix="target=shared, or objective=info_nce",
-        )
+    _check_target(recipe)
     if negatives == "queue" and target != "momentum":
         raise UserError(
             f"negatives=queue keeps keys of past steps; with target={target} the network that "
@@ -53,6 +38,28 @@ def check_parts(recipe: Recipe) -> None:
         if protocol not in PROTOCOLS:
             raise unknown("protocol", protocol, PROTOCOLS)
     _check_heads(recipe)
+
+
+def _check_target(recipe: Recipe) -> None:
+    objective, target = OBJECTIVES[recipe.objective.name], recipe.target.row
+    if objective.target == "constant" and target.gradient:
+        raise UserError(
+            f"objective={objective.name} has no negatives; with target={target.name} a constant "
+            "output is its best solution, so the run would collapse",
+            fix="target=momentum, or target=detached with head.predictor=[256,128]",
+        )
+    if objective.target == "constant" and not target.apart and not recipe.head.predictor:
+        raise UserError(
+            f"objective={objective.name} with target={target.name} and no predictor collapses: "
+            "both sides are one network",
+            fix="head.predictor=[256,128], or target=momentum",
+        )
+    if objective.target == "unused" and not target.gradient:
+        raise UserError(
+            f"objective={objective.name} compares the online projections with each other and "
+            f"has no use for target={target.name}",
+            fix="target=shared, or objective=info_nce",
+        )
 
 
 def _check_positives(recipe: Recipe) -> None:
@@ -103,8 +110,50 @@ def _check_clusterings(recipe: Recipe, kind: str) -> None:
 
 
 def _check_views(recipe: Recipe) -> None:
-    views, objective = recipe.views, OBJECTIVES[recipe.objective.name]
+    if recipe.objective.row.scores == "pairs":
+        _check_pairs(recipe)
+    else:
+        _check_count(recipe)
+    seen = _views_shown(recipe)
+    both = recipe.regularizers.given & {"ip", "mib"}
+    if both and seen != 2:
+        way = "objective.pairs=symmetric" if recipe.views.count == 2 else "views.count=2"
+        possible = recipe.views.count == 2 or recipe.objective.row.scores == "views"
+        raise UserError(
+            f"regularizers.{min(both)} compares the features of two views; the online encoder of "
+            f"{recipe.method} sees {seen}",
+            fix=f"regularizers.{min(both)}=0" + (f", or {way}" if possible else ""),
+        )
+
+
+def _check_pairs(recipe: Recipe) -> None:
+    """Pairs need two views, or a memory that stands for the second; none is made for nothing."""
+    views, objective = recipe.views, recipe.objective.row
+    pairing = PAIRINGS.find(recipe.objective.pairs or objective.pairing)
+    least = pairing.least if recipe.target.row.memory else 2
+    if views.count < least or (views.count > 2 and not pairing.small):
+        raise UserError(
+            f"objective={objective.name} compares {'two' if least == 2 else 'one or two'} views of "
+            f"an image with objective.pairs={pairing.name}, views.count is {views.count}",
+            fix="views.count=2" + (", or objective.pairs=all" if views.count > 2 else ""),
+        )
+    if views.small_count and not pairing.small:
+        raise UserError(
+            f"objective={objective.name} compares two views with objective.pairs={pairing.name} "
+            "and has no use for small ones",
+            fix="views.small_count=0, or objective.pairs=all",
+        )
+
+
+def _check_count(recipe: Recipe) -> None:
+    views, objective = recipe.views, recipe.objective.row
     low, high = objective.views
+    if recipe.objective.pairs is not None:
+        raise UserError(
+            f"objective.pairs={recipe.objective.pairs}: objective={objective.name} scores all "
+            "views together",
+            fix="objective.pairs=null",
+        )
     if views.count < low or (high is not None and views.count > high):
         wanted = (
             f"{low}" if low == high else f"{low} or more" if high is None else f"{low} to {high}"
@@ -114,21 +163,17 @@ def _check_views(recipe: Recipe) -> None:
             f"views.count is {views.count}",
             fix=f"views.count={low}",
         )
-    if views.small_count and high is not None:
-        raise UserError(
-            f"objective={objective.name} works on {high} views and has no use for small ones",
-            fix="views.small_count=0",
-        )
-    one_way = objective.one_way(recipe.objective.options()) and recipe.target.name == "momentum"
-    seen = 1 if one_way else views.count
-    both = recipe.regularizers.given & {"ip", "mib"}
-    if both and seen != 2:
-        way = "objective.symmetric=true" if views.count == 2 else "views.count=2"
-        raise UserError(
-            f"regularizers.{min(both)} compares the features of two views; the online encoder of "
-            f"{recipe.method} sees {seen}",
-            fix=f"regularizers.{min(both)}=0" + (f", or {way}" if low <= 2 else ""),
-        )
+
+
+def _views_shown(recipe: Recipe) -> int:
+    """How many large views pass through the online encoder."""
+    objective, large = recipe.objective.row, recipe.views.count
+    if objective.scores == "views" or recipe.target.row.online:
+        return large
+    pairs = pairs_of(
+        objective, recipe.objective.pairs or objective.pairing, ["main"] * large, large
+    )
+    return len({query for query, _ in pairs})
 
 
 def _check_heads(recipe: Recipe) -> None:
@@ -152,7 +197,8 @@ def _check_heads(recipe: Recipe) -> None:
             f"devices={recipe.devices}"
         )
     optimizer = recipe.optimizer
-    if optimizer.nesterov and (optimizer.name not in ("sgd", "lars") or not optimizer.momentum):
+    known = OPTIMIZERS[optimizer.name].momentum
+    if optimizer.nesterov and not (known and optimizer.momentum):
         raise UserError(
             "optimizer.nesterov=true needs the momentum of sgd or lars, not "
             f"optimizer={optimizer.name} with momentum {optimizer.momentum:g}",

@@ -21,12 +21,14 @@ from pydantic import (
     model_validator,
 )
 
-from viewfinder.core.errors import UserError, nearest, unknown
-from viewfinder.objectives.contract import Options as ObjectiveOptions
+from viewfinder.core.errors import UserError, nearest
+from viewfinder.core.learning_rate import SCHEDULES
+from viewfinder.core.optimizers import OPTIMIZERS
+from viewfinder.core.table import Table
+from viewfinder.networks.targets import TARGETS
+from viewfinder.objectives.pairs import PAIRINGS
 from viewfinder.objectives.table import OBJECTIVES
-from viewfinder.positives.table import POSITIVES, split_spec
-from viewfinder.positives.table import Options as PositivesOptions
-from viewfinder.positives.table import find as find_positives
+from viewfinder.positives.table import POSITIVES
 from viewfinder.regularizers.terms import Elements, Likelihood, SumOver
 from viewfinder.views.augment import Augmentation
 from viewfinder.views.presets import preset
@@ -134,32 +136,52 @@ class Views(OptionalAugmentation):
             raise UserError(f"{told}: {problem.message}", fix=problem.fix) from error
 
 
-class Positives(Part):
-    """Which images count as the same: the cluster assignment Z, and its own options."""
+class Choice(Part):
+    """A part that is a row of a table, with the options of that row beside its name."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
-    name: str = Field("instance", description=f"one of {', '.join(POSITIVES)}; or file:z.parquet")
-    sampler: Literal["shuffle", "clusters"] = Field(
-        "shuffle", description="batches of shuffled images; or of pairs from clusters drawn by size"
-    )
+    table: ClassVar[Table[Any]]
+    name: str
 
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, given: Any) -> Any:
-        """``file:z.parquet`` is name and path in one word."""
+        """``file:z.parquet`` is name and option in one word; a word alone is a name."""
+        if isinstance(given, str):
+            given = {"name": given}
         if not isinstance(given, Mapping) or ":" not in str(given.get("name", "")):
             return given
-        name, options = split_spec(given["name"])
+        name, options = cls.table.parse(given["name"])
         return {**given, "name": name, **options}
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        find_positives(self.name)
+        self.table.find(self.name)
         return self
 
-    def options(self) -> PositivesOptions:
-        """The options of these positives, typed and complete."""
-        return POSITIVES[self.name].options(**(self.model_extra or {}))
+    @property
+    def row(self) -> Any:
+        """The row of the table that was chosen."""
+        return self.table[self.name]
+
+    def options(self) -> Any:
+        """The options of the row, typed and complete."""
+        return self.row.options(**(self.model_extra or {}))
+
+    def plain(self) -> dict[str, Any]:
+        """Name, what all choices have, and every option, as JSON data."""
+        shared = self.model_dump(mode="json", include=set(type(self).model_fields))
+        return {**shared, **self.options().model_dump(mode="json")}
+
+
+class Positives(Choice):
+    """Which images count as the same: the cluster assignment Z, and its own options."""
+
+    table = POSITIVES
+    name: str = Field("instance", description=f"one of {', '.join(POSITIVES)}; or file:z.parquet")
+    sampler: Literal["shuffle", "clusters"] = Field(
+        "shuffle", description="batches of shuffled images; or of pairs from clusters drawn by size"
+    )
 
 
 class Negatives(Part):
@@ -169,21 +191,16 @@ class Negatives(Part):
     size: PositiveInt = Field(4096, description="rows of the queue")
 
 
-class ObjectivePart(Part):
+class ObjectivePart(Choice):
     """The loss, and its own options (listed per objective)."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    table = OBJECTIVES
     name: str = Field("nt_xent", description=f"one of {', '.join(OBJECTIVES)}")
-
-    @model_validator(mode="after")
-    def _known(self) -> Self:
-        if self.name not in OBJECTIVES:
-            raise unknown("objective", self.name, OBJECTIVES)
-        return self
-
-    def options(self) -> ObjectiveOptions:
-        """The objective's options, typed and complete."""
-        return OBJECTIVES[self.name].options(**(self.model_extra or {}))
+    pairs: str | None = Field(
+        None,
+        description="which views are compared with which, for objectives that score pairs: "
+        f"{', '.join(PAIRINGS)}; null: as the objective's paper",
+    )
 
 
 class Weighted(Part):
@@ -317,30 +334,35 @@ class Head(Part):
     )
 
 
-class Target(Part):
-    """What the online projections are compared with."""
+class Target(Choice):
+    """What the online projections are compared with, and its own options."""
 
-    name: Literal["shared", "detached", "momentum"] = Field(
-        "shared",
-        description="shared: the same network; detached: the same without gradient; "
-        "momentum: an exponential moving average of the network",
-    )
-    momentum: float = Field(0.996, ge=0, le=1, description="weight of the old average at the start")
-    final_momentum: float = Field(1.0, ge=0, le=1, description="the same at the end, by cosine")
+    table = TARGETS
+    name: str = Field("shared", description=f"one of {', '.join(TARGETS)}")
 
 
 class Optimizer(Part):
     """Optimiser; biases and norms get no weight decay (and no LARS scaling)."""
 
-    name: Literal["sgd", "adam", "adamw", "lars"] = Field(
-        "adamw", description="sgd, adam, adamw, lars"
-    )
+    name: str = Field("adamw", description=f"one of {', '.join(OPTIMIZERS)}")
     lr: PositiveFloat = Field(0.003, description="base learning rate; used: lr x batch / 256")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd and lars")
     nesterov: bool = Field(False, description="Nesterov momentum, for sgd and lars")
     weight_decay: NonNegativeFloat = Field(0.01, description="weight decay")
+    decay_all: bool = Field(False, description="weight decay of biases and norms too")
     warmup_epochs: NonNegativeFloat = Field(0.0, description="epochs of linear warm-up")
-    final_lr: float = Field(0.0, ge=0, le=1, description="learning rate at the end, as a fraction")
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        OPTIMIZERS.find(self.name)
+        return self
+
+
+class Schedule(Choice):
+    """How the learning rate goes on after the warm-up."""
+
+    table = SCHEDULES
+    name: str = Field("cosine", description=f"one of {', '.join(SCHEDULES)}")
 
 
 class Evaluation(Part):

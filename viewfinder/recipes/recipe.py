@@ -17,10 +17,9 @@ from pydantic import Field, PositiveInt, SerializeAsAny, ValidationError, field_
 from pydantic.fields import FieldInfo
 
 from viewfinder.core.errors import UserError, nearest, unknown
-from viewfinder.objectives.table import OBJECTIVES
-from viewfinder.positives.table import POSITIVES
 from viewfinder.recipes.methods import METHODS
 from viewfinder.recipes.parts import (
+    Choice,
     Data,
     Encoder,
     Evaluation,
@@ -31,6 +30,7 @@ from viewfinder.recipes.parts import (
     Part,
     Positives,
     Regularizers,
+    Schedule,
     Target,
     Views,
     readable,
@@ -66,8 +66,9 @@ class Recipe(Part):
     regularizers: Regularizers = Regularizers()
     encoder: Encoder = Encoder()
     head: Head = Head()
-    target: Target = Target()
+    target: SerializeAsAny[Target] = Target()
     optimizer: Optimizer = Optimizer()
+    schedule: SerializeAsAny[Schedule] = Schedule()
     evaluation: Evaluation = Evaluation()
 
     @field_validator("precision", mode="before")
@@ -86,10 +87,11 @@ class Recipe(Part):
             if own in plain["views"]:
                 kept = {k: v for k, v in plain["views"][own].items() if v is not None}
                 plain["views"][own] = kept
-        for key, part in (("positives", self.positives), ("objective", self.objective)):
-            shared = {field: plain[key][field] for field in type(part).model_fields}
-            plain[key] = {**shared, **part.options().model_dump(mode="json")}
-        return plain
+        return {**plain, **{key: part.plain() for key, part in self.choices().items()}}
+
+    def choices(self) -> dict[str, Choice]:
+        """The parts that are rows of a table."""
+        return {key: part for key, part in self if isinstance(part, Choice)}
 
     def to_yaml(self) -> str:
         """``plain`` as YAML, to be read with ``build(file=...)``."""
@@ -106,6 +108,11 @@ def parts() -> dict[str, type[Part]]:
     return found
 
 
+def choices() -> dict[str, type[Choice]]:
+    """The parts of a recipe that are rows of a table, by name."""
+    return {name: part for name, part in parts().items() if issubclass(part, Choice)}
+
+
 def keys() -> dict[str, str]:
     """Every dotted key of a recipe with its description (the objective's options by objective)."""
     found: dict[str, str] = {}
@@ -118,10 +125,10 @@ def keys() -> dict[str, str]:
             found[f"{name}.{inner}"] = own.description or ""
             for deep, deepest in _fields(own).items():
                 found[f"{name}.{inner}.{deep}"] = deepest.description or ""
-    for part, table in (("objective", OBJECTIVES), ("positives", POSITIVES)):
-        for row in table.values():
+    for name, part in choices().items():
+        for row in part.table.values():
             for inner, own in row.options.model_fields.items():
-                found.setdefault(f"{part}.{inner}", own.description or "")
+                found.setdefault(f"{name}.{inner}", own.description or "")
     return found
 
 
@@ -207,7 +214,7 @@ def build(
     if not isinstance(name, str) or name not in METHODS:
         raise unknown("method", str(name), METHODS)
     raw = merge(METHODS[name].settings, given, {"method": name})
-    for part in ("objective", "positives"):
+    for part in choices():
         # Options of another choice than the row's do not carry over to the one made instead.
         row, chosen = METHODS[name].settings.get(part, {}), given.get(part, {})
         if not isinstance(chosen, Mapping) or "name" not in chosen:
@@ -288,16 +295,12 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _check_options(recipe: Recipe) -> None:
-    """Raise UserError for an option of the objective or positives that the chosen row lacks."""
-    rows: list[tuple[str, ObjectivePart | Positives, Mapping[str, Any]]] = [
-        ("objective", recipe.objective, OBJECTIVES),
-        ("positives", recipe.positives, POSITIVES),
-    ]
-    for name, part, table in rows:
-        own = table[part.name].options.model_fields
+    """Raise UserError for an option that the chosen row of a table lacks."""
+    for name, part in recipe.choices().items():
+        own = part.row.options.model_fields
         for key in part.model_extra or {}:
             if key not in own:
-                raise _not_an_option(name, part.name, key, table)
+                raise _not_an_option(name, part, key)
         try:
             part.options()
         except ValidationError as error:
@@ -305,13 +308,14 @@ def _check_options(recipe: Recipe) -> None:
             raise readable(error, known, prefix=(name,)) from error
 
 
-def _not_an_option(part: str, chosen: str, key: str, table: Mapping[str, Any]) -> UserError:
-    own = list(table[chosen].options.model_fields)
-    others = [name for name, row in table.items() if key in row.options.model_fields]
+def _not_an_option(name: str, part: Choice, key: str) -> UserError:
+    shared = [field for field in type(part).model_fields if field != "name"]
+    own = [*shared, *part.row.options.model_fields]
+    others = [other for other, row in part.table.items() if key in row.options.model_fields]
     elsewhere = f" ({', '.join(others)} {'has' if len(others) == 1 else 'have'} it)"
     guess = nearest(key, own)
     return UserError(
-        f"{part}={chosen} has no option {key!r}{elsewhere if others else ''}; "
+        f"{name}={part.name} has no option {key!r}{elsewhere if others else ''}; "
         f"its own: {', '.join(own) or 'none'}",
-        fix=f"{part}.{guess}" if guess and not others else None,
+        fix=f"{name}.{guess}" if guess and not others else None,
     )

@@ -108,7 +108,7 @@ def load_encoder(run: Run, checkpoint: Path | None = None) -> tuple[nn.Module, R
         )
     own = recipe.encoder.model_copy(update={"pretrained": False})  # the checkpoint has them all
     encoder, _ = new_encoder(recipe.model_copy(update={"encoder": own}))
-    prefix = "encoder."
+    prefix = "networks.main.encoder."
     weights = {k[len(prefix) :]: v for k, v in load_weights(path).items() if k.startswith(prefix)}
     load_into(encoder, weights, f"the checkpoint {path}")
     return encoder.eval().requires_grad_(False), recipe, path

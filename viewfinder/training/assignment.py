@@ -15,7 +15,7 @@ from viewfinder.data.source import Split
 from viewfinder.objectives.contract import Kind
 from viewfinder.objectives.pcl import Clusterings, concentration
 from viewfinder.objectives.similarity import unit
-from viewfinder.objectives.table import find
+from viewfinder.objectives.table import OBJECTIVES
 from viewfinder.positives.kmeans import KMeans
 from viewfinder.positives.table import (
     POSITIVES,
@@ -50,7 +50,7 @@ def kind_of_positives(recipe: Recipe) -> Kind:
         return "instance"
     if recipe.positives.name == "tags":
         return "tags"
-    several = recipe.positives.name == "kmeans" and find(recipe.objective.name).positives == (
+    several = recipe.positives.name == "kmeans" and OBJECTIVES[recipe.objective.name].positives == (
         "clusterings",
     )
     return "clusterings" if several else "clusters"
@@ -73,7 +73,7 @@ def first_clusters(recipe: Recipe, split: Split) -> Assignment:
         own = np.arange(len(split))
         if kind == "clusterings":
             return Assignment(np.stack([own % k for k in options.sizes], axis=1))
-        if find(recipe.objective.name).outputs == "classes":
+        if OBJECTIVES[recipe.objective.name].outputs == "classes":
             return Assignment(own % options.sizes[0])  # one output a cluster, not one an image
         return Assignment(own)
     made = build_clusters(name, Given(split, seed=recipe.seed), options)
@@ -113,9 +113,7 @@ class Clustering(L.Callback):
         self.embedding.forget()
         sent: Any = trainer.strategy.broadcast(made, src=0)
         z, prototypes = sent
-        module.clusters.copy_(z)
-        for m, (centroids, density) in enumerate(prototypes):
-            module.state.set(m, centroids, density)
+        module.renew_clusters(z, prototypes)
 
     def _clustered(
         self, module: Any, trainer: L.Trainer
@@ -134,9 +132,7 @@ class Clustering(L.Callback):
 
     def _outputs(self, module: Any, trainer: L.Trainer) -> Tensor:
         """Features of all images, or projections of unit length, (N, D)."""
-        encoder, projector = module.encoder, module.projector
-        if module.target is not None:
-            encoder, projector = module.target[0], module.target[1]
+        encoder, projector = module.steady()
         features = self.embedding(encoder, trainer.global_step, module.device)
         if self.options.on == "features":
             return features

@@ -50,7 +50,7 @@ class Measures(L.Callback):
         of the next epoch need that anyhow."""
         whole = self.embedding
         coming = trainer.current_epoch + 1
-        if module.target is None and any(c.due(coming) for c in self.clustering):
+        if module.steady()[0] is module.encoder and any(c.due(coming) for c in self.clustering):
             return whole(module.encoder, trainer.global_step, module.device)[self.rows]
         images = Subset(whole.images, self.rows)
         how: Any = {"device": module.device, "precision": whole.precision}
@@ -141,6 +141,8 @@ class History(L.Callback):
             "seconds": seconds,
         }
         self.rows = [*self.rows, row]
+        module: Any = pl_module
+        module.observe(row["loss"])
         if trainer.is_global_zero:
             write_atomically(self.path, _csv(self.rows))
             self.console.print(

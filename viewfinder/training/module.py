@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning as L
@@ -12,27 +11,27 @@ import torch
 from torch import Tensor, nn
 
 from viewfinder.core.errors import UserError
+from viewfinder.core.learning_rate import Course
 from viewfinder.core.randomness import derive, torch_generator
-from viewfinder.core.schedules import cosine_momentum, warmup_cosine
 from viewfinder.data.batch import Batch
 from viewfinder.negatives.queue import Queue
 from viewfinder.networks.encoders import feature_dim
 from viewfinder.networks.frozen_features import evaluating
-from viewfinder.networks.heads import head
-from viewfinder.networks.momentum import ema_update
+from viewfinder.networks.network import Network, Outputs
 from viewfinder.networks.stages import captured
 from viewfinder.objectives.ci_infonce import draw_partners
 from viewfinder.objectives.contract import Progress
-from viewfinder.objectives.table import find
+from viewfinder.objectives.pairs import combined, pairs_of
+from viewfinder.objectives.pcl import Clusterings
 from viewfinder.recipes.recipe import Recipe
 from viewfinder.runs.run import initial_weights, new_encoder
-from viewfinder.training.optimizers import build_optimizer
+from viewfinder.training.optimizers import build_optimizer, estimators
 from viewfinder.training.regularization import Regularization
 from viewfinder.views.augment import make_views
 
 
 class Pretraining(L.LightningModule):
-    """Views -> encoder -> projector (-> predictor) -> objective, as the recipe says.
+    """Views -> networks -> pairs -> objective (+ regularizers), as the recipe says.
 
     recipe    a complete recipe (``viewfinder.recipes.recipe.complete``)
     clusters  Z, int64 (N,): the cluster of each image of the training split, from 0, or (N, M) for
@@ -40,9 +39,8 @@ class Pretraining(L.LightningModule):
               it, and every rank has it
     tags      bool (N, T), which tags each image has, where images are alike as far as their tags
 
-    ``encoder`` maps float (N, C, size, size) to features (N, ``feature_dim``). The target network,
-    the queue, the objective's prototypes and all else with state is a submodule or buffer, so
-    checkpoints hold it.
+    ``networks`` holds an encoder and heads for each domain of the views. Whatever has state is a
+    submodule or buffer, so checkpoints hold it.
     """
 
     def __init__(
@@ -50,85 +48,118 @@ class Pretraining(L.LightningModule):
     ) -> None:
         super().__init__()
         self.recipe = recipe
-        self.objective = find(recipe.objective.name)
+        self.objective = recipe.objective.row
         self.objective_options = recipe.objective.options()
         self.augmentations = recipe.views.augmentations()
+        self.large = recipe.views.count
+        self.view_networks = ["main"] * len(self.augmentations)
+        self.pairs = []
+        if self.objective.scores == "pairs":
+            pairing = recipe.objective.pairs or self.objective.pairing
+            self.pairs = pairs_of(self.objective, pairing, self.view_networks, self.large)
         self.clusters: Tensor | None
         self.tags: Tensor | None
         self.register_buffer("clusters", None if clusters is None else torch.from_numpy(clusters))
         self.register_buffer("tags", None if tags is None else torch.from_numpy(tags))
-        # Every process has these from the start and from each clustering: not sent with every step.
-        self._ddp_params_and_buffers_to_ignore = ["clusters", "tags"]
         with initial_weights(recipe.seed):
-            self.encoder, self.feature_dim = new_encoder(recipe)
-            self._check_small_views()
-            self._build_heads(None if clusters is None else int(clusters.max()) + 1)
+            self._build(None if clusters is None else int(clusters.max()) + 1)
+        self.schedule = recipe.schedule.row.build(recipe.schedule.options())
+        # Every process has these from the start and from each clustering: not sent with every step.
+        own = {id(p) for one in estimators(self) for p in one.parameters()}
+        named = [name for name, p in self.named_parameters() if id(p) in own]
+        self._ddp_params_and_buffers_to_ignore = ["clusters", "tags", *named]
 
-    def _check_small_views(self) -> None:
+    def _build(self, classes: int | None) -> None:
+        recipe, row, options = self.recipe, self.objective, self.objective_options
+        encoder, width = new_encoder(recipe)
+        self._check_small_views(encoder)
+        units = list(recipe.head.projector)
+        if row.outputs == "classes":
+            assert classes is not None, "the number of classes is not given"
+            units = [classes]
+        main = Network(
+            encoder, width, units, recipe.head.predictor, None, batch_norm=recipe.head.batch_norm
+        )
+        if row.assigner is not None:
+            main.assigner = row.assigner(options, units[-1])
+        self.networks = nn.ModuleDict({"main": main})
+        self.state: nn.Module | None = None
+        if row.state is not None:
+            sizes = getattr(recipe.positives.options(), "sizes", ())
+            self.state = row.state(options, units[-1], sizes)
+        self.regularization = Regularization(recipe, encoder, width)
+        self.target = recipe.target.row.build(recipe.target.options(), self.online)
+        self.queue: Queue | None = None
+        if recipe.negatives.name == "queue":
+            self.queue = Queue(recipe.negatives.size, units[-1])
+
+    def _check_small_views(self, encoder: nn.Module) -> None:
         """Raise UserError where the encoder takes images of one size only."""
         part, channels = self.recipe.views, self.recipe.data.channels
         if not part.small_count:
             return
         assert part.small_size is not None and channels is not None, "the recipe is not complete"
         try:
-            feature_dim(self.encoder, self.recipe.encoder.name, channels, part.small_size)
+            feature_dim(encoder, self.recipe.encoder.name, channels, part.small_size)
         except UserError as error:
             raise UserError(
                 f"views.small_count={part.small_count}: {error}", fix="views.small_count=0"
             ) from error
 
-    def _build_heads(self, classes: int | None) -> None:
-        recipe = self.recipe
-        if self.objective.outputs == "classes":
-            assert classes is not None, (
-                "the objective predicts classes, and their number is not given"
-            )
-            units = [classes]
-        else:
-            units = list(recipe.head.projector)
-        self.projector = head(self.feature_dim, units, batch_norm=recipe.head.batch_norm)
-        self.predictor: nn.Module = nn.Identity()
-        if recipe.head.predictor:
-            self.predictor = head(
-                units[-1], recipe.head.predictor, batch_norm=recipe.head.batch_norm
-            )
-        self.assigner: nn.Module = nn.Identity()
-        if self.objective.assigner is not None:
-            self.assigner = self.objective.assigner(self.objective_options, units[-1])
-        self.state: nn.Module | None = None
-        if self.objective.state is not None:
-            sizes = getattr(recipe.positives.options(), "sizes", ())
-            self.state = self.objective.state(self.objective_options, units[-1], sizes)
-        self.regularization = Regularization(recipe, self.encoder, self.feature_dim)
-        self.target: nn.Module | None = None
-        if recipe.target.name == "momentum":
-            self.target = copy.deepcopy(self._online()).requires_grad_(False)
-        self.queue: Queue | None = None
-        if recipe.negatives.name == "queue":
-            self.queue = Queue(recipe.negatives.size, units[-1])
+    @property
+    def online(self) -> dict[str, Network]:
+        """The trained networks by name."""
+        return {name: one for name, one in self.networks.items() if isinstance(one, Network)}
 
-    def _online(self) -> nn.Sequential:
-        """What a momentum network follows: from images to what the objective compares."""
-        return nn.Sequential(self.encoder, self.projector, self.assigner)
+    @property
+    def encoder(self) -> nn.Module:
+        return self.online["main"].encoder
 
-    def _generator(self, purpose: str, step: int, device: torch.device) -> torch.Generator:
-        return torch_generator(
-            self.recipe.seed,
-            purpose,
-            epoch=self.current_epoch,
-            step=step,
-            rank=self.global_rank,
-            device=device,
-        )
+    @property
+    def queries(self) -> list[int]:
+        """The views whose online outputs are compared."""
+        if self.objective.scores == "views":
+            return list(range(len(self.view_networks)))
+        return sorted({query for query, _ in self.pairs})
+
+    @property
+    def keys(self) -> list[int]:
+        """The views that they are compared with."""
+        if self.objective.scores == "views":
+            return list(range(self.large))
+        return sorted({key for _, key in self.pairs})
+
+    @property
+    def shown(self) -> list[int]:
+        """The views that pass through the online networks."""
+        keys = self.keys if self.recipe.target.row.online else []
+        return sorted({*self.queries, *keys})
+
+    def training_step(self, batch: Batch, step: int) -> dict[str, Any]:
+        self._seed_networks(step)
+        noise = self._generator("noise", step, batch.images.device)
+        views = self.views(batch, step)
+        index = batch.index[: len(views[0])]
+        seen = self.outputs(views, noise)
+        target = self.target(views, self.view_networks, self.keys, seen)
+        terms = self.score(seen, target, index)
+        added = self.regularized(views, seen, noise)
+        self.remember(target, index)
+        loss = terms.pop("loss")
+        if "total" in added:
+            terms, loss = {"objective": loss, **terms, **added}, loss + added["total"]
+            del terms["total"]
+        self.log("loss", loss.detach(), on_step=True, on_epoch=True, batch_size=len(index))
+        return {"loss": loss, "terms": {name: term.detach() for name, term in terms.items()}}
 
     def views(self, batch: Batch, step: int) -> list[Tensor]:
         """The views of a batch at a step of the current epoch, each float (N, C, size, size).
 
-        For an objective of pairs the first view is of one image, the second of another of its
+        For an objective of partners the first view is of one image, the second of another of its
         cluster: the other half of a batch of pairs, or a partner drawn within a shuffled batch.
         """
         generator = self._generator("views", step, batch.images.device)
-        if not self.objective.pairs:
+        if not self.objective.partners:
             return make_views(batch.images, self.augmentations, generator)
         x = y = batch.images
         if self.recipe.positives.sampler == "clusters":
@@ -139,76 +170,95 @@ class Pretraining(L.LightningModule):
         (second,) = make_views(y, self.augmentations[1:], generator)
         return [first, second]
 
-    def training_step(self, batch: Batch, step: int) -> dict[str, Any]:
-        # Whatever draws from the global stream (dropout) is derived too: nothing to restore.
-        torch.manual_seed(
-            derive(
-                self.recipe.seed,
-                "network",
-                epoch=self.current_epoch,
-                step=step,
-                rank=self.global_rank,
-            )
-        )
-        views = self.views(batch, step)
-        index = batch.index[: len(views[0])]
-        online, target, added = self.project(views, step)
-        queue = self.queue
-        cluster = None
-        if self.clusters is not None and not self.objective.pairs:
-            cluster = self.clusters[index]
-        terms = self.objective(
-            online,
-            target,
-            index=index,
-            cluster=cluster,
-            tags=None if self.tags is None else self.tags[index],
-            negatives=None if queue is None else queue.propose(online[0], index),
-            state=self.state,
-            progress=Progress(self.current_epoch, self.recipe.epochs),
-            options=self.objective_options,
-        )
-        if queue is not None:  # after the loss: a key is never its own query's negative
-            known = cluster if cluster is not None and cluster.ndim == 1 else None
-            queue.update(target[-1].detach(), index, known)
-        loss = terms.pop("loss")
-        if "total" in added:
-            terms, loss = {"objective": loss, **terms, **added}, loss + added["total"]
-            del terms["total"]
-        self.log("loss", loss.detach(), on_step=True, on_epoch=True, batch_size=len(index))
-        return {"loss": loss, "terms": {name: term.detach() for name, term in terms.items()}}
-
-    def project(
-        self, views: list[Tensor], step: int
-    ) -> tuple[list[Tensor], list[Tensor], dict[str, Tensor]]:
-        """Online outputs and targets, one (N, D) tensor a view, and what is added to the loss.
-
-        Each view goes through the network on its own, so batch norm sees one view at a time. An
-        objective that compares the first view with the second alone costs one pass each. Targets
-        are of the large views.
-        """
-        large = self.recipe.views.count
-        one_way = self.objective.one_way(self.objective_options)
-        seen = views[:1] if one_way and self.target is not None else views
-        generator = self._generator("noise", step, views[0].device)
+    def outputs(self, views: Sequence[Tensor], noise: torch.Generator) -> Outputs:
+        """What the online networks make of the views they are shown, each on its own: batch norm
+        sees one view at a time."""
         with captured(self.encoder, self.regularization.stages) as stages:
-            features = [self.encoder(view) for view in seen]
-        noisy = self.regularization.noisy(features, generator)
-        added = self.regularization(
-            seen[:large], features[:large], noisy[:large], stages, generator
+            features = {i: self._of(i).encoder(views[i]) for i in self.shown}
+        noisy = self.regularization.noisy(list(features.values()), noise)
+        heads = dict(zip(features, noisy, strict=True))
+        projected = {i: self._of(i).projector(x) for i, x in heads.items()}
+        compared = {
+            i: self._of(i).assigner(self._of(i).predictor(projected[i])) for i in self.queries
+        }
+        unpredicted = {
+            i: compared[i]
+            if i in compared and not self._of(i).predicts
+            else self._of(i).assigner(projected[i])
+            for i in projected
+        }
+        return Outputs(features, heads, compared, unpredicted, stages)
+
+    def score(
+        self, seen: Outputs, target: Mapping[int, Tensor], index: Tensor
+    ) -> dict[str, Tensor]:
+        """The objective's terms: of all pairs as one, or of all views together."""
+        cluster = None
+        if self.clusters is not None and not self.objective.partners:
+            cluster = self.clusters[index]
+        given: dict[str, Any] = {
+            "index": index,
+            "cluster": cluster,
+            "tags": None if self.tags is None else self.tags[index],
+            "state": self.state,
+            "progress": Progress(self.current_epoch, self.recipe.epochs),
+            "options": self.objective_options,
+        }
+        online, keys = list(seen.compared.values()), list(target.values())
+        if self.objective.scores == "views":
+            return self.objective(online, keys, **given)
+        terms = []
+        for query, key in self.pairs:
+            q = seen.compared[query]
+            contrast = None if self.queue is None else self.queue.propose(q, index)
+            terms.append(self.objective([q], [target[key]], negatives=contrast, **given))
+        return combined(terms, summed=self.objective.summed(self.objective_options))
+
+    def regularized(
+        self, views: Sequence[Tensor], seen: Outputs, noise: torch.Generator
+    ) -> dict[str, Tensor]:
+        """What is added to the loss, by name, of the large views that the encoder was shown."""
+        large = [i for i in seen.features if i < self.large]
+        return self.regularization(
+            [views[i] for i in large],
+            [seen.features[i] for i in large],
+            [seen.noisy[i] for i in large],
+            seen.stages,
+            noise,
         )
-        projected = [self.projector(x) for x in noisy]
-        online = [self.assigner(self.predictor(z)) for z in projected]
-        if self.target is not None:
-            with torch.no_grad():
-                keys = views[large - 1 : large] if one_way else views[:large]
-                target = [self.target(view) for view in keys]
-        else:
-            target = [self.assigner(z) for z in projected] if self.recipe.head.predictor else online
-            target = target[:large]
-            if self.recipe.target.name == "detached":
-                target = [z.detach() for z in target]
-        return (online[:1] if one_way else online), target, added
+
+    def remember(self, target: Mapping[int, Tensor], index: Tensor) -> None:
+        """After the loss, so that a key is never its own query's negative."""
+        if self.queue is not None:
+            cluster = self.clusters
+            known = cluster[index] if cluster is not None and cluster.ndim == 1 else None
+            self.queue.update(target[max(target)].detach(), index, known)
+
+    def renew_clusters(self, z: Tensor, prototypes: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """Z made anew between epochs, and the centroids and densities of each clustering."""
+        assert self.clusters is not None
+        self.clusters.copy_(z)
+        for m, (centroids, density) in enumerate(prototypes):
+            assert isinstance(self.state, Clusterings)
+            self.state.set(m, centroids, density)
+
+    def steady(self) -> tuple[nn.Module, nn.Module]:
+        """The encoder and projector that are clustered between epochs: of the momentum network
+        where there is one."""
+        return self.target.steady("main", self.online["main"])
+
+    def _of(self, view: int) -> Network:
+        """The network that takes a view."""
+        return self.online[self.view_networks[view]]
+
+    def _generator(self, purpose: str, step: int, device: torch.device) -> torch.Generator:
+        at: Any = {"epoch": self.current_epoch, "step": step, "rank": self.global_rank}
+        return torch_generator(self.recipe.seed, purpose, **at, device=device)
+
+    def _seed_networks(self, step: int) -> None:
+        """Whatever draws from the global stream (dropout) is derived too: nothing to restore."""
+        at: Any = {"epoch": self.current_epoch, "step": step, "rank": self.global_rank}
+        torch.manual_seed(derive(self.recipe.seed, "network", **at))
 
     @torch.no_grad()
     def decoded(self, views: Sequence[Tensor]) -> list[Tensor]:
@@ -221,30 +271,34 @@ class Pretraining(L.LightningModule):
                 is not None
             ]
 
+    def on_after_backward(self) -> None:
+        for one in estimators(self):
+            one.estimate()  # type: ignore[operator]
+
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        if self.target is None:
-            return
-        part = self.recipe.target
-        momentum = cosine_momentum(
-            self.trainer.global_step, self.total_steps, part.momentum, part.final_momentum
-        )
-        ema_update(self.target, self._online(), momentum)
+        self.target.follow(self.online, self.trainer.global_step, self.course.steps)
 
     @property
-    def total_steps(self) -> int:
-        return int(self.trainer.estimated_stepping_batches)
+    def course(self) -> Course:
+        """How long the run is."""
+        epochs, steps = self.recipe.epochs, int(self.trainer.estimated_stepping_batches)
+        warmup = round(self.recipe.optimizer.warmup_epochs * steps / epochs)
+        return Course(steps, warmup, epochs)
+
+    def observe(self, loss: float) -> None:
+        """Learn of the mean loss of an epoch that has ended."""
+        self.schedule.observe(loss)
+        factor = self.schedule(self.trainer.global_step, self.course)
+        for optimizer in self.trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * factor
 
     def configure_optimizers(self) -> Any:
         optimizer = build_optimizer(self, self.recipe.optimizer, self.recipe.batch_size)
-        steps_an_epoch = self.total_steps / self.recipe.epochs
-        part = self.recipe.optimizer
-        warmup = round(part.warmup_epochs * steps_an_epoch)
-
-        def factor(step: int) -> float:
-            # The end is reached after the last step, so no step is wasted at a rate of 0.
-            return warmup_cosine(step, self.total_steps, warmup, part.final_lr, include_end=False)
-
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        course = self.course
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: self.schedule(step, course)
+        )
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},

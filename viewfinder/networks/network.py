@@ -1,0 +1,62 @@
+"""The network of one domain: from a view to what the objective compares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from viewfinder.networks.heads import head
+
+
+class Network(nn.Module):
+    """Encoder, projector, predictor and assigner of the views of one domain.
+
+    encoder    float (N, ...) -> features (N, feature_dim)
+    projector  units of each layer; the last is the width of the projections
+    predictor  units of each layer, None: no predictor, projections are compared as they are
+    assigner   the objective's last layer, from projections to what it compares
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        feature_dim: int,
+        projector: Sequence[int],
+        predictor: Sequence[int] | None = None,
+        assigner: nn.Module | None = None,
+        *,
+        batch_norm: bool = True,
+    ) -> None:
+        super().__init__()
+        self.feature_dim, self.dim = feature_dim, projector[-1]
+        self.encoder = encoder
+        self.projector: nn.Module = head(feature_dim, projector, batch_norm=batch_norm)
+        self.predictor: nn.Module = nn.Identity()
+        if predictor:
+            self.predictor = head(self.dim, predictor, batch_norm=batch_norm)
+        self.predicts = bool(predictor)
+        self.assigner: nn.Module = assigner or nn.Identity()
+
+    def followed(self) -> nn.Sequential:
+        """What a momentum network follows: all but the predictor."""
+        return nn.Sequential(self.encoder, self.projector, self.assigner)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the online networks made of the views they were shown, by the position of the view.
+
+    features    float (N, feature_dim), before any noise
+    noisy       the same with the noise that the head saw
+    compared    what the objective compares: projections or predictions, through the assigner
+    unpredicted the same without the predictor, what a target of the same network is made of
+    stages      what inner stages gave, one (N, D) per view that was shown, in its order
+    """
+
+    features: Mapping[int, Tensor]
+    noisy: Mapping[int, Tensor]
+    compared: Mapping[int, Tensor]
+    unpredicted: Mapping[int, Tensor]
+    stages: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
