@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from viewfinder.negatives import Negatives
 from viewfinder.objectives import OBJECTIVES, Objective, Options
+from viewfinder.objectives.pairs import Pair, combined, pairs_of
 from viewfinder.objectives.pcl import Clusterings
 
 DIM = 6
@@ -29,11 +30,18 @@ class Situation:
     negatives: str
     chosen: dict[str, Any] = field(default_factory=dict)
     views: int = 2
+    pairing: str = "one-way"
 
     def __str__(self) -> str:
         chosen = [f"{key}={value}" for key, value in self.chosen.items()]
         parts = [self.objective.name, self.positives, self.negatives, *chosen]
-        return "-".join(parts) + ("" if self.views == 2 else f"-views={self.views}")
+        parts += [] if self.views == 2 else [f"views={self.views}"]
+        return "-".join(parts + ([] if self.pairing == "one-way" else [self.pairing]))
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """The pairs of views that are scored, where pairs are."""
+        return pairs_of(self.objective, self.pairing, ["main"] * self.views, self.views)
 
     def options(self, **more: Any) -> Options:
         known = {k: v for k, v in more.items() if k in self.objective.options.model_fields}
@@ -83,16 +91,19 @@ class Situation:
     ) -> Tensor:
         samples = len(online[0])
         dtype = torch.float64 if online[0].dtype == torch.float64 else torch.float32
-        return self.objective(
-            online,
-            target,
-            index=torch.arange(samples) if index is None else index,
-            cluster=self.clusters(samples) if cluster is None else cluster,
-            tags=self.tags(samples) if tags is None else tags,
-            negatives=queue if self.negatives == "queue" else None,
-            state=self.state(dtype, online[0].shape[1]),
-            options=self.options(**options),
-        )["loss"]
+        given: dict[str, Any] = {
+            "index": torch.arange(samples) if index is None else index,
+            "cluster": self.clusters(samples) if cluster is None else cluster,
+            "tags": self.tags(samples) if tags is None else tags,
+            "negatives": queue if self.negatives == "queue" else None,
+            "state": self.state(dtype, online[0].shape[1]),
+            "options": self.options(**options),
+        }
+        if self.objective.scores == "views":
+            return self.objective(online, target, **given)["loss"]
+        keys = online if self.objective.target == "unused" else target
+        terms = [self.objective([online[i]], [keys[j]], **given) for i, j in self.pairs]
+        return combined(terms, summed=self.objective.summed(given["options"]))["loss"]
 
 
 @dataclass(frozen=True)
@@ -141,6 +152,14 @@ SITUATIONS = [
         for positives in objective.positives
         for negatives in objective.negatives
         for chosen in _choices(objective)
+    ),
+    # both directions of the objectives whose pairs have one
+    *(
+        Situation(objective, positives, negatives, pairing="symmetric")
+        for objective in OBJECTIVES.values()
+        if objective.scores == "pairs" and objective.ordered
+        for positives in objective.positives
+        for negatives in objective.negatives
     ),
     # one view, so that the single member of a cluster has no positive
     *(
