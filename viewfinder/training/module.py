@@ -127,14 +127,14 @@ class Pretraining(L.LightningModule):
         For an objective of pairs the first view is of one image, the second of another of its
         cluster: the other half of a batch of pairs, or a partner drawn within a shuffled batch.
         """
-        generator = self._generator("views", step, batch.images.device)
+        generator = self._generator("views", step, batch.data.device)
         if not self.objective.pairs:
-            return make_views(batch.images, self.augmentations, generator)
-        x = y = batch.images
+            return make_views(batch.data, self.augmentations, generator)
+        x = y = batch.data
         if self.recipe.positives.sampler == "clusters":
-            x, y = batch.images.chunk(2)
+            x, y = batch.data.chunk(2)
         elif self.clusters is not None:
-            y = batch.images[draw_partners(self.clusters[batch.index], generator)]
+            y = batch.data[draw_partners(self.clusters[batch.index], generator)]
         (first,) = make_views(x, self.augmentations[:1], generator)
         (second,) = make_views(y, self.augmentations[1:], generator)
         return [first, second]
