@@ -25,8 +25,8 @@ from step import BATCH, WIDTHS, Clock
 from torch import Tensor
 
 from viewfinder.data.batch import Batch
-from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Split
+from viewfinder.data.stored import ArrayData
 from viewfinder.objectives import nt_xent, supcon
 from viewfinder.recipes.recipe import Recipe, build, complete, merge
 from viewfinder.runs.run import Run
@@ -38,7 +38,7 @@ from viewfinder.training.optimizers import build_optimizer
 
 def images(steps: int) -> Split:
     pixels = np.random.default_rng(0).integers(0, 256, (BATCH * steps, 3, 32, 32), dtype=np.uint8)
-    return Split("train", ArrayImages(torch.from_numpy(pixels)))
+    return Split("train", ArrayData(torch.from_numpy(pixels)))
 
 
 def recipe_of(method: str, encoder: str, precision: str, **more: object) -> Recipe:
@@ -64,7 +64,7 @@ def whole(module: Pretraining, split: Split) -> float:
 
 def passes(module: Pretraining, split: Split, steps: int) -> float:
     """Seconds of the forward and backward passes and the update alone, on ready views."""
-    batch = Batch(split.images.read(np.arange(BATCH)), torch.arange(BATCH))
+    batch = Batch(split.data.read(np.arange(BATCH)), torch.arange(BATCH))
     views = module.views(batch, 0)
     optimizer = build_optimizer(module, module.recipe.optimizer, BATCH)
     bf16 = module.recipe.precision.startswith("bf16")

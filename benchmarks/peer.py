@@ -29,8 +29,8 @@ from step import BATCH, WIDTHS, Clock
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Split
+from viewfinder.data.stored import ArrayData
 from viewfinder.networks.channels_last import fast_layout
 from viewfinder.networks.encoders import build_encoder
 from viewfinder.recipes.recipe import build, complete
@@ -89,7 +89,7 @@ class Ours:
 
     def __init__(self, name: str, pixels: np.ndarray, precision: str) -> None:
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
-        self.split = Split("train", ArrayImages(images))
+        self.split = Split("train", ArrayData(images))
         words = {
             "encoder": {"name": name, "widths": WIDTHS},
             "optimizer": {"name": "sgd", "lr": 0.06, "weight_decay": 5e-4},

@@ -24,8 +24,8 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Split
+from viewfinder.data.stored import ArrayData
 from viewfinder.networks.channels_last import fast_layout
 from viewfinder.recipes.recipe import build, complete
 from viewfinder.runs.run import Run
@@ -66,7 +66,7 @@ def measure(encoder: str, precision: str, rounds: int, steps: int) -> None:
     """Print the ratio for one encoder."""
     rng = np.random.default_rng(0)
     pixels = torch.from_numpy(rng.integers(0, 256, (BATCH * steps, 3, 32, 32), dtype=np.uint8))
-    split = Split("train", ArrayImages(pixels))
+    split = Split("train", ArrayData(pixels))
     words = {
         "encoder": {"name": encoder, "widths": WIDTHS},
         "precision": precision,

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Source, Split
+from viewfinder.data.stored import ArrayData
 from viewfinder.evaluation.probing import untrained
 from viewfinder.evaluation.tasks.transfer import TransferSet, transfer_scores
 from viewfinder.networks.frozen_features import extract
@@ -42,7 +42,7 @@ def made_set(number: int, images: int) -> TransferSet:
         labels = np.arange(count) % CLASSES
         pixels = 0.3 * centres[labels] + 0.7 * rng.integers(0, 256, (count, 3, SIDE, SIDE))
         tensor = torch.from_numpy(pixels.astype(np.uint8))
-        splits[name] = Split(name, ArrayImages(tensor), labels)
+        splits[name] = Split(name, ArrayData(tensor), labels)
     return TransferSet(Data(source=f"set{number}"), Source(f"set{number}", splits))
 
 
@@ -66,7 +66,7 @@ def main() -> None:
             for split in one.source.splits.values():
                 extract(
                     encoder,
-                    split.images,
+                    split.data,
                     frozen_view(recipe),
                     device=device,
                     precision=recipe.precision,

@@ -38,7 +38,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     digits = open_source("digits", limit=200)
     (folder / "sets" / "mnist").mkdir(parents=True)
     for name, split in digits.splits.items():
-        pixels = split.images.read(np.arange(len(split))).permute(0, 2, 3, 1).numpy()
+        pixels = split.data.read(np.arange(len(split))).permute(0, 2, 3, 1).numpy()
         np.savez(folder / "sets" / "mnist" / f"{name}.npz", images=pixels, labels=split.labels)
     return folder
 

@@ -98,7 +98,7 @@ def test_embeddings_are_those_of_the_encoder(
 
     encoder, recipe, _ = load_encoder(Run(trained))
     source = open_source("digits", limit=100)
-    expected = [extract(encoder, s.images, frozen_view(recipe)) for s in source.splits.values()]
+    expected = [extract(encoder, s.data, frozen_view(recipe)) for s in source.splits.values()]
     np.testing.assert_allclose(vectors, np.concatenate(expected), rtol=1e-5, atol=1e-6)
     assert len(table) == sum(len(s) for s in source.splits.values())
 

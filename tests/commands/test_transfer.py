@@ -243,7 +243,7 @@ def test_a_score_is_that_of_scikit_learn_on_the_same_features(recipe: Recipe) ->
         kinds=["raw pixels"],
     )
     parts = [digits.source.splits[name] for name in ("train", "test")]
-    x, y = (p.images.read(np.arange(len(p))).flatten(1).float().numpy() for p in parts)
+    x, y = (p.data.read(np.arange(len(p))).flatten(1).float().numpy() for p in parts)
     theirs = KNeighborsClassifier(1, metric="cosine").fit(x, parts[0].labels)
     assert isinstance(score, Score)
     assert score.top1 == pytest.approx(theirs.score(y, parts[1].labels))

@@ -9,7 +9,7 @@ from PIL import Image
 
 from viewfinder.core.errors import UserError
 from viewfinder.data.convert import channel_note, converted_shape, to_channels, to_square
-from viewfinder.data.images import ArrayImages, ConvertedImages, Subset
+from viewfinder.data.stored import ArrayData, ConvertedImages, Subset
 
 
 @given(seed=st.integers(0, 2**32 - 1))
@@ -60,7 +60,7 @@ def test_collections_agree_on_shape_and_content(
 ) -> None:
     tensor = torch.randint(0, 256, (10, 3, 6, 5), dtype=torch.uint8)
     index = np.array(rows, dtype=np.int64)
-    plain = ArrayImages(tensor)
+    plain = ArrayData(tensor)
     assert torch.equal(plain.read(index), tensor[index])
     reversed_rows = np.arange(10)[::-1].copy()
     assert torch.equal(Subset(plain, reversed_rows).read(index), tensor[9 - index])
@@ -70,13 +70,13 @@ def test_collections_agree_on_shape_and_content(
 
 
 def test_reading_gives_memory_of_its_own() -> None:
-    images = ArrayImages(torch.zeros(4, 1, 2, 2, dtype=torch.uint8))
+    images = ArrayData(torch.zeros(4, 1, 2, 2, dtype=torch.uint8))
     images.read(np.arange(4)).fill_(9)
     assert int(images.tensor.sum()) == 0
 
 
 def test_array_images_refuse_other_tensors() -> None:
     with pytest.raises(ValueError, match="uint8"):
-        ArrayImages(torch.zeros(2, 3, 4, 4))
+        ArrayData(torch.zeros(2, 3, 4, 4))
     with pytest.raises(ValueError, match=r"\(N, C, H, W\)"):
-        ArrayImages(torch.zeros(3, 4, 4, dtype=torch.uint8))
+        ArrayData(torch.zeros(3, 4, 4, dtype=torch.uint8))

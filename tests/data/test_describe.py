@@ -16,9 +16,9 @@ from viewfinder.data.describe import (
     entropy_bits,
     print_description,
 )
-from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Attributes, Source, Split
 from viewfinder.data.sources.table import open_source
+from viewfinder.data.stored import ArrayData
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=50).map(np.array))
@@ -30,7 +30,7 @@ def test_entropy_is_scipys(values: np.ndarray) -> None:
 
 def test_statistics_are_numpys() -> None:
     images = torch.randint(0, 256, (301, 3, 5, 4), dtype=torch.uint8)
-    mean, std = channel_statistics(ArrayImages(images))
+    mean, std = channel_statistics(ArrayData(images))
     pixels = images.double().numpy() / 255
     np.testing.assert_allclose(mean, pixels.mean((0, 2, 3)), rtol=1e-12)
     np.testing.assert_allclose(std, pixels.std((0, 2, 3)), rtol=1e-12)
@@ -39,7 +39,7 @@ def test_statistics_are_numpys() -> None:
 def hostile() -> Source:
     split = Split(
         "train",
-        ArrayImages(torch.zeros(4, 1, 2, 3, dtype=torch.uint8)),
+        ArrayData(torch.zeros(4, 1, 2, 3, dtype=torch.uint8)),
         labels=np.array([0, 1, 1, 1]),
         class_names=["[red]cat[/red]", "dog\x1b[2J", "dog\x1b[2J"],
         attributes=Attributes(np.array([[0], [1], [-1], [-1]]), ["size"]),

@@ -14,9 +14,9 @@ from PIL import Image
 from viewfinder.core.errors import UserError
 from viewfinder.data import files
 from viewfinder.data.files import FileImages, load_files
-from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Source
 from viewfinder.data.sources.table import open_source
+from viewfinder.data.stored import ArrayData
 
 Maker = Callable[..., Image.Image]
 
@@ -53,7 +53,7 @@ def test_class_folders(class_tree: Path) -> None:
     classes = classes_of(source)
     assert len(classes) == 10
     assert all(path.split("/")[0] == name for path, name in classes.items())
-    assert source.train.images.shape == (3, 16, 16)
+    assert source.train.data.shape == (3, 16, 16)
     assert source.test is not None
     assert len(source.test) == 2  # one of 6 and one of 4
     assert any("stratified fifth" in note for note in source.notes)
@@ -72,7 +72,7 @@ def test_pixels_belong_to_their_paths(tmp_path: Path) -> None:
     assert 3 <= len(source.unreadable) <= 4
     for split in source.splits.values():
         assert split.paths is not None
-        pixels = split.images.read(np.arange(len(split)))
+        pixels = split.data.read(np.arange(len(split)))
         for image, path in zip(pixels, split.paths, strict=True):
             assert image[:, 2, 2].tolist() == colour_of(path)
             assert len(image.unique()) <= 3
@@ -84,7 +84,7 @@ def test_one_folder_of_photos_of_mixed_sizes(tmp_path: Path, make_picture: Maker
         make_picture(i, 10 + 7 * i, 90 - 6 * i).save(tmp_path / f"IMG_{i:04}.JPG", "JPEG")
     source = open_source(f"folder:{tmp_path}")
     assert source.train.labels is None
-    assert source.train.images.shape == (3, 64, 64)
+    assert source.train.data.shape == (3, 64, 64)
     assert source.test is not None
     assert (len(source.train), len(source.test)) == (9, 2)
     assert any("no labels" in note for note in source.notes)
@@ -218,11 +218,11 @@ def test_reading_from_files_equals_memory(
     assert lazy.notes == kept.notes
     for name in ("train", "test"):
         index = np.random.default_rng(0).permutation(len(kept.splits[name]))
-        expected = kept.splits[name].images.read(index)
-        assert torch.equal(lazy.splits[name].images.read(index), expected)
+        expected = kept.splits[name].data.read(index)
+        assert torch.equal(lazy.splits[name].data.read(index), expected)
         np.testing.assert_array_equal(lazy.splits[name].labels, kept.splits[name].labels)
-    assert isinstance(lazy.train.images.images, FileImages)  # type: ignore[attr-defined]
-    assert isinstance(kept.train.images.images, ArrayImages)  # type: ignore[attr-defined]
+    assert isinstance(lazy.train.data.whole, FileImages)  # type: ignore[attr-defined]
+    assert isinstance(kept.train.data.whole, ArrayData)  # type: ignore[attr-defined]
 
 
 def test_each_file_is_decoded_once_where_it_fits(
@@ -237,19 +237,19 @@ def test_each_file_is_decoded_once_where_it_fits(
 
     monkeypatch.setattr(files, "decode", counting)
     source = open_source(f"folder:{class_tree}", size=8)
-    source.train.images.read(np.arange(len(source.train)))
+    source.train.data.read(np.arange(len(source.train)))
     assert len(decoded) == len(set(decoded)) == 10
 
 
 def test_channels_follow_the_files_unless_asked(tmp_path: Path, make_picture: Maker) -> None:
     for i in range(4):
         make_picture(i, channels=1).save(tmp_path / f"{i}.png")
-    assert open_source(f"folder:{tmp_path}", size=4).train.images.shape[0] == 1
+    assert open_source(f"folder:{tmp_path}", size=4).train.data.shape[0] == 1
     source = open_source(f"folder:{tmp_path}", size=4, channels=3)
     assert any("4 of 4 images were grey" in note for note in source.notes)
     make_picture(9).save(tmp_path / "colour.png")
     source = open_source(f"folder:{tmp_path}", size=4)
-    assert source.train.images.shape[0] == 3
+    assert source.train.data.shape[0] == 3
     assert any("4 of 5 images were grey" in note for note in source.notes)
     source = open_source(f"folder:{tmp_path}", size=4, channels=1)
     assert any("1 of 5 images were RGB" in note for note in source.notes)

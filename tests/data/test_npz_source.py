@@ -46,8 +46,8 @@ def test_a_folder_of_splits(tmp_path: Path) -> None:
     source = open_source(f"npz:{tmp_path}")
     split = source.train
     assert list(source.splits) == ["train", "test"]
-    assert split.images.shape == (3, 6, 4)
-    got = split.images.read(np.array([7, 0]))
+    assert split.data.shape == (3, 6, 4)
+    got = split.data.read(np.array([7, 0]))
     np.testing.assert_array_equal(got.permute(0, 2, 3, 1), train["images"][[7, 0]])
     np.testing.assert_array_equal(split.labels, train["labels"])
     assert split.class_names == ["a", "b", "c"]
@@ -89,7 +89,7 @@ def test_one_file_or_a_folder_with_one_file_holds_a_part_out(tmp_path: Path) -> 
         assert np.bincount(source.test.labels).tolist() == [2, 2]
         for split in source.splits.values():
             rows = split.factors["source_row"]
-            got = split.images.read(np.arange(len(split))).permute(0, 2, 3, 1)
+            got = split.data.read(np.arange(len(split))).permute(0, 2, 3, 1)
             np.testing.assert_array_equal(got, images[rows])
             np.testing.assert_array_equal(split.labels, labels[rows])
 
@@ -147,19 +147,19 @@ def test_grey_without_a_channel_axis(tmp_path: Path) -> None:
     images = pixels(8)[..., 0]
     np.savez(tmp_path / "x.npz", images=images)
     source = open_source(f"npz:{tmp_path / 'x.npz'}", channels=3)
-    assert source.train.images.shape == (3, 6, 4)
+    assert source.train.data.shape == (3, 6, 4)
     row = source.train.factors["source_row"][0]
     assert torch.equal(
-        source.train.images.read(np.array([0]))[0], torch.from_numpy(images[row]).expand(3, 6, 4)
+        source.train.data.read(np.array([0]))[0], torch.from_numpy(images[row]).expand(3, 6, 4)
     )
     assert any("repeated" in note for note in source.notes)
 
 
 def test_size_takes_the_centre_square(tmp_path: Path) -> None:
     write_set(tmp_path)
-    assert open_source(f"npz:{tmp_path}").train.images.shape == (3, 6, 4)
+    assert open_source(f"npz:{tmp_path}").train.data.shape == (3, 6, 4)
     source = open_source(f"npz:{tmp_path}", size=4, channels=1)
-    assert source.train.images.shape == (1, 4, 4)
+    assert source.train.data.shape == (1, 4, 4)
     assert any("6x4" in note for note in source.notes)
     assert any("luma" in note for note in source.notes)
 
@@ -243,7 +243,7 @@ def test_splits_must_agree(tmp_path: Path) -> None:
     np.savez(tmp_path / "test.npz", images=pixels(3, 6, 6))
     with pytest.raises(UserError, match="differ in"):
         open_source(f"npz:{tmp_path}")
-    assert open_source(f"npz:{tmp_path}", size=4).train.images.shape == (3, 4, 4)
+    assert open_source(f"npz:{tmp_path}", size=4).train.data.shape == (3, 4, 4)
     other = {"images": pixels(3), "labels": np.arange(3), "class_names": np.array(["c", "b", "a"])}
     np.savez(tmp_path / "test.npz", **other)
     with pytest.raises(UserError, match="differ in class_names"):

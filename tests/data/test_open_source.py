@@ -17,7 +17,7 @@ def test_digits_are_scikit_learns() -> None:
     assert source.test is not None
     for split in source.splits.values():
         rows = split.factors["source_row"]
-        got = split.images.read(np.arange(len(split)))[:, 0].numpy()
+        got = split.data.read(np.arange(len(split)))[:, 0].numpy()
         # steps of 255/16, so the original values can be told
         np.testing.assert_array_equal(np.round(got / (255 / 16)), digits.images[rows])
         np.testing.assert_array_equal(split.labels, digits.target[rows])
@@ -37,7 +37,7 @@ def test_the_seed_decides_what_is_held_out() -> None:
 
 def test_options_reach_the_reader() -> None:
     source = open_source("digits", channels=3, size=4, limit=200)
-    assert source.train.images.shape == (3, 4, 4)
+    assert source.train.data.shape == (3, 4, 4)
     assert sum(map(len, source.splits.values())) == 200
     words = ("class-balanced subset of 200 of 1797", "repeated", "reduced to 4", "held out")
     assert all(any(word in note for note in source.notes) for word in words)
@@ -90,6 +90,6 @@ def test_missing_torchvision_sets_say_where_they_must_lie(tmp_path: Path, name: 
 def test_shapes_are_dispatched() -> None:
     pytest.importorskip("viewfinder.data.shapes.source")
     source = open_source("shapes", limit=20, channels=1)
-    assert source.train.images.shape == (1, 32, 32)
+    assert source.train.data.shape == (1, 32, 32)
     assert len(source.train) <= 20
-    assert source.train.images.read(np.array([0, 1])).shape == (2, 1, 32, 32)
+    assert source.train.data.read(np.array([0, 1])).shape == (2, 1, 32, 32)

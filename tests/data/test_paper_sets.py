@@ -36,7 +36,7 @@ def save(path: Path, level: int) -> None:
 
 
 def level(source: Source, split: str, row: int) -> int:
-    return int(source.splits[split].images.read(np.array([row])).float().mean().round())
+    return int(source.splits[split].data.read(np.array([row])).float().mean().round())
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_zappos(zappos: Path) -> None:
     source = read_zappos(str(zappos), PLAIN)
     order = np.random.RandomState(0).permutation(10)
     assert [len(source.splits[s]) for s in ("train", "test")] == [7, 3]
-    assert source.train.images.shape == (3, 32, 32)
+    assert source.train.data.shape == (3, 32, 32)
     for split, rows in (("train", order[:7]), ("test", order[7:])):
         part = source.splits[split]
         assert part.attributes is not None

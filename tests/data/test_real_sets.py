@@ -44,7 +44,7 @@ def test_set(name: str) -> None:
     source = open_source(f"npz:{folder(name)}")
     assert source.test is not None
     assert (len(source.train), len(source.test)) == (train, test)
-    assert source.train.images.shape == source.test.images.shape == shape
+    assert source.train.data.shape == source.test.data.shape == shape
     assert not source.unreadable
     if classes is None:
         assert source.train.labels is None
@@ -60,7 +60,7 @@ def test_every_pixel_of_a_set_arrives() -> None:
     with np.load(path / "train.npz") as stored:
         images, attributes = stored["images"], stored["attributes"]
         products = stored["source_id"]
-    got = split.images.read(np.arange(len(split))).permute(0, 2, 3, 1)
+    got = split.data.read(np.arange(len(split))).permute(0, 2, 3, 1)
     assert np.array_equal(got.numpy(), images)
     assert split.attributes is not None
     assert np.array_equal(split.attributes.values, attributes)
@@ -69,7 +69,7 @@ def test_every_pixel_of_a_set_arrives() -> None:
 
 def test_a_limited_and_reduced_set() -> None:
     source = open_source(f"npz:{folder('omniglot_small')}", limit=1_210, size=28, channels=3)
-    assert source.train.images.shape == (3, 28, 28)
+    assert source.train.data.shape == (3, 28, 28)
     assert sum(map(len, source.splits.values())) == 1_210
     counts = sum(np.bincount(part.labels, minlength=242) for part in source.splits.values())
     assert np.all(counts == 5)
@@ -92,4 +92,4 @@ def test_a_folder_of_photos() -> None:
     source = open_source(f"folder:{folder('coco_cc_mini')}", size=96)
     assert source.train.labels is None
     assert sum(map(len, source.splits.values())) == 33
-    assert source.train.images.shape == (3, 96, 96)
+    assert source.train.data.shape == (3, 96, 96)

@@ -43,7 +43,7 @@ def factors() -> Factors:
 
 
 def pixels(split: Split) -> np.ndarray:
-    return split.images.read(np.arange(len(split))).numpy()
+    return split.data.read(np.arange(len(split))).numpy()
 
 
 def alone(name: str, count: int = 1) -> Factors:

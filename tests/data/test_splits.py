@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from viewfinder.core.errors import UserError
-from viewfinder.data.images import ArrayImages
 from viewfinder.data.options import ReadOptions
 from viewfinder.data.source import Attributes, Source, Split
 from viewfinder.data.splits import (
@@ -19,6 +18,7 @@ from viewfinder.data.splits import (
     stratified_rows,
     with_test,
 )
+from viewfinder.data.stored import ArrayData
 
 labels_lists = st.lists(st.integers(0, 6), min_size=1, max_size=80).map(np.array)
 
@@ -77,7 +77,7 @@ def split_of(count: int, labels: np.ndarray | None = None, name: str = "train") 
     pixels = torch.arange(count, dtype=torch.uint8).view(-1, 1, 1, 1)
     return Split(
         name,
-        ArrayImages(pixels),
+        ArrayData(pixels),
         labels=labels,
         attributes=Attributes(np.arange(count)[:, None], ["number"]),
         paths=[f"{i}.png" for i in range(count)],
@@ -97,7 +97,7 @@ def test_held_out_parts_are_the_whole_and_everything_stays_aligned() -> None:
         assert part.attributes is not None
         np.testing.assert_array_equal(part.attributes.values[:, 0], row)
         assert part.paths == [f"{i}.png" for i in row]
-        np.testing.assert_array_equal(part.images.read(np.arange(len(part))).flatten(), row)
+        np.testing.assert_array_equal(part.data.read(np.arange(len(part))).flatten(), row)
     assert sorted(rows) == list(range(50))
     assert source.test is not None
     assert np.bincount(source.test.labels).tolist() == [2] * 5

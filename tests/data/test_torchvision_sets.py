@@ -32,8 +32,8 @@ def test_mnist_family(tmp_path: Path, name: str, folder: str) -> None:
         write_idx(tmp_path / folder / "raw" / f"{part}-labels-idx1-ubyte", labels[rows])
     source = open_source(name, root=tmp_path)
     assert source.test is not None
-    assert source.train.images.shape == (1, 28, 28)
-    np.testing.assert_array_equal(source.train.images.read(np.arange(20))[:, 0], images[:20])
+    assert source.train.data.shape == (1, 28, 28)
+    np.testing.assert_array_equal(source.train.data.read(np.arange(20))[:, 0], images[:20])
     np.testing.assert_array_equal(source.test.labels, labels[20:])
     assert len(source.train.class_names or ()) == 10
     assert not source.notes
@@ -56,8 +56,8 @@ def test_cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": names}))
     source = open_source("cifar10", root=tmp_path)
     assert source.test is not None
-    np.testing.assert_array_equal(source.train.images.read(np.arange(50)), images[:50])
-    np.testing.assert_array_equal(source.test.images.read(np.arange(10)), images[50:])
+    np.testing.assert_array_equal(source.train.data.read(np.arange(50)), images[:50])
+    np.testing.assert_array_equal(source.test.data.read(np.arange(10)), images[50:])
     np.testing.assert_array_equal(source.train.labels, labels[:50])
     assert source.train.class_names == names
 
@@ -81,7 +81,7 @@ def test_stl10_with_its_unlabelled_split(tmp_path: Path) -> None:
     assert list(source.splits) == ["train", "test", "unlabeled"]
     for name, split in source.splits.items():
         index = np.arange(len(split))[::-1].copy()
-        got = split.images.read(index)
+        got = split.data.read(index)
         assert got.is_contiguous()
         np.testing.assert_array_equal(got, images[name][index])
     assert source.train.labels is not None
@@ -89,7 +89,7 @@ def test_stl10_with_its_unlabelled_split(tmp_path: Path) -> None:
     assert source.splits["unlabeled"].labels is None
     small = open_source("stl10", root=tmp_path, size=8, limit=3)
     assert {len(split) for split in small.splits.values()} == {3}
-    assert small.splits["unlabeled"].images.shape == (3, 8, 8)
+    assert small.splits["unlabeled"].data.shape == (3, 8, 8)
     (folder / "train_X.bin").write_bytes(b"123")
     with pytest.raises(UserError, match="truncated"):
         open_source("stl10", root=tmp_path)
@@ -107,7 +107,7 @@ def test_sets_of_files(tmp_path: Path) -> None:
     assert source.test is not None
     assert np.bincount(source.test.labels).tolist() == [1, 1]
     assert source.train.paths is not None
-    pixels = source.train.images.read(np.arange(len(source.train)))[:, :, 0, 0]
+    pixels = source.train.data.read(np.arange(len(source.train)))[:, :, 0, 0]
     for pixel, label, path in zip(pixels, source.train.labels, source.train.paths, strict=True):
         assert pixel.tolist() == [int(Path(path).stem), 100, 0 if label else 200]
 
@@ -130,7 +130,7 @@ def test_sets_of_files_with_lists(tmp_path: Path) -> None:
     assert source.test is not None
     assert source.test.labels is not None
     assert source.test.labels.tolist() == [0, 0, 1, 1]
-    assert source.test.images.read(np.array([3]))[0, :, 4, 4].tolist() == [20, 1, 7]
+    assert source.test.data.read(np.array([3]))[0, :, 4, 4].tolist() == [20, 1, 7]
 
 
 def test_a_failed_download_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ def save(path: Path, level: int) -> None:
 
 def levels(source: Source, split: str) -> list[int]:
     part = source.splits[split]
-    images = part.images.read(np.arange(len(part))).float()
+    images = part.data.read(np.arange(len(part))).float()
     return [round(float(image.mean())) for image in images]
 
 
@@ -62,12 +62,12 @@ def dtd(tmp_path: Path) -> Path:
 def test_dtd_trains_on_train_and_val_of_split_1(dtd: Path) -> None:
     source = open_source(f"dtd-split1:{dtd}", size=16)
     assert list(source.splits) == ["train", "test"]
-    assert source.train.images.shape == (3, 16, 16)
+    assert source.train.data.shape == (3, 16, 16)
     assert named(source, "train") == ["woven", "banded", "banded"]
     assert named(source, "test") == ["woven"]
     assert levels(source, "train") == pytest.approx([0, 40, 80], abs=2)
     assert levels(source, "test") == pytest.approx([120], abs=2)
-    assert open_source(f"dtd-split1:{dtd}").train.images.shape == (3, 224, 224)
+    assert open_source(f"dtd-split1:{dtd}").train.data.shape == (3, 224, 224)
     (dtd / "labels" / "val1.txt").unlink()
     with pytest.raises(UserError, match=r"no file .*val1.txt.*robots.ox.ac.uk/~vgg/data/dtd"):
         open_source(f"dtd-split1:{dtd}")
@@ -105,7 +105,7 @@ def test_traffic_signs_are_the_final_training_images(tmp_path: Path) -> None:
     parts = expected_split(groups)
     for place in (tmp_path, tmp_path / "GTSRB"):
         source = open_source(f"gtsrb:{place}")
-        assert source.train.images.shape == (3, 64, 64)
+        assert source.train.data.shape == (3, 64, 64)
         assert [len(source.splits[s]) for s in ("train", "test")] == [12, 3]
         for split in ("train", "test"):
             assert list(source.splits[split].paths or ()) == parts[split]

@@ -9,18 +9,21 @@ import pytest
 import torch
 from torch import Tensor
 
+from viewfinder.data.domain import Modality
 
-class ArrayImages:
+
+class CountedImages:
     """Random uint8 images; ``reads`` has the number of images of every read."""
+
+    modality: Modality = "images"
 
     def __init__(self, images: Tensor) -> None:
         self.images = images
         self.reads: list[int] = []
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        channels, height, width = self.images.shape[1:]
-        return channels, height, width
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.images.shape[1:])
 
     def __len__(self) -> int:
         return len(self.images)
@@ -31,10 +34,10 @@ class ArrayImages:
 
 
 @pytest.fixture
-def random_images() -> Callable[..., ArrayImages]:
-    def make(number: int, shape: tuple[int, int, int] = (3, 4, 4)) -> ArrayImages:
+def random_images() -> Callable[..., CountedImages]:
+    def make(number: int, shape: tuple[int, int, int] = (3, 4, 4)) -> CountedImages:
         generator = torch.Generator().manual_seed(0)
-        return ArrayImages(
+        return CountedImages(
             torch.randint(0, 256, (number, *shape), dtype=torch.uint8, generator=generator)
         )
 

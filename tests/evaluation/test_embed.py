@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from viewfinder.core.errors import UserError
+from viewfinder.data.domain import Modality
 from viewfinder.evaluation.embed import write_embeddings
 
 Make = Callable[..., Any]
@@ -64,6 +65,7 @@ def test_only_what_is_given_becomes_a_column(tmp_path: Path, random_images: Make
 class Counted:
     """Images that are made when read, and that count how many are alive at once."""
 
+    modality: Modality = "images"
     shape = (1, 4, 4)
 
     def __init__(self, number: int) -> None:

@@ -12,9 +12,9 @@ from sklearn.metrics import mean_absolute_error, r2_score
 from torch import Tensor
 
 from viewfinder.core.errors import UserError
-from viewfinder.data.images import ArrayImages
 from viewfinder.data.shapes.source import shapes_source
 from viewfinder.data.source import Source, Split
+from viewfinder.data.stored import ArrayData
 from viewfinder.evaluation.probes.quantity import regress_features
 from viewfinder.evaluation.probes.ridge import (
     absolute_error,
@@ -141,7 +141,7 @@ def test_units_of_the_factors_of_shapes() -> None:
 
 
 def made(**factors: np.ndarray) -> Source:
-    images = ArrayImages(torch.zeros(6, 1, 4, 4, dtype=torch.uint8))
+    images = ArrayData(torch.zeros(6, 1, 4, 4, dtype=torch.uint8))
     splits = {name: Split(name, images, factors=factors) for name in ("train", "test")}
     return Source("npz:x", splits)
 

@@ -16,7 +16,7 @@ from viewfinder.views.noise import uniform_noise
 def make(count: int = 4000, seed: int = 0, **options: object) -> tuple[torch.Tensor, torch.Tensor]:
     batch = spirals(count, torch_generator(seed, "test"), **options)
     assert batch.label is not None
-    return batch.images.double(), batch.label
+    return batch.data.double(), batch.label
 
 
 def test_radius_fixes_the_angle() -> None:

@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from viewfinder.core.errors import UserError
-from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Split
 from viewfinder.data.splits import select
+from viewfinder.data.stored import ArrayData
 from viewfinder.positives.attribute_file import read_attributes
 from viewfinder.positives.columns import ColumnOptions, parse_columns, quantile_bins
 from viewfinder.positives.tags import tags
 
 
 def split(n: int, paths: list[str] | None = None, name: str = "train") -> Split:
-    return Split(name, ArrayImages(torch.zeros(n, 1, 2, 2, dtype=torch.uint8)), paths=paths)
+    return Split(name, ArrayData(torch.zeros(n, 1, 2, 2, dtype=torch.uint8)), paths=paths)
 
 
 def test_each_column_is_understood_by_itself() -> None:

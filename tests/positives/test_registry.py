@@ -8,8 +8,8 @@ import torch
 from pydantic import ValidationError
 
 from viewfinder.core.errors import UserError
-from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Attributes, Split
+from viewfinder.data.stored import ArrayData
 from viewfinder.positives.table import (
     POSITIVES,
     AttributesOptions,
@@ -30,7 +30,7 @@ LABELS = np.arange(N) % 4
 
 
 def split(**known: object) -> Split:
-    images = ArrayImages(torch.zeros(N, 1, 2, 2, dtype=torch.uint8))
+    images = ArrayData(torch.zeros(N, 1, 2, 2, dtype=torch.uint8))
     return Split("train", images, **known)  # type: ignore[arg-type]
 
 

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from viewfinder.core.errors import UserError
-from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Split
+from viewfinder.data.stored import ArrayData
 from viewfinder.positives.cluster_file import read_about, read_clusters, write_clusters
 from viewfinder.positives.clusters import Clusters
 
 
 def split(n: int, paths: list[str] | None = None) -> Split:
-    return Split("train", ArrayImages(torch.zeros(n, 1, 2, 2, dtype=torch.uint8)), paths=paths)
+    return Split("train", ArrayData(torch.zeros(n, 1, 2, 2, dtype=torch.uint8)), paths=paths)
 
 
 def test_round_trip_with_what_it_is_about(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from viewfinder.core.errors import UserError
-from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Split
+from viewfinder.data.stored import ArrayData
 from viewfinder.recipes.check import check_data, check_parts
 from viewfinder.recipes.methods import METHODS
 from viewfinder.recipes.recipe import build, complete, keys, merge, parse_overrides
@@ -192,7 +192,7 @@ def test_regularizers_by_name_have_a_weight_of_1(named: Any, tmp_path: Path) -> 
 def test_rc_makes_views_that_are_alike(key: str) -> None:
     values = {"size": 16, "mean": [0.3], "std": [0.3]}
     own = {"second": {key: values[key]}, "mean": [0.5], "std": [0.5]}
-    split = Split("train", ArrayImages(torch.zeros(300, 3, 32, 32, dtype=torch.uint8)))
+    split = Split("train", ArrayData(torch.zeros(300, 3, 32, 32, dtype=torch.uint8)))
     views = {"views": own, "regularizers": "rc"}
     with pytest.raises(UserError, match=rf"views.second.{key}.*the same {key} for both"):
         check_data(complete(build("simclr", views), SHAPE), split)

@@ -17,8 +17,8 @@ from rich.console import Console
 from torch import nn
 
 from viewfinder.core.errors import RunStopped, UserError
-from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Attributes, Split
+from viewfinder.data.stored import ArrayData
 from viewfinder.recipes.methods import METHODS
 from viewfinder.recipes.recipe import Recipe, build, complete, merge
 from viewfinder.runs.checkpoint import load_weights
@@ -45,7 +45,7 @@ def split() -> Split:
     columns = np.stack([labels % 2, np.arange(50) // 25], axis=1)
     return Split(
         "train",
-        ArrayImages(torch.from_numpy(images.astype(np.uint8))),
+        ArrayData(torch.from_numpy(images.astype(np.uint8))),
         labels,
         attributes=Attributes(columns, ["even", "late"]),
     )
@@ -54,7 +54,7 @@ def split() -> Split:
 def recipe_of(method: str, split: Split, **changes: object) -> Recipe:
     if isinstance(changes.get("objective"), str):
         changes["objective"] = {"name": changes["objective"]}
-    return complete(build(method, merge(TINY, changes)), split.images.shape)
+    return complete(build(method, merge(TINY, changes)), split.data.shape)
 
 
 class InterruptError(Exception):

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from viewfinder.core.errors import RunStopped, UserError
-from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Attributes, Split
+from viewfinder.data.stored import ArrayData
 from viewfinder.objectives import tag_overlap
 from viewfinder.objectives.carl import CARLOptions, weight_at
 from viewfinder.objectives.contract import Progress
@@ -37,7 +37,7 @@ def split() -> Split:
     values = np.stack([np.arange(48) % 3, rng.integers(0, 2, 48), rng.integers(-1, 2, 48)], axis=1)
     images = rng.integers(0, 256, (48, 3, 16, 16)).astype(np.uint8)
     table = Attributes(values, ["colour", "new", "worn"], {"colour": ["red", "green", "blue"]})
-    return Split("train", ArrayImages(torch.from_numpy(images)), attributes=table)
+    return Split("train", ArrayData(torch.from_numpy(images)), attributes=table)
 
 
 def recipe_of(method: str, *words: str) -> Recipe:
@@ -118,7 +118,7 @@ def test_small_views_are_small_and_predict_only(split: Split) -> None:
     module = network(recipe_of("swav", "views.small_count=3"), split)
     from viewfinder.data.batch import Batch
 
-    batch = Batch(split.images.read(np.arange(4)), torch.arange(4))
+    batch = Batch(split.data.read(np.arange(4)), torch.arange(4))
     views = module.views(batch, 0)
     assert [v.shape[-1] for v in views] == [16, 16, 8, 8, 8]
     online, target, _ = module.project(views, 0)
@@ -160,7 +160,7 @@ def test_views_of_pairs_are_of_two_images(split: Split) -> None:
 
     plain = ["positives=attributes", "objective=ci_infonce"]
     plain += ["views.preset=none", "views.crop_scale=[1,1]"]  # the row has a crop of its own
-    images = split.images.read(np.arange(16))
+    images = split.data.read(np.arange(16))
     batch = Batch(images, torch.arange(16))
     shown = images.float() / 255 * 2 - 1
     module = network(recipe_of("ci-infonce", *plain, "positives.sampler=clusters"), split)
@@ -202,6 +202,6 @@ def test_shared_tags_are_the_weights_of_positives(
     monkeypatch.setattr(Pretraining, "log", lambda *args, **more: None)
     module = network(recipe_of("ci-infonce", "positives=tags"), split)
     index = torch.tensor([5, 1, 7, 9])
-    module.training_step(Batch(split.images.read(index.numpy()), index), 0)
+    module.training_step(Batch(split.data.read(index.numpy()), index), 0)
     matrix = torch.from_numpy(tags_of(split, TagsOptions()).matrix[index.numpy()])
     assert torch.equal(given["weights"], tag_overlap(matrix))

@@ -12,8 +12,8 @@ from torch import nn
 
 from viewfinder.core.errors import UserError
 from viewfinder.data.batch import Batch
-from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Split
+from viewfinder.data.stored import ArrayData
 from viewfinder.networks.decoder import Decoder
 from viewfinder.networks.stages import captured, check_stages
 from viewfinder.objectives import lower_bound_estimate
@@ -29,7 +29,7 @@ WORDS = ["encoder.widths=[4,8]", "batch_size=16", "epochs=1", "logger=none", "ac
 @pytest.fixture(scope="module")
 def split() -> Split:
     images = np.random.default_rng(0).integers(0, 256, (40, 3, 16, 16))
-    return Split("train", ArrayImages(torch.from_numpy(images.astype(np.uint8))))
+    return Split("train", ArrayData(torch.from_numpy(images.astype(np.uint8))))
 
 
 def recipe_of(*words: str, method: str = "simclr") -> Recipe:
@@ -40,7 +40,7 @@ def recipe_of(*words: str, method: str = "simclr") -> Recipe:
 
 def step(module: Pretraining, split: Split, number: int = 0) -> dict:
     index = np.arange(16)
-    batch = Batch(split.images.read(index), torch.from_numpy(index))
+    batch = Batch(split.data.read(index), torch.from_numpy(index))
     views = Pretraining.views
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Pretraining, "views", lambda *a: [v.double() for v in views(*a)])
@@ -55,7 +55,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 def parts_of_a_step(recipe: Recipe, split: Split) -> tuple[Pretraining, list, list]:
     """The module, the views of step 0 and their features, with batch norm as in training."""
     module = network(recipe, split).double()
-    batch = Batch(split.images.read(np.arange(16)), torch.arange(16))
+    batch = Batch(split.data.read(np.arange(16)), torch.arange(16))
     views = [view.double() for view in module.views(batch, 0)]
     return module, views, [module.encoder(view) for view in views]
 

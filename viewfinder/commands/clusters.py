@@ -112,7 +112,7 @@ def _features(folder: Path, split: Split) -> np.ndarray:
 
     encoder, recipe, _ = load_encoder(Run(folder))
     device = pick_device(recipe.accelerator)
-    return extract(encoder, split.images, frozen_view(recipe), device=device).numpy()
+    return extract(encoder, split.data, frozen_view(recipe), device=device).numpy()
 
 
 def show(found: Sweep, unit: Unit, console: Console) -> None:

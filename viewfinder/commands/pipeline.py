@@ -79,7 +79,7 @@ def training_split(data: Data, source: Source) -> Split:
 def _with_data(recipe: Recipe, where: Console | None = None) -> tuple[Recipe, Source]:
     source = open_data(recipe.data, recipe.seed, where)
     split = training_split(recipe.data, source)
-    recipe = complete(recipe, split.images.shape)
+    recipe = complete(recipe, split.data.shape)
     check_data(recipe, split)
     return recipe, source
 
@@ -89,7 +89,7 @@ def _train_and_finish(recipe: Recipe, source: Source, run: Run) -> Run:
     from viewfinder.training.fit import fit
 
     split = training_split(recipe.data, source)
-    shape = "x".join(str(side) for side in split.images.shape)
+    shape = "x".join(str(side) for side in split.data.shape)
     say(
         f"{recipe.method} on {recipe.data.source}: {len(split):,} images of {shape}, "
         f"{recipe.epochs} epochs, run folder {run.folder}"

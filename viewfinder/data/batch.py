@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -10,16 +11,19 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Batch:
-    """Data of one step.
+    """What is known of the data of one step.
 
-    images   uint8 (N, C, H, W); or points float32 (N, 2), tokens int64 (N, T), clips (N,T,C,H,W)
+    data     images uint8 (N, C, H, W), points float32 (N, D), tokens int64 (N, T), or clips uint8
+             (N, T, C, H, W)
     index    int64 (N,), position in the dataset; stable: banks and cluster tables are keyed by it
-    label    int64 (N,) class, where there are labels
+    label    int64 (N,) class, -1 where a datum has none; None where the dataset has no labels
+    factors  further facts that a split or a probe needs, each a tensor with N rows
     """
 
-    images: Tensor
+    data: Tensor
     index: Tensor
     label: Tensor | None = None
+    factors: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -27,10 +31,12 @@ class Batch:
     def to(self, device: torch.device | str, non_blocking: bool = True) -> Batch:
         """The same batch on another device."""
 
-        label = self.label
-        return replace(
-            self,
-            images=self.images.to(device, non_blocking=non_blocking),
-            index=self.index.to(device, non_blocking=non_blocking),
-            label=None if label is None else label.to(device, non_blocking=non_blocking),
+        def moved(tensor: Tensor) -> Tensor:
+            return tensor.to(device, non_blocking=non_blocking)
+
+        return Batch(
+            moved(self.data),
+            moved(self.index),
+            None if self.label is None else moved(self.label),
+            {name: moved(values) for name, values in self.factors.items()},
         )

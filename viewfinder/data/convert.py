@@ -67,8 +67,8 @@ def convert(images: Tensor, channels: int | None, size: int | None) -> Tensor:
 
 
 def converted_shape(
-    shape: tuple[int, int, int], channels: int | None, size: int | None
-) -> tuple[int, int, int]:
+    shape: tuple[int, ...], channels: int | None, size: int | None
+) -> tuple[int, ...]:
     """The (C, H, W) that ``convert`` makes of ``shape``."""
     return (
         channels if channels is not None else shape[0],

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from viewfinder.data.source import Attributes, Images, Source, Split
+from viewfinder.data.source import Attributes, Data, Source, Split
 
 _LOOKED_AT = 5000
 _BLOCK = 256
 
 
-def channel_statistics(images: Images, most: int = _LOOKED_AT) -> tuple[list[float], list[float]]:
+def channel_statistics(images: Data, most: int = _LOOKED_AT) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each channel, of pixels in [0, 1], float64.
 
     Over all images, or over ``most`` evenly spaced ones where there are more; exact, from
@@ -55,8 +55,8 @@ def describe(source: Source) -> dict[str, Any]:
 
 
 def _describe_split(split: Split) -> dict[str, Any]:
-    channels, height, width = split.images.shape
-    mean, std = channel_statistics(split.images)
+    channels, height, width = split.data.shape
+    mean, std = channel_statistics(split.data)
     counts = _class_counts(split)
     return {
         "images": len(split),

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+
 Modality = Literal["images", "points", "tokens", "clips"]
+DTYPES: Mapping[Modality, torch.dtype] = {
+    "images": torch.uint8,
+    "points": torch.float32,
+    "tokens": torch.int64,
+    "clips": torch.uint8,
+}
+"""What data of each kind is as it comes from its source."""
+AXES: Mapping[Modality, tuple[str, ...]] = {
+    "images": ("C", "H", "W"),
+    "points": ("D",),
+    "tokens": ("T",),
+    "clips": ("T", "C", "H", "W"),
+}
+"""The dimensions of one datum of each kind."""
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,9 @@ from viewfinder.data.decode import (
     quiet_pillow,
     read_header,
 )
-from viewfinder.data.images import ArrayImages
-from viewfinder.data.source import Images
+from viewfinder.data.domain import Modality
+from viewfinder.data.source import Data
+from viewfinder.data.stored import ArrayData
 
 MEMORY_LIMIT = 2**30  # bytes of decoded images that are kept
 _BLOCK = 256  # files in flight, so that Ctrl-C need not wait for a million
@@ -73,9 +74,10 @@ class FileImages:
     size: int
     channels: int
     strict: bool = False
+    modality: Modality = "images"
 
     @property
-    def shape(self) -> tuple[int, int, int]:
+    def shape(self) -> tuple[int, ...]:
         return self.channels, self.size, self.size
 
     def __len__(self) -> int:
@@ -141,7 +143,7 @@ def _checked_header(path: Path) -> Header:
 
 def load_files(
     paths: Sequence[Path], size: int, channels: int, strict: bool, in_memory: bool
-) -> tuple[Images, np.ndarray, list[tuple[Path, str]]]:
+) -> tuple[Data, np.ndarray, list[tuple[Path, str]]]:
     """The images of checked files, the rows that could be decoded, and the other files with reason.
 
     In memory, every file is decoded here, once; else each time it is read, and all rows stay.
@@ -164,6 +166,6 @@ def load_files(
     if failed and strict:
         raise _refuse(*failed[0])
     if not failed:
-        return ArrayImages(tensor), np.arange(len(paths)), []
+        return ArrayData(tensor), np.arange(len(paths)), []
     rows = np.array([row for row, result in enumerate(results) if result is None], dtype=np.int64)
-    return ArrayImages(tensor[torch.from_numpy(rows)]), rows, failed
+    return ArrayData(tensor[torch.from_numpy(rows)]), rows, failed

@@ -1,4 +1,4 @@
-"""What a data source is: named splits of images with whatever is known about them."""
+"""What a data source is: named splits of data with whatever is known about them."""
 
 from __future__ import annotations
 
@@ -10,19 +10,28 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor
 
+from viewfinder.data.domain import Modality
 
-class Images(Protocol):
-    """Images at rest, in memory or in files; all of one split have one shape when read."""
+
+class Data(Protocol):
+    """Data at rest, in memory or in files; all of one split have one shape when read."""
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of every image that ``read`` returns."""
+    def modality(self) -> Modality: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of everything that ``read`` returns, without the first dimension: (C, H, W) of images."""
         ...
 
     def __len__(self) -> int: ...
 
     def read(self, index: np.ndarray) -> Tensor:
-        """Images at int64 positions ``index`` (n,), as uint8 (n, C, H, W) on the CPU."""
+        """What lies at int64 positions ``index`` (n,), on the CPU.
+
+        Images as uint8 (n, C, H, W), points as float32 (n, D), tokens as int64 (n, T), clips as
+        uint8 (n, T, C, H, W).
+        """
         ...
 
 
@@ -48,7 +57,7 @@ class Split:
     """
 
     name: str
-    images: Images
+    data: Data
     labels: np.ndarray | None = None
     class_names: Sequence[str] | None = None
     attributes: Attributes | None = None
@@ -56,7 +65,7 @@ class Split:
     factors: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.data)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from viewfinder.core.randomness import numpy_generator
-from viewfinder.data.images import Subset
 from viewfinder.data.options import ReadOptions
 from viewfinder.data.source import Attributes, Source, Split
+from viewfinder.data.stored import Subset
 
 HELD_OUT = 0.2
 UNLABELLED_HELD_OUT = 2000
@@ -115,7 +115,7 @@ def select(split: Split, rows: np.ndarray, name: str) -> Split:
     return replace(
         split,
         name=name,
-        images=Subset(split.images, rows),
+        data=Subset(split.data, rows),
         labels=None if split.labels is None else split.labels[rows],
         attributes=select_attributes(split.attributes, rows),
         paths=None if split.paths is None else [split.paths[row] for row in rows],

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from viewfinder.core.errors import UserError
 from viewfinder.core.files import replacing, writing
-from viewfinder.data.source import Images
+from viewfinder.data.source import Data
 from viewfinder.networks.frozen_features import View, batches, check_finite, encode, evaluating
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ REPEATING = ["path", "label", "split"]
 
 def write_embeddings(
     encoder: nn.Module,
-    images: Images,
+    images: Data,
     view: View,
     out: Path,
     *,
@@ -48,7 +48,7 @@ def write_embeddings(
     Raises UserError where ``out`` cannot be written, the lengths do not fit, there are no images,
     or a feature is not finite.
 
-    >>> write_embeddings(encoder, split.images, view, Path("vectors.parquet"),
+    >>> write_embeddings(encoder, split.data, view, Path("vectors.parquet"),
     ...                  paths=split.paths, labels=split.labels)  # doctest: +SKIP
     512
     """

@@ -68,14 +68,14 @@ def probe(
     test = source.test
     assert test is not None  # find_target has looked
     x, test_x = (
-        raw_pixels(split.images, largest=largest)
+        raw_pixels(split.data, largest=largest)
         if encoder is None
         else _encoded(kind, encoder, recipe, source, split, cache)
         for split in (source.train, test)
     )
     layer = LAYER
     if encoder is None:
-        layer = "pixels {}x{}x{}".format(*pixel_size(source.train.images.shape, largest))
+        layer = "pixels {}x{}x{}".format(*pixel_size(source.train.data.shape, largest))
     found: list[AnyScore] = []
     for word, target in zip(targets, wanted, strict=True):
         facts: Any = {
@@ -114,7 +114,7 @@ def _encoded(
     compute = partial(
         extract,
         encoder,
-        split.images,
+        split.data,
         frozen_view(recipe),
         device=pick_device(recipe.accelerator),
         precision=recipe.precision,
@@ -130,7 +130,7 @@ def _encoded(
 def content_key(split: Split) -> str:
     """Changes with the images: a digest of their number and of up to 512 of them, evenly spread."""
     n = len(split)
-    sample = split.images.read(np.unique(np.linspace(0, n - 1, min(n, 512)).astype(np.int64)))
+    sample = split.data.read(np.unique(np.linspace(0, n - 1, min(n, 512)).astype(np.int64)))
     return f"{n} {hashlib.sha256(sample.contiguous().numpy().tobytes()).hexdigest()}"
 
 

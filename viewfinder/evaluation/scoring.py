@@ -13,8 +13,8 @@ from torch import nn
 from viewfinder.core.console import say
 from viewfinder.core.errors import InterruptedRun, RunStopped, UserError
 from viewfinder.core.randomness import numpy_generator, torch_generator
-from viewfinder.data.images import ArrayImages, JoinedImages
 from viewfinder.data.source import Source
+from viewfinder.data.stored import ArrayData, JoinedData
 from viewfinder.evaluation.embed import write_embeddings
 from viewfinder.evaluation.probes.targets import find_target
 from viewfinder.evaluation.probing import LAYER, check_protocols, probe, untrained
@@ -131,7 +131,7 @@ def save_artifacts(recipe: Recipe, source: Source, run: Run, module: Pretraining
     from viewfinder.report.artifacts import save_embeddings, save_views
 
     split = source.splits[recipe.data.split]
-    shown = split.images.read(np.arange(min(GALLERY_IMAGES, len(split))))
+    shown = split.data.read(np.arange(min(GALLERY_IMAGES, len(split))))
     augmentations = recipe.views.augmentations()
     views = make_views(shown, augmentations, torch_generator(recipe.seed, "gallery"))
     one = augmentations[0]
@@ -147,9 +147,9 @@ def save_artifacts(recipe: Recipe, source: Source, run: Run, module: Pretraining
     held = source.test or source.train
     n = min(MAPPED_IMAGES, len(held))
     chosen = np.sort(numpy_generator(recipe.seed, "map").choice(len(held), n, replace=False))
-    images = held.images.read(chosen)
+    images = held.data.read(chosen)
     device = pick_device(recipe.accelerator)
-    vectors = extract(module.encoder, ArrayImages(images), frozen_view(recipe), device=device)
+    vectors = extract(module.encoder, ArrayData(images), frozen_view(recipe), device=device)
     paths = held.paths
     save_embeddings(
         run.artifacts / "embeddings.npz",
@@ -172,7 +172,7 @@ def write_all_embeddings(
     rows = sum(len(s) for s in chosen)
     write_embeddings(
         encoder,
-        JoinedImages([s.images for s in chosen]),
+        JoinedData([s.data for s in chosen]),
         frozen_view(recipe),
         out,
         index=np.concatenate([s.factors.get("source_row", np.arange(len(s))) for s in chosen]),

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from viewfinder.core.errors import UserError, unknown
 from viewfinder.core.files import replacing, writing
-from viewfinder.data.source import Images
+from viewfinder.data.source import Data
 
 View = Callable[[Tensor], Tensor]
 AUTOCAST = {"32": None, "64": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
-def batches(images: Images, batch_size: int) -> Iterator[tuple[range, Tensor]]:
+def batches(images: Data, batch_size: int) -> Iterator[tuple[range, Tensor]]:
     """All images in order, uint8 (n, C, H, W), with their positions; the next batch is read while
     the present one is used, so two are in memory at a time."""
     if batch_size < 1:
@@ -86,7 +86,7 @@ def encode(
 
 def extract(
     encoder: nn.Module,
-    images: Images,
+    images: Data,
     view: View,
     *,
     batch_size: int = 512,
@@ -102,7 +102,7 @@ def extract(
 
     Raises UserError where a feature is not finite, or where the encoder's output is no vector.
 
-    >>> features = extract(encoder, split.images, view)  # doctest: +SKIP
+    >>> features = extract(encoder, split.data, view)  # doctest: +SKIP
     """
     encoder.to(device)
     features = torch.empty(0, 0)

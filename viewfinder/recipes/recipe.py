@@ -229,7 +229,7 @@ def build(
     return recipe
 
 
-def complete(recipe: Recipe, shape: tuple[int, int, int]) -> Recipe:
+def complete(recipe: Recipe, shape: tuple[int, ...]) -> Recipe:
     """Fill in what depends on the images' shape (C, H, W): views.size, both views, the stem."""
     channels, height, width = shape
     size = recipe.views.size or min(height, width)

@@ -41,7 +41,7 @@ def save_views(
     mean, std  one number a channel, or one for all
     decoded    what a decoder made of the first views' features, like the views
 
-    >>> save_views(run / "artifacts/views.npz", batch.images[:12],
+    >>> save_views(run / "artifacts/views.npz", batch.data[:12],
     ...            [v[:12] for v in views], mean, std)  # doctest: +SKIP
     """
     columns = [_nhwc(originals).astype(np.uint8)]

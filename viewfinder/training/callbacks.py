@@ -20,7 +20,7 @@ from torch import Tensor
 from viewfinder.core.errors import RunStopped, UserError
 from viewfinder.core.files import write_atomically
 from viewfinder.core.randomness import numpy_generator
-from viewfinder.data.images import Subset
+from viewfinder.data.stored import Subset
 from viewfinder.information.collapse import COLLAPSED_STD, diagnose, feature_std, rankme
 from viewfinder.networks.frozen_features import extract
 from viewfinder.runs.checkpoint import WEIGHTS
@@ -39,8 +39,8 @@ class Measures(L.Callback):
     """
 
     def __init__(self, embedding: Embedding, seed: int, clustering: Sequence[Clustering]) -> None:
-        n = min(MEASURED_IMAGES, len(embedding.images))
-        chosen = numpy_generator(seed, "measures").choice(len(embedding.images), n, replace=False)
+        n = min(MEASURED_IMAGES, len(embedding.data))
+        chosen = numpy_generator(seed, "measures").choice(len(embedding.data), n, replace=False)
         self.rows = np.sort(chosen)
         self.embedding, self.clustering = embedding, clustering
         self.latest: dict[str, float] = {}
@@ -52,7 +52,7 @@ class Measures(L.Callback):
         coming = trainer.current_epoch + 1
         if module.steady()[0] is module.encoder and any(c.due(coming) for c in self.clustering):
             return whole(module.encoder, trainer.global_step, module.device)[self.rows]
-        images = Subset(whole.images, self.rows)
+        images = Subset(whole.data, self.rows)
         how: Any = {"device": module.device, "precision": whole.precision}
         return extract(module.encoder, images, whole.view, **how)
 

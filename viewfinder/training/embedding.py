@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from viewfinder.data.source import Images
+from viewfinder.data.source import Data
 from viewfinder.networks.frozen_features import extract
 
 
@@ -18,8 +18,8 @@ class Embedding:
     second is given what the first asked for.
     """
 
-    def __init__(self, images: Images, view: Callable[[Tensor], Tensor], precision: str) -> None:
-        self.images, self.view, self.precision = images, view, precision
+    def __init__(self, data: Data, view: Callable[[Tensor], Tensor], precision: str) -> None:
+        self.data, self.view, self.precision = data, view, precision
         self._key: tuple[int, int] | None = None
         self._features = torch.empty(0)
 
@@ -27,7 +27,7 @@ class Embedding:
         """Features float32 (N, D) on the CPU, of the encoder as it is after ``step`` steps."""
         if self._key != (id(encoder), step):
             self._features = extract(
-                encoder, self.images, self.view, device=device, precision=self.precision
+                encoder, self.data, self.view, device=device, precision=self.precision
             )
             self._key = (id(encoder), step)
         return self._features

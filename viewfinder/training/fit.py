@@ -97,7 +97,7 @@ def trainer_for(
 ) -> L.Trainer:
     """The engine with everything a run of this recipe needs around its steps."""
     _quiet()
-    embedding = Embedding(split.images, frozen_view(recipe), recipe.precision)
+    embedding = Embedding(split.data, frozen_view(recipe), recipe.precision)
     clustering = refreshed_clusters(recipe, split, embedding)
     measures = Measures(embedding, recipe.seed, clustering)
     callbacks: list[L.Callback] = [

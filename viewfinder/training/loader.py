@@ -30,7 +30,7 @@ class SplitDataset(Dataset[Batch]):
         index = np.asarray(positions, dtype=np.int64)
         labels = self.split.labels
         return Batch(
-            images=self.split.images.read(index),
+            data=self.split.data.read(index),
             index=torch.from_numpy(index),
             label=None if labels is None else torch.from_numpy(labels[index].astype(np.int64)),
         )

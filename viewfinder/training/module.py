@@ -137,7 +137,7 @@ class Pretraining(L.LightningModule):
 
     def training_step(self, batch: Batch, step: int) -> dict[str, Any]:
         self._seed_networks(step)
-        noise = self._generator("noise", step, batch.images.device)
+        noise = self._generator("noise", step, batch.data.device)
         views = self.views(batch, step)
         index = batch.index[: len(views[0])]
         seen = self.outputs(views, noise)
@@ -158,14 +158,14 @@ class Pretraining(L.LightningModule):
         For an objective of partners the first view is of one image, the second of another of its
         cluster: the other half of a batch of pairs, or a partner drawn within a shuffled batch.
         """
-        generator = self._generator("views", step, batch.images.device)
+        generator = self._generator("views", step, batch.data.device)
         if not self.objective.partners:
-            return make_views(batch.images, self.augmentations, generator)
-        x = y = batch.images
+            return make_views(batch.data, self.augmentations, generator)
+        x = y = batch.data
         if self.recipe.positives.sampler == "clusters":
-            x, y = batch.images.chunk(2)
+            x, y = batch.data.chunk(2)
         elif self.clusters is not None:
-            y = batch.images[draw_partners(self.clusters[batch.index], generator)]
+            y = batch.data[draw_partners(self.clusters[batch.index], generator)]
         (first,) = make_views(x, self.augmentations[:1], generator)
         (second,) = make_views(y, self.augmentations[1:], generator)
         return [first, second]

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 
 from viewfinder.core.errors import UserError
-from viewfinder.data.images import ArrayImages
 from viewfinder.data.shapes.attributes import draw_attributes
 from viewfinder.data.shapes.factors import Factors, draw_factors, split_key
 from viewfinder.data.shapes.render import render
 from viewfinder.data.shapes.tree import CLASS_NAMES, CLASS_PATH_IDS
 from viewfinder.data.source import Source, Split
+from viewfinder.data.stored import ArrayData
 
 TRAIN, TEST = 10_000, 2_000
 SIZES = (16, 256)
@@ -63,7 +63,7 @@ def shapes_source(
     Floats are float64. Raises UserError for a size or limit out of range.
 
     >>> source = shapes_source(32, limit=4)
-    >>> source.train.images.shape, source.train.factors["box"].shape
+    >>> source.train.data.shape, source.train.factors["box"].shape
     ((3, 32, 32), (4, 4))
     """
     if not SIZES[0] <= size <= SIZES[1]:
@@ -87,7 +87,7 @@ def shapes_split(name: str, index: np.ndarray, size: int = 32, seed: int = 0) ->
     images, masks = render(factors, size)
     return Split(
         name=name,
-        images=ArrayImages(torch.from_numpy(images)),
+        data=ArrayData(torch.from_numpy(images)),
         labels=factors.label,
         class_names=CLASS_NAMES,
         attributes=draw_attributes(factors, key, index),
@@ -135,7 +135,7 @@ def picture(path: Path, size: int = 48, columns: int = 6) -> None:
 
     split = shapes_split("train", np.arange(60 * columns), size)
     assert split.labels is not None
-    labels, images = split.labels, split.images
+    labels, images = split.labels, split.data
     chosen = [np.flatnonzero(labels == c)[:columns] for c in range(len(CLASS_NAMES))]
     tiles = images.read(np.concatenate(chosen)).numpy()
     rows = tiles.reshape(8, 2 * columns, 3, size, size).transpose(0, 3, 1, 4, 2)

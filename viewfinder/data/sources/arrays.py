@@ -13,7 +13,6 @@ from torch import Tensor
 
 from viewfinder.core.errors import UserError
 from viewfinder.data.convert import channel_note
-from viewfinder.data.images import collect
 from viewfinder.data.options import ReadOptions
 from viewfinder.data.sidecars.labels import checked_attributes, checked_labels, encode
 from viewfinder.data.sidecars.read import label_column
@@ -31,6 +30,7 @@ from viewfinder.data.splits import (
     limited_rows,
     select_attributes,
 )
+from viewfinder.data.stored import collect
 
 
 @dataclass(frozen=True)

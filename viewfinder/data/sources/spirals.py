@@ -38,7 +38,7 @@ def spirals(
     spiral, 0 and 1 in turns. Raises ValueError for a count below 1 or an unknown choice.
 
     >>> batch = spirals(4, torch.Generator().manual_seed(0))
-    >>> batch.images.shape, batch.label.tolist()
+    >>> batch.data.shape, batch.label.tolist()
     (torch.Size([4, 2]), [0, 1, 0, 1])
     """
     if count < 1:

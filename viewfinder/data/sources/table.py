@@ -8,7 +8,6 @@ from pathlib import Path
 
 from viewfinder.core.errors import UserError, nearest, unknown
 from viewfinder.data.convert import channel_note
-from viewfinder.data.images import ConvertedImages
 from viewfinder.data.options import ReadOptions
 from viewfinder.data.source import Source, Split
 from viewfinder.data.sources.arrays import read_digits, read_npz
@@ -18,6 +17,7 @@ from viewfinder.data.sources.paper_sets import read_cub, read_wider, read_zappos
 from viewfinder.data.sources.torchvision_sets import SETS, read_torchvision
 from viewfinder.data.sources.transfer_sets import read_aircraft, read_dtd, read_flower, read_gtsrb
 from viewfinder.data.splits import with_test
+from viewfinder.data.stored import ConvertedImages
 
 SHAPES_SIZE = 32
 Reader = Callable[[str, ReadOptions], Source]
@@ -27,12 +27,12 @@ def _read_shapes(argument: str, options: ReadOptions) -> Source:
     from viewfinder.data.shapes.source import shapes_source
 
     source = shapes_source(options.size or SHAPES_SIZE, options.limit, options.seed)
-    note = channel_note(source.train.images.shape[0], options.channels, "shapes")
+    note = channel_note(source.train.data.shape[0], options.channels, "shapes")
     if note is None:
         return source
 
     def converted(split: Split) -> Split:
-        return replace(split, images=ConvertedImages(split.images, options.channels, None))
+        return replace(split, data=ConvertedImages(split.data, options.channels, None))
 
     splits = {name: converted(split) for name, split in source.splits.items()}
     return replace(source, splits=splits, notes=[*source.notes, note])
@@ -93,7 +93,7 @@ def open_source(
     Raises UserError for anything that cannot be read as asked.
 
     >>> source = open_source("digits")
-    >>> len(source.train), len(source.test), source.train.images.shape
+    >>> len(source.train), len(source.test), source.train.data.shape
     (1438, 359, (1, 8, 8))
     """
     options = ReadOptions(

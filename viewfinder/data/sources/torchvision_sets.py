@@ -13,10 +13,10 @@ from torch import Tensor
 
 from viewfinder.core.errors import UserError
 from viewfinder.data.file_splits import read_file_splits
-from viewfinder.data.images import ArrayImages
 from viewfinder.data.options import ReadOptions
 from viewfinder.data.source import Source, Split
 from viewfinder.data.sources.arrays import ArraySplit, build_split, tensor_blocks
+from viewfinder.data.stored import ArrayData
 
 DEFAULT_ROOT = Path("data")
 
@@ -170,7 +170,7 @@ def _read_stl10(root: Path, options: ReadOptions) -> Source:
         if name != "unlabeled":
             labels = _stl10_labels(folder / f"{name}_y.bin", len(images))
         if labels is None and not (options.limit or options.size or options.channels):
-            splits[name] = Split(name, ArrayImages(images))
+            splits[name] = Split(name, ArrayData(images))
             continue
         data = ArraySplit(
             len(images),

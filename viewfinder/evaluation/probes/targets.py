@@ -103,7 +103,7 @@ def _kind(source: Source, name: str, unit: str) -> _Kind | None:
     if source.spec != "shapes":
         return None
     if name in _SIDES:
-        return _Kind("px", source.train.images.shape[-1])
+        return _Kind("px", source.train.data.shape[-1])
     return _SHAPES.get(name)
 
 

@@ -49,7 +49,7 @@ def _points(axes: Axes, eta: float, reading: Reading) -> None:
         even=reading.even,  # type: ignore[arg-type]
     )
     assert batch.label is not None
-    views = uniform_noise(batch.images, eta, torch_generator(0, "spirals/drawn views"))
+    views = uniform_noise(batch.data, eta, torch_generator(0, "spirals/drawn views"))
     axes.scatter(views[:, 0], views[:, 1], s=1, c=COLORS[batch.label.numpy()])
     axes.set(title=f"η = {eta:g}", xticks=[], yticks=[], aspect="equal")
 

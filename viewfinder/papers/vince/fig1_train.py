@@ -84,7 +84,7 @@ def train(settings: Settings) -> dict[str, Any]:
     reading = Reading(**fields)
     data = _draw(reading, "train", reading.train, seed)
     encoders = _encoders(reading, seed).to(device)
-    losses = _optimise(encoders, data.images.to(device), eta, reading, seed)
+    losses = _optimise(encoders, data.data.to(device), eta, reading, seed)
     found: dict[str, Any] = {"losses": None, "loss": None, "accuracy": None, "points": None}
     diverged = not np.isfinite(losses).all()
     if not diverged:
@@ -205,10 +205,10 @@ def _transfer(encoder: nn.Module, data: Batch, test: Batch) -> dict[str, Any]:
     """Logistic regression from the representation (before any normalisation) to the spiral."""
     assert data.label is not None
     assert test.label is not None
-    z, z_test = encoder(data.images), encoder(test.images)
+    z, z_test = encoder(data.data), encoder(test.data)
     return {
         "accuracy": logistic_accuracy(z, data.label, z_test, test.label),
-        "raw_accuracy": logistic_accuracy(data.images, data.label, test.images, test.label),
+        "raw_accuracy": logistic_accuracy(data.data, data.label, test.data, test.label),
         "spread": float(z.std(dim=0).norm()),
         "points": np.round(z_test[:POINTS].double().numpy(), 4).tolist(),
         "labels": test.label[:POINTS].tolist(),

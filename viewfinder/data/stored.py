@@ -1,4 +1,4 @@
-"""Images at rest: in one tensor, as a selection of others, or converted while read."""
+"""Data at rest: in one tensor, as a selection of other data, or converted while read."""
 
 from __future__ import annotations
 
@@ -10,30 +10,36 @@ import torch
 from torch import Tensor
 
 from viewfinder.data.convert import convert, converted_shape
-from viewfinder.data.source import Images
+from viewfinder.data.domain import AXES, DTYPES, Modality
+from viewfinder.data.source import Data
 
 
 @dataclass(frozen=True)
-class ArrayImages:
-    """Images in one uint8 tensor (N, C, H, W); reading copies rows into a fresh tensor.
+class ArrayData:
+    """Data in one tensor: images uint8 (N, C, H, W), points float32 (N, D), tokens int64 (N, T) or
+    clips uint8 (N, T, C, H, W). Reading copies rows into a fresh tensor.
 
-    >>> ArrayImages(torch.zeros(5, 3, 8, 8, dtype=torch.uint8)).read(np.array([4, 0])).shape
+    >>> ArrayData(torch.zeros(5, 3, 8, 8, dtype=torch.uint8)).read(np.array([4, 0])).shape
     torch.Size([2, 3, 8, 8])
+    >>> ArrayData(torch.zeros(5, 2), "points").shape
+    (2,)
     """
 
     tensor: Tensor
+    modality: Modality = "images"
 
     def __post_init__(self) -> None:
-        if self.tensor.dtype != torch.uint8 or self.tensor.ndim != 4:
+        dtype, axes = DTYPES[self.modality], AXES[self.modality]
+        if self.tensor.dtype != dtype or self.tensor.ndim != len(axes) + 1:
+            kind = str(dtype).removeprefix("torch.")
             raise ValueError(
-                "uint8 (N, C, H, W) is expected, "
+                f"{self.modality} are {kind} ({', '.join(('N', *axes))}), "
                 f"got {self.tensor.dtype} {tuple(self.tensor.shape)}"
             )
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        _, channels, height, width = self.tensor.shape
-        return channels, height, width
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.tensor.shape[1:])
 
     def __len__(self) -> int:
         return len(self.tensor)
@@ -46,42 +52,50 @@ class ArrayImages:
 
 @dataclass(frozen=True)
 class Subset:
-    """The images at ``rows`` (int64) of another collection, without a copy of it."""
+    """The data at ``rows`` (int64) of another collection, without a copy of it."""
 
-    images: Images
+    whole: Data
     rows: np.ndarray
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        return self.images.shape
+    def modality(self) -> Modality:
+        return self.whole.modality
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.whole.shape
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def read(self, index: np.ndarray) -> Tensor:
-        return self.images.read(self.rows[np.asarray(index)])
+        return self.whole.read(self.rows[np.asarray(index)])
 
 
 @dataclass(frozen=True)
-class JoinedImages:
-    """Images of several splits of one shape, one after the other."""
+class JoinedData:
+    """Data of several splits of one kind and shape, one after the other."""
 
-    parts: Sequence[Images]
+    parts: Sequence[Data]
 
     def __post_init__(self) -> None:
-        shapes = {part.shape for part in self.parts}
-        if len(shapes) != 1:
-            raise ValueError(f"images of one shape can be joined, not of {sorted(shapes)}")
+        kinds = {(part.modality, part.shape) for part in self.parts}
+        if len(kinds) != 1:
+            raise ValueError(f"data of one kind and shape can be joined, not of {sorted(kinds)}")
 
     @property
-    def shape(self) -> tuple[int, int, int]:
+    def modality(self) -> Modality:
+        return self.parts[0].modality
+
+    @property
+    def shape(self) -> tuple[int, ...]:
         return self.parts[0].shape
 
     def __len__(self) -> int:
         return sum(len(part) for part in self.parts)
 
     def read(self, index: np.ndarray) -> Tensor:
-        out = torch.empty((len(index), *self.shape), dtype=torch.uint8)
+        out = torch.empty((len(index), *self.shape), dtype=DTYPES[self.modality])
         start = 0
         for part in self.parts:
             here = np.flatnonzero((index >= start) & (index < start + len(part)))
@@ -95,12 +109,13 @@ class JoinedImages:
 class ConvertedImages:
     """Another collection with ``convert`` applied to whatever is read."""
 
-    images: Images
+    images: Data
     channels: int | None
     size: int | None
+    modality: Modality = "images"
 
     @property
-    def shape(self) -> tuple[int, int, int]:
+    def shape(self) -> tuple[int, ...]:
         return converted_shape(self.images.shape, self.channels, self.size)
 
     def __len__(self) -> int:
@@ -113,10 +128,10 @@ class ConvertedImages:
 def collect(
     blocks: Iterable[Tensor],
     count: int,
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     channels: int | None = None,
     size: int | None = None,
-) -> ArrayImages:
+) -> ArrayData:
     """One tensor of ``count`` images from blocks uint8 (n, C, H, W) of images of one ``shape``.
 
     Converted block by block, so that beside the result only one block is held.
@@ -128,4 +143,4 @@ def collect(
         start += len(block)
     if start != count:
         raise ValueError(f"{count} images were announced and {start} came")
-    return ArrayImages(out)
+    return ArrayData(out)
