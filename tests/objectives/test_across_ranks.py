@@ -36,6 +36,7 @@ STATISTICS = Situation(
         options=Options,
         compute=_decorrelation,
         minimum=lambda *_: 0.0,
+        scores="views",
         across_ranks="batch",
         target="unused",
         negatives=("none",),

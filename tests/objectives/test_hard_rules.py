@@ -110,7 +110,7 @@ def hadamard(size: int) -> torch.Tensor:
         # tags make positives of weights, learned prototypes have no perfect place: see their tests
         and s.positives != "tags"
         # by cluster its pairs are of two images, which are drawn before it is called
-        and not (s.objective.pairs and s.positives == "clusters")
+        and not (s.objective.partners and s.positives == "clusters")
         and s.objective.minimum is not None
         # unit vectors have little variance, so the epsilon in it counts
         and not s.chosen.get("normalize")
@@ -203,7 +203,9 @@ def test_what_has_no_place_is_refused(situation: Situation) -> None:
     data = random_data(situation, 4)
     if "queue" not in situation.objective.negatives:
         with pytest.raises(ValueError, match="no place for given negatives"):
-            situation.objective(data.online, data.target, negatives=data.queue)
+            pairs = situation.objective.scores == "pairs"
+            views = (data.online[:1], data.target[:1]) if pairs else (data.online, data.target)
+            situation.objective(*views, negatives=data.queue)
     if "clusters" not in situation.objective.positives:
         with pytest.raises(ValueError, match="no positives by cluster"):
             value(situation, data, cluster=torch.zeros(4, dtype=torch.int64))

@@ -161,4 +161,4 @@ def test_wrong_input_is_named() -> None:
 
 
 def test_modules_say_what_they_are() -> None:
-    assert repr(InfoNCE(0.1)) == "InfoNCE(temperature=0.1, symmetric=False, stale='excluded')"
+    assert repr(InfoNCE(0.1)) == "InfoNCE(temperature=0.1, stale='excluded')"

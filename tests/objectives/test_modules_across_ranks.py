@@ -40,7 +40,7 @@ class Encoder(nn.Module):
             "swav": lambda: SwAV(DIM, 6),
             "swav with a queue": lambda: SwAV(DIM, 6, queue=8),
             "dino": lambda: DINO(DIM),
-            "carl": lambda: CARL(DIM, 6, mean_over="both", symmetric=True),
+            "carl": lambda: CARL(DIM, 6, mean_over="both"),
             "barlow_twins": lambda: BarlowTwins(normalize=True),
             "vicreg": lambda: VICReg(variance=1.0),
             "ci_infonce": lambda: CIInfoNCE(0.5),

@@ -125,7 +125,7 @@ def test_a_bad_key_is_named_with_the_nearest(words: list[str], says: str) -> Non
             "momentum 0",
         ),
         ("supcon", ["views.count=4", "regularizers.ip=1"], "sees 4.*views.count=2"),
-        ("moco", ["regularizers.mib=1"], "sees 1.*objective.symmetric=true"),
+        ("moco", ["regularizers.mib=1"], "sees 1.*objective.pairs=symmetric"),
         ("cross-entropy", ["regularizers.ip=1"], "sees 1.*views.count=2"),
     ],
 )
@@ -140,7 +140,7 @@ def test_a_senseless_combination_is_refused_with_a_way_out(
     "words",
     [
         ["positives=labels", "negatives.size=4096"],
-        ["objective.symmetric=true"],
+        ["objective.pairs=symmetric"],
         ["negatives=batch", "target=shared"],
     ],
 )
@@ -167,10 +167,10 @@ def test_small_views_that_cannot_be_made_are_refused(words: list[str], says: str
 
 
 def test_an_option_that_is_suggested_is_accepted() -> None:
-    with pytest.raises(UserError, match=r"Try: objective\.symmetric") as caught:
-        build("moco", {"objective": {"symetric": True}})
-    assert "objective.symetric" not in str(caught.value)
-    assert build("moco", {"objective": {"symmetric": True}}).objective.options().symmetric
+    with pytest.raises(UserError, match=r"Try: objective\.stale") as caught:
+        build("moco", {"objective": {"stael": "negative"}})
+    assert "objective.stael" not in str(caught.value)
+    assert build("moco", {"objective": {"stale": "negative"}}).objective.options().stale
 
 
 @pytest.mark.parametrize("named", ["rc+lbe", ["rc", "lbe"], {"rc": 1, "lbe": {}}])

@@ -72,7 +72,7 @@ VARIANTS: list[tuple[str, dict]] = [
     ("ci-infonce", {"positives": {"top_k": 2}, "objective": {"name": "ci_infonce"}}),
     ("swav", {"objective": {"queue": 40}}),
     ("swav", {"objective": {"queue": 16}, "views": {"count": 3}}),
-    ("carl", {"objective": {"symmetric": True}}),
+    ("carl", {"objective": {"pairs": "symmetric"}}),
     ("simclr", {"regularizers": {"rc": 1, "lbe": {"weight": 1, "stages": {"stage1": 1.0}}}}),
     ("byol", {"regularizers": {"rc": 1, "lbe": 0.1, "mib": 1}}),
     ("cross-entropy", {"regularizers": {"rc": 0.001, "lbe": 0.1}}),
@@ -256,14 +256,15 @@ def test_every_epoch_has_its_own_order() -> None:
 
 def test_clusters_of_kmeans_are_predicted_with_an_output_each(split: Split) -> None:
     recipe = recipe_of("cross-entropy", split, positives={"name": "kmeans", "k": 4})
-    assert [p.shape[0] for p in network(recipe, split).projector.parameters()] == [4, 4]
+    assert [p.shape[0] for p in network(recipe, split).online["main"].projector.parameters()] == [4, 4]
 
 
 def test_a_momentum_target_follows_the_online_network(split: Split, tmp_path: Path) -> None:
     still = recipe_of("moco", split, target={"momentum": 1.0, "final_momentum": 1.0})
     module = fit(still, split, Run(tmp_path / "still"), QUIET, "")
     untouched = network(still, split)
-    assert torch.equal(module.target[0].stage1[0].weight, untouched.encoder.stage1[0].weight)
+    assert torch.equal(module.steady()[0].stage1[0].weight, untouched.encoder.stage1[0].weight)
     copied = recipe_of("moco", split, target={"momentum": 0.0, "final_momentum": 0.0})
     module = fit(copied, split, Run(tmp_path / "copied"), QUIET, "")
-    assert torch.equal(module.target[0].stage1[0].weight, module.encoder.stage1[0].weight)
+    assert module.steady()[0] is not module.encoder
+    assert torch.equal(module.steady()[0].stage1[0].weight, module.encoder.stage1[0].weight)

@@ -121,9 +121,10 @@ def test_small_views_are_small_and_predict_only(split: Split) -> None:
     batch = Batch(split.data.read(np.arange(4)), torch.arange(4))
     views = module.views(batch, 0)
     assert [v.shape[-1] for v in views] == [16, 16, 8, 8, 8]
-    online, target, _ = module.project(views, 0)
-    assert (len(online), len(target)) == (5, 2)
-    assert len(module.target or ()) == 0
+    seen = module.outputs(views, torch.Generator())
+    target = module.target(views, module.view_networks, module.keys, seen)
+    assert (len(seen.compared), len(target)) == (5, 2)
+    assert not list(module.target.parameters())
 
 
 @pytest.mark.parametrize("encoder", ["mlp", "vit_tiny_patch16_224"])

@@ -186,7 +186,7 @@ def test_decoders_have_the_sizes_of_the_released_ones(size: int, dim: int, first
         ("simclr", ["regularizers.rc=-1"], "regularizers.rc.weight is -1"),
         ("simclr", ["regularizers.rc.likelyhood=laplace"], "regularizers.rc.likelihood"),
         ("simclr", ["regularizers.rcc=1"], "regularizers.rc"),
-        ("moco", ["regularizers.ip=1"], "objective.symmetric=true"),
+        ("moco", ["regularizers.ip=1"], "objective.pairs=symmetric"),
         ("supcon", ["views.count=1", "regularizers.mib=1"], "regularizers.mib=0"),
         ("carl", ["objective.prototypes=1"], "objective.prototypes is 1"),
         ("carl", ["objective.decay_epochs=0"], "objective.decay_epochs is 0"),

@@ -310,10 +310,10 @@ def _check_options(recipe: Recipe) -> None:
 
 def _not_an_option(name: str, part: Choice, key: str) -> UserError:
     shared = [field for field in type(part).model_fields if field != "name"]
-    own = [*shared, *part.row.options.model_fields]
+    own = list(part.row.options.model_fields)
     others = [other for other, row in part.table.items() if key in row.options.model_fields]
     elsewhere = f" ({', '.join(others)} {'has' if len(others) == 1 else 'have'} it)"
-    guess = nearest(key, own)
+    guess = nearest(key, [*own, *shared])
     return UserError(
         f"{name}={part.name} has no option {key!r}{elsewhere if others else ''}; "
         f"its own: {', '.join(own) or 'none'}",
