@@ -13,7 +13,8 @@ from tiny_sets import shorten, write_sets
 from viewfinder.papers import desk, desk_train
 from viewfinder.papers.carl import fig2, fig3, table1
 from viewfinder.papers.carl import shared as carl
-from viewfinder.papers.registry import EXPERIMENTS, RECIPES, reproduce
+from viewfinder.papers.experiment import RECIPES
+from viewfinder.papers.registry import EXPERIMENTS, reproduce
 from viewfinder.recipes.methods import METHODS
 from viewfinder.recipes.recipe import build, merge
 

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from viewfinder.core.errors import UserError
-from viewfinder.papers import desk, desk_train
+from viewfinder.papers import desk, desk_train, image_sets
 from viewfinder.papers.ci_infonce import fig3, fig4, fig5, fig6, table1
 from viewfinder.papers.ci_infonce import shared as ci_infonce
-from viewfinder.papers.registry import EXPERIMENTS, RECIPES, reproduce
+from viewfinder.papers.experiment import RECIPES
+from viewfinder.papers.registry import EXPERIMENTS, reproduce
 from viewfinder.papers.result import Spread, percent
 from viewfinder.positives.synthetic import Configuration
 from viewfinder.recipes.recipe import build, merge
@@ -55,7 +56,7 @@ def _tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             node_names=[*NODES, *wnids],
             node_parent=[-1, 0, 0, *([1] * 4), *([2] * 4)],
         )
-    monkeypatch.setenv(desk.VARIABLE, str(folder))
+    monkeypatch.setenv(image_sets.VARIABLE, str(folder))
     small = {
         "epochs": 1,
         "batch_size": 32,
@@ -172,10 +173,10 @@ def test_the_labels_tree_is_no_attribute() -> None:
 
 
 def test_missing_data_name_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(desk.VARIABLE, str(tmp_path / "empty"))
+    monkeypatch.setenv(image_sets.VARIABLE, str(tmp_path / "empty"))
     with pytest.raises(UserError, match=r"VIEWFINDER_DATA is .*fashion_products"):
         reproduce("ci-infonce/fig3", tmp_path / "out", seeds=1)
-    monkeypatch.delenv(desk.VARIABLE)
+    monkeypatch.delenv(image_sets.VARIABLE)
     for name in OWN:
         with pytest.raises(UserError, match="VIEWFINDER_DATA is not set"):
             reproduce(name, tmp_path / "out", seeds=1)

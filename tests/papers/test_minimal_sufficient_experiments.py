@@ -10,6 +10,7 @@ import pytest
 from tiny_sets import shorten, write_sets
 
 from viewfinder.papers import desk, desk_train
+from viewfinder.papers.experiment import RECIPES
 from viewfinder.papers.minimal_sufficient import (
     epochs,
     factors,
@@ -19,7 +20,7 @@ from viewfinder.papers.minimal_sufficient import (
     table1,
     weights,
 )
-from viewfinder.papers.registry import EXPERIMENTS, RECIPES, reproduce
+from viewfinder.papers.registry import EXPERIMENTS, reproduce
 from viewfinder.recipes.recipe import build, complete
 
 OWN = [name for name in EXPERIMENTS if name.startswith("minimal-sufficient/")]

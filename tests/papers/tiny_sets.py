@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from viewfinder.papers import desk
+from viewfinder.papers import desk, image_sets
 from viewfinder.recipes.recipe import merge
 
 CLASSES, EACH = 4, 8
@@ -27,7 +27,7 @@ def write_sets(folder: Path, names: dict[str, tuple[int, int]]) -> None:
 
 def shorten(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """All desk runs small and on these sets."""
-    monkeypatch.setenv(desk.VARIABLE, str(folder))
+    monkeypatch.setenv(image_sets.VARIABLE, str(folder))
     small = {
         "batch_size": 16,
         "precision": "32",

@@ -97,9 +97,9 @@ def _measured(
 
 
 def _show(entries: Sequence[Entry], folders: Sequence[Path], runs: int) -> None:
+    from viewfinder.evaluation.tasks.transfer_chart import write_chart
     from viewfinder.report.gather import gather
     from viewfinder.report.page import write_report
-    from viewfinder.report.transfer_chart import write_chart
 
     found = tables(entries)
     for table in found:

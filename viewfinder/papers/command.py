@@ -10,7 +10,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from viewfinder.core.console import console, say
-from viewfinder.papers.registry import EXPERIMENTS, RECIPES
+from viewfinder.papers.experiment import RECIPES
+from viewfinder.papers.registry import EXPERIMENTS
 from viewfinder.papers.registry import reproduce as run_experiment
 
 

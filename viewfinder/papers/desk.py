@@ -13,21 +13,15 @@ is to be reported of its results, the ``run`` of an experiment.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from viewfinder.core.errors import UserError
-from viewfinder.papers.registry import Progress, silent
+from viewfinder.papers.image_sets import expand
+from viewfinder.papers.progress import Progress, silent
 from viewfinder.papers.result import Result, Spread
 from viewfinder.papers.runs import run_all
-
-VARIABLE = "VIEWFINDER_DATA"
-ROOT = "$" + VARIABLE
-"""Stands for the folder of real image sets in a cell, so that a stored run is valid wherever the
-folder lies."""
 
 COMMON: Mapping[str, Any] = {
     "epochs": 14,
@@ -166,20 +160,6 @@ def settings(cell: Cell, seed: int, *, quick: bool = False, device: str = "cpu")
     return {**own, "recipe": recipe.plain(), "transfer": list(cell.transfer), "device": device}
 
 
-def expand(value: Any) -> Any:
-    """The same with ``ROOT`` replaced in all texts by the folder the environment variable names.
-
-    Raises UserError where the variable is not set, and for a set the folder does not have.
-    """
-    if isinstance(value, str):
-        return _with_folder(value) if ROOT in value else value
-    if isinstance(value, Mapping):
-        return {key: expand(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [expand(inner) for inner in value]
-    return value
-
-
 def accuracy(results: Sequence[Mapping[str, Any]], measure: str = "top1") -> Spread | None:
     """top1 (or top5, ...) over the seeds; None where any run was stopped or has no such value."""
     values = [r[measure] for r in results]
@@ -241,24 +221,6 @@ def stopped(results: Results) -> list[str]:
         for seed, result in enumerate(runs)
         if result.get("stopped")
     ]
-
-
-def _with_folder(text: str) -> str:
-    folder = os.environ.get(VARIABLE)
-    wanted = text.partition(ROOT)[2].strip("/")
-    if not folder:
-        raise UserError(
-            f"the image set {wanted} is needed, and {VARIABLE} is not set",
-            fix=f"{VARIABLE}=DIR, a folder of image sets as npz: DIR/{wanted.split('/')[0]}"
-            "/train.npz with test.npz or val.npz",
-        )
-    path = Path(folder) / wanted
-    if not path.exists():
-        raise UserError(
-            f"{VARIABLE} is {folder}, but there is no {path}",
-            fix=f"{VARIABLE}=DIR, a folder with {wanted}",
-        )
-    return text.replace(ROOT, folder)
 
 
 def _named(progress: Progress, grid: Sequence[tuple[Cell, int]]) -> Progress:

@@ -21,7 +21,7 @@ from viewfinder.core.errors import RunStopped, UserError
 from viewfinder.data.source import Source, Split
 from viewfinder.evaluation.probing import probe, untrained
 from viewfinder.information.discrete import information
-from viewfinder.papers.desk import expand
+from viewfinder.papers.image_sets import expand
 from viewfinder.recipes.parts import Data
 from viewfinder.recipes.recipe import Recipe, build, complete
 from viewfinder.runs.run import Run

@@ -6,28 +6,19 @@ Nothing heavy is imported until an experiment runs: listing the table is instant
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from viewfinder.core.errors import UserError, unknown
 from viewfinder.papers.carl.experiments import CARL
 from viewfinder.papers.ci_infonce.experiments import CI_INFONCE
-from viewfinder.papers.experiment import RECIPES as RECIPES
-from viewfinder.papers.experiment import Experiment as Experiment
+from viewfinder.papers.experiment import Experiment
 from viewfinder.papers.minimal_sufficient.experiments import MINIMAL_SUFFICIENT
+from viewfinder.papers.progress import Progress, silent
 from viewfinder.papers.vince.experiments import VINCE
 
 if TYPE_CHECKING:
     from viewfinder.papers.result import Result
-
-Progress = Callable[[int, int, str], None]
-"""Called with (runs finished, runs in all, what has just finished)."""
-
-
-def silent(done: int, total: int, what: str) -> None:
-    """The progress that nobody watches."""
-
 
 EXPERIMENTS: dict[str, Experiment] = {
     e.name: e for e in (*VINCE, *CI_INFONCE, *CARL, *MINIMAL_SUFFICIENT)

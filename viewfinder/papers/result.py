@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from viewfinder.core.files import write_atomically
 
 if TYPE_CHECKING:
-    from viewfinder.papers.registry import Experiment
+    from viewfinder.papers.experiment import Experiment
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from viewfinder.core.files import write_atomically
-from viewfinder.papers.registry import Progress, silent
+from viewfinder.papers.progress import Progress, silent
 from viewfinder.papers.result import to_json
 
 Settings = Mapping[str, Any]

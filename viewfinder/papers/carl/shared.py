@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from viewfinder.papers import desk
-from viewfinder.papers.desk import ROOT, Cell, Overrides
+from viewfinder.papers.desk import Cell, Overrides
+from viewfinder.papers.image_sets import ROOT
 from viewfinder.papers.result import Spread, percent, table
 
 CIFAR: Overrides = {"source": f"npz:{ROOT}/cifar10", "limit": 4000}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from viewfinder.papers.ci_infonce import shared
 from viewfinder.papers.compare import each_beyond, ordered, trend
-from viewfinder.papers.desk import ROOT, Cell, Results, accuracies, experiment
+from viewfinder.papers.desk import Cell, Results, accuracies, experiment
+from viewfinder.papers.image_sets import ROOT
 from viewfinder.papers.result import Finding, Result
 
 LEVELS = (3, 5, 7, 9, 12)  # the root is 1; 50 classes at 4 to 12, so 12 is the labels

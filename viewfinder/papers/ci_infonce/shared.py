@@ -10,7 +10,8 @@ import numpy as np
 
 from viewfinder.data.source import Attributes, Source
 from viewfinder.papers import desk
-from viewfinder.papers.desk import ROOT, Cell, Overrides, Results, accuracies, expand
+from viewfinder.papers.desk import Cell, Overrides, Results, accuracies
+from viewfinder.papers.image_sets import ROOT, expand
 from viewfinder.papers.result import percent, table
 
 FASHION: Overrides = {"source": f"npz:{ROOT}/fashion_products", "size": 32}

@@ -12,7 +12,8 @@ from typing import Any
 
 from viewfinder.papers import desk
 from viewfinder.papers.compare import near
-from viewfinder.papers.desk import ROOT, Cell, Overrides, Results, accuracies
+from viewfinder.papers.desk import Cell, Overrides, Results, accuracies
+from viewfinder.papers.image_sets import ROOT
 from viewfinder.papers.result import Finding, Spread, percent, table
 
 EPOCHS = 10

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from viewfinder.core.errors import UserError, unknown
-from viewfinder.papers.registry import Progress, silent
+from viewfinder.papers.progress import Progress, silent
 from viewfinder.papers.result import Finding, Result, Spread
 from viewfinder.papers.runs import run_all
 from viewfinder.papers.vince.fig1_train import Reading, train

@@ -1,0 +1,65 @@
+"""The house: imports run in one direction, without a circle."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import viewfinder
+
+ROOT = Path(viewfinder.__file__).parent
+LAYERS = (
+    *("core", "data", "views", "information", "positives", "negatives", "networks", "objectives"),
+    *("regularizers", "recipes", "runs", "training", "report", "evaluation", "papers", "commands"),
+)
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for path in ROOT.rglob("*.py"):
+        parts = path.relative_to(ROOT.parent).with_suffix("").parts
+        yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+def imports(path: Path, known: set[str]) -> set[str]:
+    """The modules of the project that a file imports, anywhere in it but for type checking."""
+    found: set[str] = set()
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            node.body.clear()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {name if name in known else node.module for name in names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found & known
+
+
+GRAPH = {
+    name: imports(path, {n for n, _ in modules()}) - {"viewfinder", name}
+    for name, path in modules()
+    if name != "viewfinder"
+}
+
+
+def test_folders_are_the_layers() -> None:
+    folders = {name.split(".")[1] for name in GRAPH if name.count(".") > 1}
+    assert folders <= set(LAYERS)
+
+
+def test_imports_run_from_a_layer_to_those_before_it() -> None:
+    upward = [
+        f"{name} imports {other}"
+        for name, others in GRAPH.items()
+        for other in others
+        if name.split(".")[1] in LAYERS
+        and LAYERS.index(other.split(".")[1]) > LAYERS.index(name.split(".")[1])
+    ]
+    assert not upward, "\n".join(sorted(upward))
+
+
+def test_there_is_no_circle() -> None:
+    TopologicalSorter(GRAPH).prepare()
