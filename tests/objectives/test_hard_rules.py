@@ -202,9 +202,9 @@ def test_negatives_survive_a_restart(situation: Situation) -> None:
 def test_what_has_no_place_is_refused(situation: Situation) -> None:
     data = random_data(situation, 4)
     if "queue" not in situation.objective.negatives:
+        pairs = situation.objective.scores == "pairs"
+        views = (data.online[:1], data.target[:1]) if pairs else (data.online, data.target)
         with pytest.raises(ValueError, match="no place for given negatives"):
-            pairs = situation.objective.scores == "pairs"
-            views = (data.online[:1], data.target[:1]) if pairs else (data.online, data.target)
             situation.objective(*views, negatives=data.queue)
     if "clusters" not in situation.objective.positives:
         with pytest.raises(ValueError, match="no positives by cluster"):

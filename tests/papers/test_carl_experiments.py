@@ -155,7 +155,7 @@ def test_a_recipe_has_the_numbers_of_the_paper(file: Path) -> None:
     assert len(recipe.head.projector) == hidden + 1
     assert recipe.head.projector[-1] == 128
     assert recipe.optimizer.lr * recipe.batch_size / 256 == 0.03
-    assert (recipe.optimizer.name, recipe.optimizer.final_lr) == ("sgd", 0)
+    assert (recipe.optimizer.name, recipe.schedule.name) == ("sgd", "cosine")
     assert recipe.views.preset == "simclr"
     if recipe.method == "carl":
         options = recipe.objective.options().model_dump()

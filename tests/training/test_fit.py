@@ -256,7 +256,8 @@ def test_every_epoch_has_its_own_order() -> None:
 
 def test_clusters_of_kmeans_are_predicted_with_an_output_each(split: Split) -> None:
     recipe = recipe_of("cross-entropy", split, positives={"name": "kmeans", "k": 4})
-    assert [p.shape[0] for p in network(recipe, split).online["main"].projector.parameters()] == [
+    projector = network(recipe, split).online["main"].projector
+    assert [p.shape[0] for p in projector.parameters()] == [
         4,
         4,
     ]
