@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import entropy as scipy_entropy
+from viewfinder.positives.clusters import checked, dense, instance, labels
 
 from viewfinder.core.errors import UserError
 from viewfinder.data.source import Attributes
 from viewfinder.positives.attributes import attributes, rank
-from viewfinder.positives.clusters import checked, dense, instance, labels
 
 tables = st.integers(1, 40).flatmap(
     lambda n: st.integers(1, 6).flatmap(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from viewfinder.positives.hierarchy_files import read_tree, tree_from_names
 
 from viewfinder.core.errors import UserError
 from viewfinder.information.discrete import information
@@ -15,7 +16,6 @@ from viewfinder.positives.hierarchy import (
     tree_from_graph,
     tree_from_paths,
 )
-from viewfinder.positives.hierarchy_files import read_tree, tree_from_names
 
 DATA = os.environ.get("VIEWFINDER_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="VIEWFINDER_DATA is not set")

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
+from viewfinder.positives.clusters import Clusters, dense, instance
 
 from viewfinder.commands.clusters import show
 from viewfinder.data.source import Attributes
 from viewfinder.information.discrete import information
-from viewfinder.positives.clusters import Clusters, dense, instance
 from viewfinder.positives.figures import curves, information_plane
 from viewfinder.positives.hierarchy import tree_from_paths
 from viewfinder.positives.recommend import BALANCE, LARGEST, SCALED

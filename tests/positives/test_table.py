@@ -8,12 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from viewfinder.positives.clusters import Clusters
 
 from viewfinder.core.errors import UserError
 from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Split
 from viewfinder.positives.cluster_file import read_about, read_clusters, write_clusters
-from viewfinder.positives.clusters import Clusters
 
 
 def split(n: int, paths: list[str] | None = None) -> Split:

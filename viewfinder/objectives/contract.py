@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from viewfinder.core.across_ranks import gather, own_rows, rows_per_rank, world_size
 from viewfinder.negatives.contract import Negatives
-
-Kind = Literal["instance", "clusters", "clusterings", "tags"]
+from viewfinder.positives.contract import Kind
 
 
 class Options(BaseModel):

@@ -22,11 +22,12 @@ from pydantic import (
 )
 
 from viewfinder.core.errors import UserError, nearest, unknown
+from viewfinder.core.table import Options
 from viewfinder.objectives.contract import Options as ObjectiveOptions
 from viewfinder.objectives.table import OBJECTIVES
-from viewfinder.positives.table import POSITIVES, split_spec
-from viewfinder.positives.table import Options as PositivesOptions
-from viewfinder.positives.table import find as find_positives
+from viewfinder.positives.contract import Positives
+from viewfinder.positives.sampler import SAMPLERS
+from viewfinder.positives.table import POSITIVES
 from viewfinder.regularizers.terms import Elements, Likelihood, SumOver
 from viewfinder.views.augment import Augmentation
 from viewfinder.views.presets import preset
@@ -134,13 +135,14 @@ class Views(OptionalAugmentation):
             raise UserError(f"{told}: {problem.message}", fix=problem.fix) from error
 
 
-class Positives(Part):
+class PositivesPart(Part):
     """Which images count as the same: the cluster assignment Z, and its own options."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
     name: str = Field("instance", description=f"one of {', '.join(POSITIVES)}; or file:z.parquet")
-    sampler: Literal["shuffle", "clusters"] = Field(
-        "shuffle", description="batches of shuffled images; or of pairs from clusters drawn by size"
+    sampler: str = Field(
+        "shuffle",
+        description="; ".join(f"{row.name}: {row.summary}" for row in SAMPLERS.values()),
     )
 
     @model_validator(mode="before")
@@ -149,17 +151,28 @@ class Positives(Part):
         """``file:z.parquet`` is name and path in one word."""
         if not isinstance(given, Mapping) or ":" not in str(given.get("name", "")):
             return given
-        name, options = split_spec(given["name"])
+        name, options = POSITIVES.parse(given["name"])
         return {**given, "name": name, **options}
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        find_positives(self.name)
+        POSITIVES.find(self.name)
+        SAMPLERS.find(self.sampler)
         return self
 
-    def options(self) -> PositivesOptions:
+    @property
+    def row(self) -> Positives:
+        """The row of the table."""
+        return POSITIVES[self.name]
+
+    def options(self) -> Options:
         """The options of these positives, typed and complete."""
-        return POSITIVES[self.name].options(**(self.model_extra or {}))
+        return self.row.options(**(self.model_extra or {}))
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The most clusters of each clustering; () where it is not known beforehand."""
+        return self.row.sizes(self.options())
 
 
 class Negatives(Part):

@@ -29,7 +29,7 @@ from viewfinder.recipes.parts import (
     ObjectivePart,
     Optimizer,
     Part,
-    Positives,
+    PositivesPart,
     Regularizers,
     Target,
     Views,
@@ -60,7 +60,7 @@ class Recipe(Part):
     )
     data: Data = Data()
     views: Views = Views()
-    positives: SerializeAsAny[Positives] = Positives()
+    positives: SerializeAsAny[PositivesPart] = PositivesPart()
     negatives: Negatives = Negatives()
     objective: SerializeAsAny[ObjectivePart] = ObjectivePart()
     regularizers: Regularizers = Regularizers()
@@ -289,7 +289,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _check_options(recipe: Recipe) -> None:
     """Raise UserError for an option of the objective or positives that the chosen row lacks."""
-    rows: list[tuple[str, ObjectivePart | Positives, Mapping[str, Any]]] = [
+    rows: list[tuple[str, ObjectivePart | PositivesPart, Mapping[str, Any]]] = [
         ("objective", recipe.objective, OBJECTIVES),
         ("positives", recipe.positives, POSITIVES),
     ]

@@ -24,6 +24,9 @@ from viewfinder.networks.stages import captured
 from viewfinder.objectives.ci_infonce import draw_partners
 from viewfinder.objectives.contract import Progress
 from viewfinder.objectives.table import find
+from viewfinder.positives.assignment import Centroids
+from viewfinder.positives.contract import KeepsClusters
+from viewfinder.positives.sampler import SAMPLERS
 from viewfinder.recipes.recipe import Recipe
 from viewfinder.runs.run import initial_weights, new_encoder
 from viewfinder.training.optimizers import build_optimizer
@@ -97,7 +100,7 @@ class Pretraining(L.LightningModule):
             self.assigner = self.objective.assigner(self.objective_options, units[-1])
         self.state: nn.Module | None = None
         if self.objective.state is not None:
-            sizes = getattr(recipe.positives.options(), "sizes", ())
+            sizes = recipe.positives.sizes
             self.state = self.objective.state(self.objective_options, units[-1], sizes)
         self.regularization = Regularization(recipe, self.encoder, self.feature_dim)
         self.target: nn.Module | None = None
@@ -131,7 +134,7 @@ class Pretraining(L.LightningModule):
         if not self.objective.pairs:
             return make_views(batch.images, self.augmentations, generator)
         x = y = batch.images
-        if self.recipe.positives.sampler == "clusters":
+        if SAMPLERS[self.recipe.positives.sampler].pairs:
             x, y = batch.images.chunk(2)
         elif self.clusters is not None:
             y = batch.images[draw_partners(self.clusters[batch.index], generator)]
@@ -229,6 +232,13 @@ class Pretraining(L.LightningModule):
             self.trainer.global_step, self.total_steps, part.momentum, part.final_momentum
         )
         ema_update(self.target, self._online(), momentum)
+
+    def renew_clusters(self, z: Tensor, centroids: Sequence[Centroids] = ()) -> None:
+        """Z made anew between epochs, int64 (N,) or (N, M), for all that keep something of it."""
+        assert self.clusters is not None  # there is a Z from the start where it is made anew
+        self.clusters.copy_(z)
+        if isinstance(self.state, KeepsClusters):
+            self.state.renew_clusters(z, centroids)
 
     @property
     def total_steps(self) -> int:
