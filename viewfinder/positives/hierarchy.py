@@ -34,8 +34,7 @@ def hierarchy(tree: Tree, labels: np.ndarray, *, level: int) -> Assignment:
 
     Raises UserError for a level that is less than 1 or deeper than the tree.
 
-    >>> tree = tree_from_paths({"cat": ["animal"], "dog": ["animal"], "car": ["thing"]},
-    ...                        ["cat", "dog", "car"])
+    >>> tree = Tree([("all", "animal", "cat"), ("all", "animal", "dog"), ("all", "thing", "car")])
     >>> hierarchy(tree, np.array([2, 0, 1]), level=2).z
     array([1, 0, 0])
     """
