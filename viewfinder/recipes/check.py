@@ -91,17 +91,15 @@ _UNUSED: dict[Kind, tuple[str, str]] = {
 
 
 def _check_sizes(recipe: Recipe, kind: Kind) -> None:
-    """Raise UserError where there are more clusterings than one, or no number of clusters, and the
-    objective needs it otherwise."""
-    objective, row, sizes = OBJECTIVES[recipe.objective.name], recipe.positives.row, []
-    if row.sized_by is not None:
-        given = getattr(recipe.positives.options(), row.sized_by)
-        sizes = given if isinstance(given, list) else []
-    if sizes and kind != "clusterings":
+    """Raise UserError for a list of clusterings where one is wanted, and where the objective must
+    know beforehand how many clusters there will be."""
+    objective, row = OBJECTIVES[recipe.objective.name], recipe.positives.row
+    k = getattr(recipe.positives.options(), row.sized_by) if row.sized_by else None
+    if isinstance(k, list) and kind != "clusterings":
         raise UserError(
-            f"positives.{row.sized_by}={sizes}: objective={objective.name} takes one clustering, "
-            "pcl several",
-            fix=f"positives.{row.sized_by}={sizes[0]}",
+            f"positives.{row.sized_by}={k}: objective={objective.name} takes one clustering, pcl "
+            "several",
+            fix=f"positives.{row.sized_by}={k[0]}",
         )
     if row.refreshed and objective.outputs == "classes" and row.sized_by is None:
         raise UserError(

@@ -10,7 +10,7 @@ import torch
 
 from viewfinder.core.randomness import derive
 from viewfinder.data.source import Split
-from viewfinder.objectives.table import find
+from viewfinder.objectives.table import OBJECTIVES
 from viewfinder.positives.assignment import Assignment
 from viewfinder.positives.contract import Given, Kind, RefreshedOptions
 from viewfinder.recipes.recipe import Recipe
@@ -74,7 +74,7 @@ class Clustering(L.Callback):
 
 def _kind(recipe: Recipe) -> Kind:
     """In which form the positives of a recipe reach its objective."""
-    kind = recipe.positives.row.kind(find(recipe.objective.name).positives)
+    kind = recipe.positives.row.kind(OBJECTIVES[recipe.objective.name].positives)
     assert kind is not None  # checked before anything runs
     return kind
 
@@ -85,6 +85,6 @@ def clusters_until_made(recipe: Recipe, n: int) -> np.ndarray:
     own, sizes = np.arange(n), recipe.positives.sizes
     if _kind(recipe) == "clusterings":
         return np.stack([own % k for k in sizes], axis=1)
-    if find(recipe.objective.name).outputs == "classes":
+    if OBJECTIVES[recipe.objective.name].outputs == "classes":
         return own % sizes[0]  # one output for each cluster, not for each image
     return own
