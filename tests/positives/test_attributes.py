@@ -13,7 +13,6 @@ from scipy.stats import entropy as scipy_entropy
 from viewfinder.core.errors import UserError
 from viewfinder.data.source import Attributes
 from viewfinder.positives.attributes import attributes, rank
-from viewfinder.positives.clusters import checked, dense, instance, labels
 
 tables = st.integers(1, 40).flatmap(
     lambda n: st.integers(1, 6).flatmap(
@@ -189,16 +188,3 @@ def test_rare_tuples_as_a_rest_or_as_instances() -> None:
 
 def test_entropy_of_a_balanced_column_is_log_two() -> None:
     assert rank(table([[0], [1]])).columns[0].entropy == pytest.approx(math.log(2))
-
-
-def test_checked() -> None:
-    with pytest.raises(UserError, match="3 entries and there are 4 images"):
-        checked(instance(3), 4)
-    with pytest.raises(UserError, match=r"one cluster.*no negatives"):
-        checked(labels([5, 5, 5]), 3)
-    assert "SimCLR" in checked(instance(3), 3).notes[0]
-    assert checked(labels([5, 5, 7]), 3).notes == ()
-    assert dense([2**40, -1, 2**40]).z.tolist() == [1, 0, 1]
-    assert dense(np.array(["b", "a"])).count == 2
-    with pytest.raises(ValueError, match="N >= 1"):
-        dense([])

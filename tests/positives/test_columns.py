@@ -12,7 +12,7 @@ from viewfinder.data.splits import select
 from viewfinder.data.stored import ArrayData
 from viewfinder.positives.attribute_file import read_attributes
 from viewfinder.positives.columns import ColumnOptions, parse_columns, quantile_bins
-from viewfinder.positives.tags import tags
+from viewfinder.positives.tag_matrix import tags_of_cells
 
 
 def split(n: int, paths: list[str] | None = None, name: str = "train") -> Split:
@@ -118,13 +118,13 @@ def test_sidecar_by_split_and_index(tmp_path: Path) -> None:
 
 
 def test_tags_and_their_limits() -> None:
-    found = tags(["red; shoe", "shoe;;shoe", "", "Red;wool"])
+    found = tags_of_cells(["red; shoe", "shoe;;shoe", "", "Red;wool"])
     assert found.names == ("shoe", "Red", "red", "wool")
     assert found.matrix.sum(1).tolist() == [2, 1, 0, 2]
-    few = tags(["a;b", "a"], min_count=2)
+    few = tags_of_cells(["a;b", "a"], min_count=2)
     assert few.names == ("a",)
     assert "1 of 2 tags were left out" in few.notes[0]
-    assert tags(["a;b;c"], most=2).names == ("a", "b")
+    assert tags_of_cells(["a;b;c"], most=2).names == ("a", "b")
     with pytest.raises(UserError, match="no tag is left"):
-        tags(["a", "b"], min_count=2)
+        tags_of_cells(["a", "b"], min_count=2)
     assert list(found.attributes().names) == list(found.names)

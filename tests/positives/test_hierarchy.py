@@ -5,17 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from viewfinder.core.errors import UserError
 from viewfinder.information.discrete import information
-from viewfinder.positives.hierarchy import (
+from viewfinder.positives.class_tree import (
+    Graph,
     ambiguous_classes,
     graph_from_edges,
-    hierarchy,
     tree_from_graph,
     tree_from_paths,
 )
-from viewfinder.positives.hierarchy_files import read_tree, tree_from_names
+from viewfinder.positives.class_tree_file import read_tree, tree_from_names
+from viewfinder.positives.hierarchy import hierarchy
 
 DATA = os.environ.get("VIEWFINDER_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="VIEWFINDER_DATA is not set")
@@ -204,3 +207,68 @@ def test_real_is_a_file_of_imagenet() -> None:
     assert counts == sorted(counts)
     assert counts[-1] == 100
     assert not tree.notes  # this list has been made a tree already
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> tuple[Graph, list[str]]:
+    """A random graph of is-a edges with one root, and some of its nodes as classes."""
+    n = draw(st.integers(2, 9))
+    edges = [
+        (f"n{parent}", f"n{child}")
+        for child in range(1, n)
+        for parent in draw(st.sets(st.integers(0, child - 1), min_size=1, max_size=3))
+    ]
+    classes = draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=n, unique=True))
+    return graph_from_edges(draw(st.permutations(edges))), [f"n{c}" for c in classes]
+
+
+def paths_to(graph: Graph, name: str) -> list[tuple[str, ...]]:
+    """All paths from the root to a node, itself last."""
+    above = graph.parents[name]
+    return [(*path, name) for p in above for path in paths_to(graph, p)] or [(name,)]
+
+
+def ancestors_at(graph: Graph, name: str, level: int) -> set[str]:
+    return {path[level - 1] for path in paths_to(graph, name) if level < len(path)}
+
+
+def of_the_definition(graph: Graph, name: str, level: int) -> tuple[str, bool]:
+    """The cluster of a class that is not left out: its one ancestor at the level; a class without
+    one is its own, and shares that with what is below it where it lies at the level itself."""
+    found = ancestors_at(graph, name, level)
+    deepest = max(len(path) for path in paths_to(graph, name))
+    return (found.pop(), True) if found else (name, deepest == level)
+
+
+SHARED = [("r", "a"), ("a", "b"), ("b", "c"), ("a", "c"), ("b", "d")]  # c is below b, and below a
+
+
+@given(graphs())
+@example((graph_from_edges(SHARED), ["c", "d"]))
+def test_dropping_is_the_selection_of_the_paper(drawn: tuple[Graph, list[str]]) -> None:
+    """Classes with two or more different ancestors at a level are left out; the cluster of any
+    other at a level is its ancestor there, on whichever path (CI-InfoNCE's ImageNet-100)."""
+    graph, classes = drawn
+    levels = range(1, len(graph.parents) + 1)
+    doubled = {c for c in classes if any(len(ancestors_at(graph, c, x)) > 1 for x in levels)}
+    assert ambiguous_classes(graph, classes) == doubled
+    tree = tree_from_graph(graph, classes, ambiguous="drop")
+    assert {classes[i] for i in tree.dropped} == doubled
+    kept = [i for i, name in enumerate(classes) if name not in doubled]
+    for level in range(1, tree.depth + 1):
+        z = hierarchy(tree, np.arange(len(classes)), level=level).clusters
+        want = [of_the_definition(graph, classes[i], level) for i in kept]
+        for i, one in zip(kept, want, strict=True):
+            assert [z[i] == z[j] for j in kept] == [one == other for other in want]
+
+
+@given(graphs())
+def test_the_shortest_of_several_paths_is_a_path_of_the_graph(
+    drawn: tuple[Graph, list[str]],
+) -> None:
+    graph, classes = drawn
+    tree = tree_from_graph(graph, classes)
+    for path, name in zip(tree.paths, classes, strict=True):
+        known = paths_to(graph, name)
+        assert path in known
+        assert len(path) == min(map(len, known))

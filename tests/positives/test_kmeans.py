@@ -22,34 +22,36 @@ def blobs(n: int = 400) -> tuple[np.ndarray, np.ndarray]:
 def test_finds_the_clusters_that_sklearn_finds() -> None:
     x, t = blobs()
     found = kmeans(x, 4)
-    assert information(found.clusters.z, t).nmi == pytest.approx(1)
+    assert information(found.clusters, t).nmi == pytest.approx(1)
     peer = SklearnKMeans(4, n_init=5, random_state=0).fit(x)
-    assert found.distance.sum() == pytest.approx(peer.inertia_, rel=1e-4)
-    assert found.clusters.notes == ()
+    assert found.centroids[0].distance.sum() == pytest.approx(peer.inertia_, rel=1e-4)
+    assert found.notes == ()
 
 
 def test_assignment_and_distance_are_those_of_the_nearest_centroid() -> None:
     x, _ = blobs(300)
     found = kmeans(x, 7, niter=5, nredo=1)
-    square = ((x[:, None] - found.centroids[None]) ** 2).sum(-1)
-    np.testing.assert_array_equal(square.argmin(1), found.clusters.z)
-    np.testing.assert_allclose(square.min(1), found.distance, rtol=1e-3, atol=1e-4)
+    square = ((x[:, None] - found.centroids[0].vectors[None]) ** 2).sum(-1)
+    np.testing.assert_array_equal(square.argmin(1), found.clusters)
+    np.testing.assert_allclose(square.min(1), found.centroids[0].distance, rtol=1e-3, atol=1e-4)
 
 
 def test_equal_seed_equal_clusters() -> None:
     x, _ = blobs()
-    assert (kmeans(x, 9, seed=3).clusters.z == kmeans(x, 9, seed=3).clusters.z).all()
-    one, two = kmeans_many(x, [5, 9], seed=2)
-    assert (one.clusters.count, two.clusters.count) == (5, 9)
-    assert (two.clusters.z == kmeans(x, 9, seed=3).clusters.z).all()
+    assert (kmeans(x, 9, seed=3).clusters == kmeans(x, 9, seed=3).clusters).all()
+    many = kmeans_many(x, [5, 9], seed=2)
+    assert many.z is not None
+    assert many.z.shape == (400, 2)
+    assert [len(one.vectors) for one in many.centroids] == [5, 9]
+    assert (many.z[:, 1] == kmeans(x, 9, seed=3).clusters).all()
 
 
 def test_no_cluster_is_without_data() -> None:
     x = np.repeat(np.eye(3, dtype=np.float32), 10, axis=0)  # three different points only
     found = kmeans(x, 6)
-    assert set(found.clusters.z.tolist()) == set(range(found.clusters.count))
-    assert len(found.centroids) == found.clusters.count
-    assert any("fewer than 10 each" in note for note in found.clusters.notes)
+    assert set(found.clusters.tolist()) == set(range(found.count))
+    assert len(found.centroids[0].vectors) == found.count
+    assert any("fewer than 10 each" in note for note in found.notes)
 
 
 def test_refused() -> None:

@@ -14,13 +14,12 @@ from rich.console import Console
 from viewfinder.commands.clusters import show
 from viewfinder.data.source import Attributes
 from viewfinder.information.discrete import information
-from viewfinder.positives.clusters import Clusters, dense, instance
+from viewfinder.positives.assignment import Assignment, dense
+from viewfinder.positives.class_tree import tree_from_paths
 from viewfinder.positives.figures import curves, information_plane
-from viewfinder.positives.hierarchy import tree_from_paths
+from viewfinder.positives.measured import BATCH, measure
 from viewfinder.positives.recommend import BALANCE, LARGEST, SCALED
 from viewfinder.positives.sweep import (
-    BATCH,
-    measure,
     records,
     sweep,
     sweep_attributes,
@@ -59,7 +58,7 @@ def test_every_number_is_shown_on_80_characters() -> None:
     labels = np.arange(2000) % 7
     for parameter in ("top_k", "file"):
         named = {k if parameter == "top_k" else f"/a/long/way/to/a/table/{k}.csv": k for k in z}
-        found = sweep(parameter, named, lambda v: dense(z[named[v]]), labels)  # noqa: B023
+        found = sweep(parameter, named, lambda v: Assignment(dense(z[named[v]])), labels)  # noqa: B023
         text = io.StringIO()
         show(found, "bits", Console(file=text, width=80))
         assert "…" not in text.getvalue()
@@ -68,7 +67,7 @@ def test_every_number_is_shown_on_80_characters() -> None:
 
 def test_at_an_end_of_the_sweep_the_scaled_curves_decide() -> None:
     z = {k: LABELS * 0 + np.arange(600) % 2**k for k in range(1, 9)}
-    found = sweep("k", z, lambda k: dense(z[k]), LABELS)
+    found = sweep("k", z, lambda k: Assignment(dense(z[k])), LABELS)
     assert found.recommendation.by_rule[LARGEST] == 1
     assert found.recommendation.rule == SCALED
     assert 1 < found.recommendation.value < 8
@@ -79,7 +78,7 @@ def test_a_gain_that_is_chance_is_not_believed() -> None:
     order = np.random.default_rng(1).permutation(600)
     z = {k: (order * k) // 600 for k in (2, 10, 100, 400)}
     labels = np.random.default_rng(2).integers(0, 100, 600)  # classes of 6: H(Z|T) stays small
-    found = sweep("k", z, lambda k: dense(z[k]), labels)
+    found = sweep("k", z, lambda k: Assignment(dense(z[k])), labels)
     assert found.recommendation.by_rule[LARGEST] == 400
     assert found.recommendation.rule == SCALED
     assert any("shuffled labels" in remark for remark in found.recommendation.remarks)
@@ -92,20 +91,20 @@ def test_a_gain_that_is_chance_is_not_believed() -> None:
 
 def test_without_labels_cluster_sizes_decide() -> None:
     z = {k: np.arange(1024) % 2**k for k in range(11)}
-    found = sweep("k", z, lambda k: dense(z[k]))
+    found = sweep("k", z, lambda k: Assignment(dense(z[k])))
     assert found.recommendation.rule == BALANCE
     assert found.recommendation.value == 5  # 32 clusters of 32
     assert found.rows[5].information is None
 
 
 def test_a_single_cluster_is_never_recommended() -> None:
-    assert sweep("k", [1], lambda _: dense([0, 0, 0])).recommendation.value is None
-    both = sweep("k", [1, 2], lambda k: dense(np.arange(8) % k), np.arange(8) % 2)
+    assert sweep("k", [1], lambda _: Assignment(dense([0, 0, 0]))).recommendation.value is None
+    both = sweep("k", [1, 2], lambda k: Assignment(dense(np.arange(8) % k)), np.arange(8) % 2)
     assert both.recommendation.value == 2
 
 
 def test_row_by_hand() -> None:
-    row = measure(7, dense([0, 0, 0, 1, 1, 2]), np.array([0, 0, 1, 1, 1, 1]))
+    row = measure(7, Assignment(dense([0, 0, 0, 1, 1, 2])), np.array([0, 0, 1, 1, 1, 1]))
     assert (row.value, row.n, row.clusters) == (7, 6, 3)
     assert row.singletons == pytest.approx(1 / 6)
     assert row.sizes == (1, 1.5, 2, 2.5, 3)
@@ -115,13 +114,13 @@ def test_row_by_hand() -> None:
 
 def test_data_left_out_do_not_count() -> None:
     keep = np.array([True, True, False, True])
-    row = measure(1, Clusters(np.array([0, 0, 1, 2]), keep=keep), np.array([5, 5, 6, 7]))
+    row = measure(1, Assignment(np.array([0, 0, 1, 2]), keep=keep), np.array([5, 5, 6, 7]))
     assert (row.n, row.clusters) == (3, 2)
     assert row.information == information([0, 0, 2], [5, 5, 7])
 
 
 def test_instance_meets_nobody() -> None:
-    row = measure("instance", instance(50))
+    row = measure("instance", Assignment(np.arange(50)))
     assert (row.singletons, row.in_batch) == (1, 0)
 
 
@@ -192,6 +191,6 @@ def test_the_papers_own_clusters() -> None:
         }
         t = np.array([int(row[header.index("class")]) for row in rows[:-1]])
         z = {int(c.rsplit("_", 1)[1]): np.array(v) for c, v in columns.items()}
-        found = sweep("top_k", sorted(z), lambda k, z=z: dense(z[k]), t)  # type: ignore[misc]
+        found = sweep("top_k", sorted(z), lambda k, z=z: Assignment(dense(z[k])), t)  # type: ignore[misc]
         assert found.recommendation.value == best
         assert found.recommendation.crossing == crossing

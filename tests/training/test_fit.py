@@ -19,6 +19,7 @@ from torch import nn
 from viewfinder.core.errors import RunStopped, UserError
 from viewfinder.data.source import Attributes, Split
 from viewfinder.data.stored import ArrayData
+from viewfinder.positives.sampler import SAMPLERS
 from viewfinder.recipes.methods import METHODS
 from viewfinder.recipes.recipe import Recipe, build, complete, merge
 from viewfinder.runs.checkpoint import load_weights
@@ -232,15 +233,15 @@ def test_worker_processes_are_sent_the_epoch_that_is_trained(split: Split) -> No
     def z() -> np.ndarray:
         return clusters
 
-    for given in (None, z):
+    for sampler in SAMPLERS.values():
         clusters = np.arange(50)  # each image its own, until the network has been clustered
-        batches = loader(split, batch_size=16, seed=3, workers=1, z=given)
+        batches = loader(split, batch_size=16, seed=3, workers=1, sampler=sampler, z=z)
         taken = iter(batches)  # the engine makes it before the epoch is known
         assert isinstance(batches.batch_sampler, EpochBatches)
         batches.batch_sampler.set_epoch(2)
         clusters = np.arange(50) % 3
         seen = [batch.index.tolist() for batch in taken]
-        expected = EpochBatches(np.arange(50), 16, seed=3, z=given)
+        expected = EpochBatches(np.arange(50), 16, seed=3, sampler=sampler, z=z)
         expected.set_epoch(2)
         assert seen == list(expected)
 

@@ -20,7 +20,8 @@ from viewfinder.data.stored import ArrayData
 from viewfinder.objectives import tag_overlap
 from viewfinder.objectives.carl import CARLOptions, weight_at
 from viewfinder.objectives.contract import Progress
-from viewfinder.positives.table import TagsOptions, tags_of
+from viewfinder.positives.sampler import SAMPLERS
+from viewfinder.positives.tags import TagsOptions, tags_of
 from viewfinder.recipes.recipe import Recipe, build, complete, parse_overrides
 from viewfinder.runs.run import Run
 from viewfinder.training.fit import fit, network
@@ -29,6 +30,7 @@ from viewfinder.training.usage import effective_number
 
 WORDS = ["encoder.widths=[4,8]", "batch_size=16", "epochs=3", "logger=none", "accelerator=cpu"]
 QUIET = Console(quiet=True)
+PAIRS = SAMPLERS["clusters"]
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +138,7 @@ def test_small_views_need_an_encoder_of_any_size(split: Split, encoder: str) -> 
 def test_pairs_come_from_one_cluster_and_clusters_by_size() -> None:
     z = np.array([0] * 30 + [1] * 10 + [2])
     rows = np.arange(1, 41)  # one of cluster 0 is left out, and the single member of cluster 2
-    batches = EpochBatches(rows, 20, seed=0, z=lambda: z)
+    batches = EpochBatches(rows, 20, seed=0, sampler=PAIRS, z=lambda: z)
     drawn = np.concatenate([_pairs(batches, epoch) for epoch in range(200)])
     assert (z[drawn[:, 0]] == z[drawn[:, 1]]).all()
     assert np.isin(drawn, rows).all()
@@ -144,10 +146,10 @@ def test_pairs_come_from_one_cluster_and_clusters_by_size() -> None:
     same = drawn[:, 0] == drawn[:, 1]  # with probability 1 / size
     assert same[z[drawn[:, 0]] == 1].mean() == pytest.approx(1 / 10, abs=0.03)
     assert np.array_equal(_pairs(batches, 3), _pairs(batches, 3))
-    other = EpochBatches(rows, 20, seed=0, rank=1, world=2, z=lambda: z)
+    other = EpochBatches(rows, 20, seed=0, rank=1, world=2, sampler=PAIRS, z=lambda: z)
     assert not np.array_equal(_pairs(batches, 3)[: len(_pairs(other, 3))], _pairs(other, 3))
     with pytest.raises(UserError, match="must be even"):
-        EpochBatches(rows, 15, seed=0, z=lambda: z)
+        EpochBatches(rows, 15, seed=0, sampler=PAIRS, z=lambda: z)
 
 
 def _pairs(batches: EpochBatches, epoch: int) -> np.ndarray:

@@ -157,7 +157,9 @@ def clusters(
     ] = None,
     attributes: Annotated[str | None, typer.Option(help="attributes.csv: path,gender,...")] = None,
     hierarchy: Annotated[str | None, typer.Option(help="hierarchy.csv: class,path")] = None,
-    kmeans: Annotated[Path | None, typer.Option(help="run whose features are clustered")] = None,
+    kmeans: Annotated[
+        Path | None, typer.Option(help="run whose outputs are clustered, see positives.on")
+    ] = None,
     z: Annotated[str | None, typer.Option(help="clusters that exist: Parquet or CSV")] = None,
     labels: Annotated[str | None, typer.Option(help="labels.csv, short for data.labels=")] = None,
     value: Annotated[

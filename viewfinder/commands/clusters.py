@@ -16,10 +16,11 @@ from viewfinder.core.errors import UserError
 from viewfinder.core.files import write_atomically, write_figure, writing
 from viewfinder.data.source import Split
 from viewfinder.information.discrete import Unit
+from viewfinder.positives.assignment import Assignment
+from viewfinder.positives.attribute_file import attributes_of
 from viewfinder.positives.attributes import attributes
 from viewfinder.positives.cluster_file import read_clusters, write_clusters
-from viewfinder.positives.clusters import Clusters
-from viewfinder.positives.hierarchy import hierarchy
+from viewfinder.positives.hierarchy import hierarchy, tree_of
 from viewfinder.positives.kmeans import kmeans
 from viewfinder.positives.sweep import (
     Sweep,
@@ -29,10 +30,9 @@ from viewfinder.positives.sweep import (
     sweep_hierarchy,
     sweep_kmeans,
 )
-from viewfinder.positives.table import table_of, tree_of
 from viewfinder.recipes.recipe import build as build_recipe
 
-Build = Callable[[int], Clusters]
+Build = Callable[[int], Assignment]
 
 SHOWN = {
     "clusters": "clusters",
@@ -72,19 +72,19 @@ def choose(
         raise UserError("one of --attributes, --hierarchy, --kmeans and --z at a time")
     labels = split.labels
     if z_file is not None:
-        _options("file", {**settings, "file": z_file})
+        _options("file", {**settings, "file": z_file}, split)
         given = read_clusters(z_file, split)
         return sweep("file", [z_file], lambda _: given, labels), lambda _: given
     if kmeans_run is not None:
         o = _options("kmeans", settings)
-        how = o.model_dump(include={"niter", "nredo", "max_points_per_centroid"})
-        features = _features(kmeans_run, split)
-        found = sweep_kmeans(features, labels, seed=seed, **how)
-        return found, lambda k: kmeans(features, k, seed=seed, **how).clusters
+        features = _outputs(kmeans_run, split, o.on)
+        found = sweep_kmeans(features, labels, seed=seed, **o.settings)
+        return found, lambda k: kmeans(features, k, seed=seed, **o.settings)
     if attributes_file is not None or (hierarchy_file is None and split.attributes is not None):
-        o = _options("attributes", {**settings, "file": attributes_file})
-        table, notes = table_of(split, o)
-        for note in notes:
+        o = _options("attributes", {**settings, "file": attributes_file}, split)
+        known = attributes_of(split, o.file, o.reading)
+        table = known.attributes
+        for note in known.notes:
             say(f"note: {note}", console)
         rare = {"min_size": o.min_size, "rare": o.rare}
         found = sweep_attributes(table, labels, **rare)
@@ -94,25 +94,39 @@ def choose(
             "there are no attributes and no labels to make clusters of",
             fix="--attributes FILE.csv with a line for each image, or --kmeans RUN",
         )
-    o = _options("hierarchy", {**settings, "file": hierarchy_file})
+    o = _options("hierarchy", {**settings, "file": hierarchy_file}, split)
     tree = tree_of(split, o.file, o.ambiguous)
     return sweep_hierarchy(tree, labels), lambda level: hierarchy(tree, labels, level=level)
 
 
-def _options(name: str, settings: Mapping[str, Any]) -> Any:
-    """The options of a constructor, read as a recipe reads them."""
-    return build_recipe("simclr", {"positives": {**settings, "name": name}}).positives.options()
+def _options(name: str, settings: Mapping[str, Any], split: Split | None = None) -> Any:
+    """The options of a constructor, read as a recipe reads them; with a split, checked that it has
+    what they need."""
+    part = build_recipe("simclr", {"positives": {**settings, "name": name}}).positives
+    if split is not None:
+        part.row.check(part.options(), split)
+    return part.options()
 
 
-def _features(folder: Path, split: Split) -> np.ndarray:
-    """Features of the split from the encoder of a run."""
+def _outputs(folder: Path, split: Split, on: str) -> np.ndarray:
+    """What the network of a run gives for the split: projections or features, (N, D)."""
+    from torch import Tensor, nn
+
     from viewfinder.networks.frozen_features import extract
-    from viewfinder.runs.run import Run, load_encoder, pick_device
+    from viewfinder.runs.run import Run, pick_device
+    from viewfinder.training.embedding import network_outputs
     from viewfinder.training.frozen import frozen_view
+    from viewfinder.training.restore import restored
 
-    encoder, recipe, _ = load_encoder(Run(folder))
+    module = restored(Run(folder))
+    recipe = module.recipe
     device = pick_device(recipe.accelerator)
-    return extract(encoder, split.data, frozen_view(recipe), device=device).numpy()
+    view = frozen_view(recipe)
+
+    def features(encoder: nn.Module) -> Tensor:
+        return extract(encoder, split.data, view, device=device, precision=recipe.precision)
+
+    return network_outputs(module.to(device), on, features).numpy()
 
 
 def show(found: Sweep, unit: Unit, console: Console) -> None:

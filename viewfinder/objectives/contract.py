@@ -12,10 +12,9 @@ from torch import Tensor, nn
 from viewfinder.core.across_ranks import gather, own_rows, rows_per_rank, world_size
 from viewfinder.core.table import Options, Row
 from viewfinder.negatives.contract import Negatives
+from viewfinder.positives.contract import Kind
 
 __all__ = ["Inputs", "Objective", "Options", "Progress"]
-
-Kind = Literal["instance", "clusters", "clusterings", "tags"]
 
 
 @dataclass(frozen=True)

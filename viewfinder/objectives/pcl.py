@@ -16,6 +16,7 @@ from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.info_nce import info_nce_with_negatives
 from viewfinder.objectives.log_partition import exact_product
 from viewfinder.objectives.similarity import unit
+from viewfinder.positives.assignment import Centroids
 
 Candidates = Literal["unique", "repeated"]
 
@@ -149,14 +150,26 @@ class Clusterings(nn.Module):
 
     sizes  the K of each; a clustering that found fewer clusters leaves the rest empty, and one that
            was never set is not used
+    density, smoothing  of ``concentration``, for clusterings that are made anew
     """
 
-    def __init__(self, sizes: Sequence[int], dim: int) -> None:
+    def __init__(
+        self, sizes: Sequence[int], dim: int, *, density: float = 0.2, smoothing: float = 10.0
+    ) -> None:
         super().__init__()
-        self.sizes = tuple(sizes)
+        self.sizes, self.density, self.smoothing = tuple(sizes), density, smoothing
         for m, size in enumerate(self.sizes):
             self.register_buffer(f"centroids{m}", torch.zeros(size, dim))
             self.register_buffer(f"density{m}", torch.zeros(size))
+
+    def renew_clusters(self, z: Tensor, centroids: Sequence[Centroids]) -> None:
+        """Take on clusterings z int64 (N, M) that were made anew, with their centroids."""
+        for m, made in enumerate(centroids):
+            vectors, distance = torch.from_numpy(made.vectors), torch.from_numpy(made.distance)
+            density = concentration(
+                distance.clamp(min=0), z[:, m], len(vectors), self.density, smoothing=self.smoothing
+            )
+            self.set(m, vectors, density)
 
     def set(self, m: int, centroids: Tensor, density: Tensor) -> None:
         """Replace clustering m: centroids float (K, D) and density float (K,), K up to its size."""
@@ -199,7 +212,7 @@ PCL_OBJECTIVE = Objective(
     compute=_compute,
     minimum=None,
     scores="pairs",
-    state=lambda o, dim, sizes: Clusterings(sizes, dim),
+    state=lambda o, dim, sizes: Clusterings(sizes, dim, density=o.density, smoothing=o.smoothing),
     across_ranks="nothing",
     target="any",
     negatives=("queue",),

@@ -53,6 +53,14 @@ def read_attributes(
     return replace(parsed, attributes=table)
 
 
+def attributes_of(split: Split, file: str | None, options: ColumnOptions | None = None) -> Columns:
+    """The attributes of a split's images: from a file, else the source's own."""
+    if file is not None:
+        return read_attributes(file, split, options)
+    assert split.attributes is not None, "the row needs attributes"
+    return Columns(split.attributes)
+
+
 def _keys(sidecar: Sidecar, split: Split) -> list[Hashable]:
     if sidecar.key == "path":
         if split.paths is None:

@@ -8,16 +8,41 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from pydantic import Field, PositiveInt
 
 from viewfinder.core.errors import UserError, unknown
+from viewfinder.core.table import Options
+from viewfinder.data.sidecars.read import first_five
 from viewfinder.data.source import Attributes
-from viewfinder.positives.clusters import Clusters
+from viewfinder.positives.assignment import Assignment
+from viewfinder.positives.attribute_file import attributes_of
+from viewfinder.positives.columns import ColumnOptions
+from viewfinder.positives.contract import Given, Positives
 from viewfinder.positives.rare import merge_rare
-from viewfinder.positives.tuples import Part, tuple_ranks
+from viewfinder.positives.tuples import Entry, tuple_ranks
 
 Rare = Literal["prefix", "rest", "instance"]
 
 _ROWS = 1 << 12  # rows looked at together, so that they stay in the cache
+
+
+class AttributesOptions(Options):
+    file: str | None = Field(None, description="attributes.csv; null: the source's own attributes")
+    top_k: PositiveInt | None = Field(None, description="so many columns of highest entropy")
+    columns: list[str] | None = Field(None, description="or these, by name")
+    min_size: PositiveInt = Field(1, description="tuples that fewer images have are rare")
+    rare: Rare = Field("prefix", description="what becomes of rare tuples: prefix, rest, instance")
+    bins: int | None = Field(None, ge=2, description="quantile bins of real-valued columns")
+    categorical: list[str] = Field(
+        [], description="columns that are names, whatever they look like"
+    )
+    continuous: list[str] = Field([], description="columns of whole numbers that are quantities")
+    separator: str = Field(";", min_length=1, description="parts the tags of a cell")
+
+    @property
+    def reading(self) -> ColumnOptions:
+        """How the columns of the file are to be understood."""
+        return ColumnOptions(self.bins, self.categorical, self.continuous, self.separator)
 
 
 @dataclass(frozen=True)
@@ -52,7 +77,7 @@ class Ranking:
         if not self.constant:
             return []
         return [
-            f"{len(self.constant)} constant attributes were dropped ({_first_five(self.constant)})"
+            f"{len(self.constant)} constant attributes were dropped ({first_five(self.constant)})"
         ]
 
 
@@ -91,7 +116,7 @@ def attributes(
     columns: Sequence[str] | None = None,
     min_size: int = 1,
     rare: Rare = "prefix",
-) -> Clusters:
+) -> Assignment:
     """Clusters of data whose chosen attributes all agree (CI-InfoNCE, section 3.1).
 
     table     values of any integer type (N, A), -1 where missing
@@ -117,18 +142,18 @@ def attributes(
             "`viewfinder clusters` shows what each top_k gives",
         )
     if columns is not None:
-        parts, notes = _named(table, columns)
+        entries, notes = _named(table, columns)
     else:
         assert top_k is not None
-        parts, notes = _highest(rank(table), top_k)
-    z = tuple_ranks(table.values, parts)
+        entries, notes = _highest(rank(table), top_k)
+    z = tuple_ranks(table.values, entries)
     if min_size > 1:
-        z, more = merge_rare(z, table.values, parts, min_size, rare)
+        z, more = merge_rare(z, table.values, entries, min_size, rare)
         notes = [*notes, *more]
-    return Clusters(z, tuple(notes))
+    return Assignment(z, notes=tuple(notes))
 
 
-def _highest(ranking: Ranking, top_k: int) -> tuple[list[Part], list[str]]:
+def _highest(ranking: Ranking, top_k: int) -> tuple[list[Entry], list[str]]:
     if not 1 <= top_k <= len(ranking.columns):
         dropped = "; ".join(["", *ranking.notes()])
         raise UserError(
@@ -136,30 +161,30 @@ def _highest(ranking: Ranking, top_k: int) -> tuple[list[Part], list[str]]:
             fix=f"positives.top_k={max(1, len(ranking.columns))}" if ranking.columns else None,
         )
     chosen = ranking.columns[:top_k]
-    return [Part(c.column, c.value) for c in chosen], ranking.notes()
+    return [Entry(c.column, c.value) for c in chosen], ranking.notes()
 
 
-def _named(table: Attributes, columns: Sequence[str]) -> tuple[list[Part], list[str]]:
+def _named(table: Attributes, columns: Sequence[str]) -> tuple[list[Entry], list[str]]:
     ranking = rank(table)
     whole = {str(name): i for i, name in enumerate(table.names)}
     single = {c.name: c for c in ranking.columns}
-    parts, dropped = [], []
+    entries, dropped = [], []
     for name in columns:
         if name in ranking.constant:
             dropped.append(name)
         elif name in whole:
-            parts.append(Part(whole[name], None))
+            entries.append(Entry(whole[name], None))
         elif name in single:
-            parts.append(Part(single[name].column, single[name].value))
+            entries.append(Entry(single[name].column, single[name].value))
         else:
             raise unknown("attribute", name, [*whole, *(n for n in single if n not in whole)])
-    if not parts:
+    if not entries:
         raise UserError(
-            f"all of the chosen attributes are constant or none is named ({_first_five(columns)})",
-            fix=f"one of {_first_five([c.name for c in ranking.columns])}",
+            f"all of the chosen attributes are constant or none is named ({first_five(columns)})",
+            fix=f"one of {first_five([c.name for c in ranking.columns])}",
         )
-    notes = [f"{len(dropped)} constant attributes were dropped ({_first_five(dropped)})"]
-    return parts, notes if dropped else []
+    notes = [f"{len(dropped)} constant attributes were dropped ({first_five(dropped)})"]
+    return entries, notes if dropped else []
 
 
 def _value_counts(values: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -192,5 +217,24 @@ def _column_name(table: Attributes, name: str, value: int, known: Sequence[tuple
     return name if len(known) == 1 and value == 1 else f"{name}={value}"
 
 
-def _first_five(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+def _build(options: AttributesOptions, given: Given) -> Assignment:
+    known = attributes_of(given.split, options.file, options.reading)
+    made = attributes(
+        known.attributes,
+        top_k=options.top_k,
+        columns=options.columns,
+        min_size=options.min_size,
+        rare=options.rare,
+    )
+    return made.noted(known.notes)
+
+
+ATTRIBUTES = Positives(
+    name="attributes",
+    summary="images that share the values of the attributes of highest entropy",
+    paper="CI-InfoNCE, Tsai et al. 2021, section 3.1",
+    options=AttributesOptions,
+    build=_build,
+    needs=("attributes",),
+    bare="file",
+)

@@ -15,32 +15,33 @@ from viewfinder.core.errors import UserError
 from viewfinder.core.files import write_atomically
 from viewfinder.data.sidecars.read import first_five, read_sidecar
 from viewfinder.data.source import Split
+from viewfinder.positives.assignment import Assignment, dense
 from viewfinder.positives.attribute_file import rows_of
-from viewfinder.positives.clusters import Clusters, dense
 
-_META = b"viewfinder.commands.clusters"
+_META = b"viewfinder.clusters"
 
 
 def write_clusters(
     path: Path | str,
-    clusters: Clusters,
+    assignment: Assignment,
     about: Mapping[str, Any] | None = None,
     split: Split | None = None,
 ) -> None:
-    """Write Z as Parquet: ``index`` int64 and ``cluster`` int64, one row a datum in their order.
+    """Write Z of one clustering as Parquet: ``index`` and ``cluster`` int64, one row per datum.
 
     Data of ``keep`` False are left out. With the split a column ``path`` is written too, where its
     images are files, and digests of what else tells its images from others; ``read_clusters`` goes
     by these, so that Z cannot be laid over other images of the same number. ``about`` (plain
     values: the source, the constructor and its settings) is stored with n, the number of data, as
-    JSON in the file's metadata under "viewfinder.commands.clusters".
+    JSON in the file's metadata under "viewfinder.clusters".
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    index = np.arange(len(clusters)) if clusters.keep is None else np.flatnonzero(clusters.keep)
-    meta = {**(about or {}), "version": 1, "n": len(clusters), "clusters": clusters.count}
-    columns: dict[str, Any] = {"index": index, "cluster": clusters.z[index]}
+    z, rows = assignment.clusters, assignment.rows
+    index = np.arange(len(z)) if rows is None else rows
+    meta = {**(about or {}), "version": 1, "n": len(z), "clusters": assignment.count}
+    columns: dict[str, Any] = {"index": index, "cluster": z[index]}
     if split is not None:
         meta["digests"] = _digests(split)
         if split.paths is not None:
@@ -60,7 +61,7 @@ def read_about(path: Path | str) -> dict[str, Any]:
     return dict(json.loads(metadata.get(_META, b"{}")))
 
 
-def read_clusters(path: Path | str, split: Split) -> Clusters:
+def read_clusters(path: Path | str, split: Split) -> Assignment:
     """Z of a split from a Parquet file or a CSV: ``index`` or ``path``, and ``cluster``.
 
     Clusters may be any integers or text; they are numbered densely in their order. A file written
@@ -81,7 +82,7 @@ def read_clusters(path: Path | str, split: Split) -> Clusters:
                 f"{path}: {len(empty)} images have no cluster (rows {first_five(np.array(empty))})",
                 fix="a cluster in each line; one of its own where an image is like no other",
             )
-        return dense(_numbers(cells))
+        return Assignment(dense(_numbers(cells)))
     key, keys, values = _parquet(path, by_path=split.paths is not None)
     about = read_about(path)
     if key == "path":
@@ -137,7 +138,7 @@ def _parquet(path: Path, *, by_path: bool) -> tuple[str, np.ndarray, np.ndarray]
     return found[0], table[found[0]].to_numpy(), np.asarray(table["cluster"].to_pylist())
 
 
-def _by_index(path: Path, index: np.ndarray, values: np.ndarray, split: Split) -> Clusters:
+def _by_index(path: Path, index: np.ndarray, values: np.ndarray, split: Split) -> Assignment:
     n = len(split)
     about = read_about(path)
     written = about.get("n", n)
@@ -152,31 +153,31 @@ def _by_index(path: Path, index: np.ndarray, values: np.ndarray, split: Split) -
             f"absent ({first_five(absent)})",
             fix="one row for each image, index 0 to N-1, made from this very source and limit",
         )
-    codes = dense(values).z
+    codes = dense(values)
     z = np.empty(n, np.int64)
     z[index] = codes
     if len(absent) == 0:
-        return Clusters(z)
+        return Assignment(z)
     z[absent] = codes.max() + 1
     keep = np.ones(n, bool)
     keep[absent] = False
-    return Clusters(z, (f"{len(absent)} images are left out by {path}",), keep)
+    return Assignment(z, keep=keep, notes=(f"{len(absent)} images are left out by {path}",))
 
 
 def _by_path(
     path: Path, keys: np.ndarray, values: np.ndarray, split: Split, left_out: int
-) -> Clusters:
+) -> Assignment:
     """Z by the names of files; ``left_out`` of the images it was made of have no row."""
     own = {str(PurePosixPath(str(key))) for key in keys}
     names = split.paths or ()
     absent = np.array([str(PurePosixPath(name)) not in own for name in names], bool)
     if not left_out or absent.sum() != left_out:
-        return dense(values[_path_rows(path, keys, split)])
+        return Assignment(dense(values[_path_rows(path, keys, split)]))
     kept = [name for name, lost in zip(names, absent, strict=True) if not lost]
-    codes = dense(values[_path_rows(path, keys, replace(split, paths=kept))]).z
+    codes = dense(values[_path_rows(path, keys, replace(split, paths=kept))])
     z = np.full(len(split), codes.max() + 1)
     z[~absent] = codes
-    return Clusters(z, (f"{left_out} images are left out by {path}",), ~absent)
+    return Assignment(z, keep=~absent, notes=(f"{left_out} images are left out by {path}",))
 
 
 def _path_rows(path: Path, keys: np.ndarray, split: Split) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from viewfinder.core.errors import UserError, unknown
 from viewfinder.data.sidecars.read import first_five
 from viewfinder.data.source import Attributes
-from viewfinder.positives.tags import tags
+from viewfinder.positives.tag_matrix import tags_of_cells
 
 _MISSING = ("", "nan", "na", "n/a", "null")
 _ZERO = ("0", "0.0", "false")
@@ -69,7 +69,7 @@ def parse_columns(
     for name, cells in columns.items():
         text = np.char.strip(np.asarray(cells, dtype=np.str_))
         if options.separator in "".join(np.unique(text).tolist()):
-            found = tags(text.tolist(), separator=options.separator)
+            found = tags_of_cells(text.tolist(), separator=options.separator)
             notes += [f"{name}: {note}" for note in found.notes]
             names += [f"{name}={tag}" for tag in found.names]
             arrays += list(found.matrix.T.astype(np.int64))

@@ -1,133 +1,31 @@
-"""Clusters from a class tree: data whose classes have the same ancestor at a level."""
+"""Positives: images whose classes have the same ancestor at a level of a class tree."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
-
 import numpy as np
+from pydantic import Field, PositiveInt
 
 from viewfinder.core.errors import UserError
-from viewfinder.data.sidecars.read import first_five
-from viewfinder.positives.clusters import Clusters, dense
-
-Ambiguous = Literal["shortest", "drop", "refuse"]
-Path = tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Graph:
-    """Who is a kind of what: ``parents[node]`` in the order of the file; a root has none."""
-
-    parents: Mapping[str, Sequence[str]]
-    where: str = "the hierarchy"
+from viewfinder.core.table import Options
+from viewfinder.data.source import Split
+from viewfinder.positives.assignment import Assignment, dense
+from viewfinder.positives.class_tree import Ambiguous, Path, Tree
+from viewfinder.positives.class_tree_file import read_tree, tree_from_names
+from viewfinder.positives.contract import Given, Positives
+from viewfinder.positives.needs import names_of_classes
 
 
-@dataclass(frozen=True)
-class Tree:
-    """One path from the root to each class: ``paths[c]``, the class itself last.
-
-    Two nodes are the same where their whole paths are. ``dropped`` are positions of classes with
-    several paths that are better left out; they stand with the shortest one.
-    """
-
-    paths: Sequence[Path]
-    dropped: Sequence[int] = ()
-    notes: Sequence[str] = ()
-
-    @property
-    def depth(self) -> int:
-        """The level of the deepest class; the root is level 1."""
-        return max(len(path) for path in self.paths)
+class HierarchyOptions(Options):
+    level: PositiveInt = Field(2, description="level of the common ancestor; the root is level 1")
+    file: str | None = Field(
+        None, description="CSV of class,path or child,parent, or WordNet's is-a file"
+    )
+    ambiguous: Ambiguous = Field(
+        "shortest", description="classes with several ancestors: shortest, drop, refuse"
+    )
 
 
-def tree_from_paths(
-    paths: Mapping[str, Sequence[str]], classes: Sequence[str], where: str = "the hierarchy"
-) -> Tree:
-    """A tree from each class's path, root first, with or without the class itself at its end.
-
-    Where the paths do not begin with one name, a root without a name is set above them (and said).
-    Raises UserError naming classes without a path.
-    """
-    lost = [name for name in classes if not paths.get(name)]
-    if lost:
-        raise _without_path(lost, classes, where)
-    whole = [tuple(paths[name]) for name in classes]
-    whole = [p if p[-1] == name else (*p, name) for p, name in zip(whole, classes, strict=True)]
-    if len({path[0] for path in whole}) == 1:
-        return Tree(whole)
-    tops = sorted({path[0] for path in whole})
-    note = f"{where} begins with {len(tops)} names ({first_five(tops)}): level 1 is a root above"
-    return Tree([("", *path) for path in whole], notes=(note,))
-
-
-def tree_from_graph(
-    graph: Graph, classes: Sequence[str], *, ambiguous: Ambiguous = "shortest"
-) -> Tree:
-    """Reduce a graph of is-a edges to one path for each class.
-
-    Only what lies above the classes counts. A class with several paths to the root is
-    ``ambiguous``: "shortest" keeps its shortest path, each node of it the parent that comes first
-    in the file among those nearest the root; "drop" does so too and lists the class in ``dropped``
-    if at some level it has two ancestors (the selection of CI-InfoNCE's ImageNet-100: classes with
-    two or more different ancestors at one level are excluded); "refuse" raises.
-
-    Raises UserError for a cycle, for several roots, and for classes that are not in the graph.
-    """
-    lost = [name for name in classes if name not in graph.parents]
-    if lost:
-        raise _without_path(lost, classes, graph.where)
-    order = _ancestors_first(graph, classes)
-    roots = [node for node in order if not graph.parents[node]]
-    if len(roots) > 1:
-        raise UserError(
-            f"{graph.where} has {len(roots)} roots above these classes ({first_five(roots)})",
-            fix=f"one common root: a line for each, such as {roots[0]} being a kind of root",
-        )
-    shortest: dict[str, Path] = {}
-    for node in order:
-        above = [shortest[parent] for parent in graph.parents[node]]
-        shortest[node] = (*min(above, key=len, default=()), node)
-    paths = [shortest[name] for name in classes]
-    forked: set[str] = set()
-    for node in order:
-        if len(graph.parents[node]) > 1 or not forked.isdisjoint(graph.parents[node]):
-            forked.add(node)
-    several = [name for name in classes if name in forked]
-    if not several:
-        return Tree(paths)
-    told = f"{len(several)} classes have several paths to the root ({first_five(several)})"
-    if ambiguous == "refuse":
-        raise UserError(
-            f"{graph.where} is no tree: {told}",
-            fix="positives.ambiguous=shortest or positives.ambiguous=drop",
-        )
-    if ambiguous == "shortest":
-        return Tree(paths, (), (f"{told}; the shortest is taken",))
-    doubled = ambiguous_classes(graph, classes)
-    left_out = tuple(c for c, name in enumerate(classes) if name in doubled)
-    note = f"{len(left_out)} classes with two ancestors at a level are left out"
-    return Tree(paths, left_out, (f"{told}; {note}",))
-
-
-def ambiguous_classes(graph: Graph, classes: Sequence[str]) -> set[str]:
-    """The classes with two or more different ancestors at some level, on any of their paths."""
-    levels: dict[str, set[int]] = {}
-    ancestors: dict[str, set[str]] = {}
-    for node in _ancestors_first(graph, classes):
-        above = graph.parents[node]
-        levels[node] = {level + 1 for parent in above for level in levels[parent]} or {1}
-        ancestors[node] = {*above, *(far for parent in above for far in ancestors[parent])}
-
-    def doubled(name: str) -> bool:
-        at = [level for ancestor in ancestors[name] for level in levels[ancestor]]
-        return len(set(at)) < len(at)
-
-    return {name for name in classes if doubled(name)}
-
-
-def hierarchy(tree: Tree, labels: np.ndarray, *, level: int) -> Clusters:
+def hierarchy(tree: Tree, labels: np.ndarray, *, level: int) -> Assignment:
     """Clusters of data whose classes share their ancestor at ``level``; the root is level 1.
 
     labels int64 (N,) are positions in the tree's classes. A class above that level is its own
@@ -136,8 +34,7 @@ def hierarchy(tree: Tree, labels: np.ndarray, *, level: int) -> Clusters:
 
     Raises UserError for a level that is less than 1 or deeper than the tree.
 
-    >>> tree = tree_from_paths({"cat": ["animal"], "dog": ["animal"], "car": ["thing"]},
-    ...                        ["cat", "dog", "car"])
+    >>> tree = Tree([("all", "animal", "cat"), ("all", "animal", "dog"), ("all", "thing", "car")])
     >>> hierarchy(tree, np.array([2, 0, 1]), level=2).z
     array([1, 0, 0])
     """
@@ -151,53 +48,45 @@ def hierarchy(tree: Tree, labels: np.ndarray, *, level: int) -> Clusters:
         raise ValueError(f"labels {labels.min()}..{labels.max()} for {len(tree.paths)} classes")
     number: dict[Path, int] = {}
     of_class = np.array([number.setdefault(path[:level], len(number)) for path in tree.paths])
-    clusters = dense(of_class[labels], tree.notes)
-    if not tree.dropped:
-        return clusters
-    keep = ~np.isin(labels, np.asarray(tree.dropped))
-    return Clusters(clusters.z, clusters.notes, keep)
+    keep = ~np.isin(labels, np.asarray(tree.dropped)) if tree.dropped else None
+    return Assignment(dense(of_class[labels]), keep=keep, notes=tuple(tree.notes))
 
 
-def graph_from_edges(edges: Iterable[tuple[str, str]], where: str = "the hierarchy") -> Graph:
-    """A graph from (parent, child) pairs; repeated pairs count once, an empty parent means none."""
-    parents: dict[str, list[str]] = {}
-    for parent, child in edges:
-        above = parents.setdefault(child, [])
-        if parent and parent not in above:
-            parents.setdefault(parent, [])
-            above.append(parent)
-    return Graph(parents, where)
+def tree_of(split: Split, file: str | None = None, ambiguous: Ambiguous = "shortest") -> Tree:
+    """The class tree of a labelled split: from a file, else what its data or class names say of it.
+
+    Classes are the split's class names, or their numbers as text. Without a file, a factor
+    ``class_path`` int64 (N, levels) of node numbers serves (-1 below a shallow class), or class
+    names that are paths ("Greek/alpha").
+    """
+    names = names_of_classes(split)
+    if file is not None:
+        return read_tree(file, names, ambiguous=ambiguous)
+    if "class_path" in split.factors:
+        assert split.labels is not None
+        present, first = np.unique(split.labels, return_index=True)
+        nodes = split.factors["class_path"][first].tolist()
+        steps = dict(zip(present.tolist(), nodes, strict=True))
+        return Tree(
+            [tuple(str(node) for node in steps.get(c, [c]) if node >= 0) for c in range(len(names))]
+        )
+    spelled = tree_from_names(names)
+    assert spelled is not None, "the row needs classes of which the data tell a tree"
+    return spelled
 
 
-def _ancestors_first(graph: Graph, classes: Sequence[str]) -> list[str]:
-    """The classes and all above them, every node after its parents; UserError for a cycle."""
-    order: list[str] = []
-    done: set[str] = set()
-    for name in classes:
-        trail: list[str] = []  # the path being walked, to tell a cycle from a second visit
-        stack: list[tuple[str, bool]] = [(name, False)]
-        while stack:
-            node, finished = stack.pop()
-            if finished:
-                trail.pop()
-                if node not in done:
-                    done.add(node)
-                    order.append(node)
-            elif node in trail:
-                cycle = [*trail[trail.index(node) :], node]
-                raise UserError(
-                    f"{graph.where} has a cycle: {' is a kind of '.join(cycle)}",
-                    fix="remove one of these lines",
-                )
-            elif node not in done:
-                trail.append(node)
-                stack.append((node, True))
-                stack += [(parent, False) for parent in reversed(graph.parents[node])]
-    return order
+def _build(options: HierarchyOptions, given: Given) -> Assignment:
+    tree = tree_of(given.split, options.file, options.ambiguous)
+    assert given.split.labels is not None  # the row needs them
+    return hierarchy(tree, given.split.labels, level=options.level)
 
 
-def _without_path(lost: Sequence[str], classes: Sequence[str], where: str) -> UserError:
-    return UserError(
-        f"{len(lost)} of {len(classes)} classes are not in {where} ({first_five(lost)})",
-        fix="one line for each class, spelled as the source spells it",
-    )
+HIERARCHY = Positives(
+    name="hierarchy",
+    summary="images whose classes have a common ancestor at a level of a tree",
+    paper="CI-InfoNCE, Tsai et al. 2021, section 3.1",
+    options=HierarchyOptions,
+    build=_build,
+    needs=("labels", "classes"),
+    bare="file",
+)

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field, PositiveInt
 
 from viewfinder.core.errors import UserError
-from viewfinder.positives.clusters import Clusters
+from viewfinder.positives.assignment import Assignment, Centroids
+from viewfinder.positives.contract import Given, Positives, RefreshedOptions
 
 
-@dataclass(frozen=True)
-class KMeans:
-    """A clustering of N features of D numbers.
+class KMeansOptions(RefreshedOptions):
+    k: PositiveInt | Annotated[list[PositiveInt], Field(min_length=1)] = Field(
+        1000, description="clusters; several for pcl"
+    )
+    niter: PositiveInt = Field(20, description="iterations of a run of k-means")
+    nredo: PositiveInt = Field(5, description="runs, of which the best is kept")
+    max_points_per_centroid: PositiveInt = Field(1000, description="features a run uses, over k")
 
-    clusters   z in 0..K-1; clusters that ended without data are left out, so K can be less than k
-    centroids  float32 (K, D)
-    distance   float32 (N,), squared Euclidean distance of each feature to its centroid
-    """
-
-    clusters: Clusters
-    centroids: np.ndarray
-    distance: np.ndarray
+    @property
+    def settings(self) -> dict[str, int]:
+        """What ``kmeans`` takes beside features, k and seed."""
+        return self.model_dump(include={"niter", "nredo", "max_points_per_centroid"})
 
 
 def kmeans(
@@ -35,7 +36,7 @@ def kmeans(
     nredo: int = 5,
     max_points_per_centroid: int = 1000,
     min_points_per_centroid: int = 10,
-) -> KMeans:
+) -> Assignment:
     """Lloyd's algorithm in Euclidean distance by faiss, with the settings of CI-InfoNCE's code.
 
     features  floats (N, D), used as float32; the paper clusters the L2-normalised projections
@@ -43,9 +44,12 @@ def kmeans(
               at most k * max_points_per_centroid features, drawn by seed
     min_points_per_centroid  only adds a note where there are fewer
 
-    Equal on repetition with the same seed, faiss and number of threads; across ranks, cluster on
-    one and broadcast. Raises UserError for k < 1, more clusters than features, features that are
-    not finite, and where faiss is not installed.
+    Returns z int64 (N,), with its centroids; clusters that ended without data are left out, so
+    there can be fewer than k. Equal on repetition with the same seed, faiss and number of threads;
+    across ranks, cluster on one and broadcast.
+
+    Raises UserError for k < 1, more clusters than features, features that are not finite, and
+    where faiss is not installed.
     """
     faiss = _faiss()
     x = np.ascontiguousarray(features, dtype=np.float32)
@@ -69,19 +73,24 @@ def kmeans(
         notes.append(f"{n} images for {k} clusters: fewer than {min_points_per_centroid} each")
     if len(occupied) < k:
         notes.append(f"{k - len(occupied)} of {k} clusters are empty")
-    clusters = Clusters(z.astype(np.int64), tuple(notes))
-    return KMeans(clusters, trainer.centroids[occupied], distance.ravel())
+    centroids = Centroids(trainer.centroids[occupied], distance.ravel())
+    return Assignment(z.astype(np.int64), notes=tuple(notes), centroids=(centroids,))
 
 
 def kmeans_many(
-    features: np.ndarray, ks: Sequence[int], *, seed: int = 0, **settings: Any
-) -> list[KMeans]:
+    features: np.ndarray, ks: Sequence[int], *, seed: int = 0, **settings: int
+) -> Assignment:
     """Several clusterings at once, one for each k, with seeds seed, seed + 1, ... (PCL).
 
-    ``settings`` are those of ``kmeans``.
+    ``settings`` are those of ``kmeans``. Returns z int64 (N, len(ks)), with all their centroids.
     """
     x = np.ascontiguousarray(features, dtype=np.float32)
-    return [kmeans(x, k, seed=seed + i, **settings) for i, k in enumerate(ks)]
+    made = [kmeans(x, k, seed=seed + i, **settings) for i, k in enumerate(ks)]
+    return Assignment(
+        np.stack([one.clusters for one in made], axis=1),
+        notes=tuple(note for one in made for note in one.notes),
+        centroids=tuple(one.centroids[0] for one in made),
+    )
 
 
 def _check(x: np.ndarray, k: int) -> None:
@@ -111,3 +120,23 @@ def _faiss() -> Any:
             "k-means needs faiss, which is not installed", fix="pip install faiss-cpu"
         ) from None
     return faiss
+
+
+def _build(options: KMeansOptions, given: Given) -> Assignment:
+    assert given.features is not None  # the row needs them
+    several = options.k if isinstance(options.k, list) else [options.k]
+    if given.kind == "clusterings":
+        return kmeans_many(given.features, several, seed=given.seed, **options.settings)
+    return kmeans(given.features, several[0], seed=given.seed, **options.settings)
+
+
+KMEANS = Positives(
+    name="kmeans",
+    summary="images near each other in the network's own space, found anew between epochs",
+    paper="CI-InfoNCE, Tsai et al. 2021, algorithm 1; PCL, Li et al. 2021",
+    options=KMeansOptions,
+    build=_build,
+    gives=("clusters", "clusterings"),
+    needs=("features",),
+    sized_by="k",
+)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from viewfinder.positives.tuples import Part, part_values
+from viewfinder.positives.tuples import Entry, entry_values
 
 
 def merge_rare(
-    z: np.ndarray, values: np.ndarray, parts: Sequence[Part], min_size: int, rare: str
+    z: np.ndarray, values: np.ndarray, entries: Sequence[Entry], min_size: int, rare: str
 ) -> tuple[np.ndarray, list[str]]:
     """Clusters without tuples of fewer than ``min_size`` data, int64 (N,), dense; and notes.
 
@@ -35,28 +35,26 @@ def merge_rare(
         return target[z], [f"{told} were put into one cluster"]
     example = np.empty(len(sizes), np.int64)
     example[z] = np.arange(len(z))
-    entries = part_values(values[example[is_rare]], parts)
-    groups, kept, rest = _by_prefix(entries, sizes[is_rare], min_size)
+    tuples = entry_values(values[example[is_rare]], entries)
+    groups, kept, rest = _by_prefix(tuples, sizes[is_rare], min_size)
     target[is_rare] = common + groups
     note = f"{told} were merged where their first attributes agree, into {kept} clusters"
     return target[z], [note + (f"; {rest} images are left over as one cluster" if rest else "")]
 
 
-def _by_prefix(
-    entries: np.ndarray, sizes: np.ndarray, min_size: int
-) -> tuple[np.ndarray, int, int]:
+def _by_prefix(tuples: np.ndarray, sizes: np.ndarray, min_size: int) -> tuple[np.ndarray, int, int]:
     """Group lexicographically sorted tuples (D, k) by the longest prefix that enough data share.
 
     Returns the group of each, int64 (D,), the number of groups of at least min_size, and the number
     of data in the group left over (the last one), if any.
     """
-    differs = entries[1:] != entries[:-1]
-    shared = np.where(differs.any(1), differs.argmax(1), entries.shape[1])  # with the one before
+    differs = tuples[1:] != tuples[:-1]
+    shared = np.where(differs.any(1), differs.argmax(1), tuples.shape[1])  # with the one before
     shared = np.concatenate(([-1], shared))
-    group = np.zeros(len(entries), np.int64)
-    pending = np.arange(len(entries))
+    group = np.zeros(len(tuples), np.int64)
+    pending = np.arange(len(tuples))
     found = 0
-    for length in range(entries.shape[1] - 1, 0, -1):
+    for length in range(tuples.shape[1] - 1, 0, -1):
         begin = np.flatnonzero(shared < length)
         run = np.cumsum(shared < length) - 1
         enough = np.add.reduceat(sizes[pending], begin) >= min_size

@@ -6,28 +6,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
 from viewfinder.information.discrete import Information
+from viewfinder.positives.measured import Measured
 
 LARGEST = "largest I(Z;T) - H(Z|T)"
 SCALED = "where I(Z;T) and H(Z|T), each scaled to its range, meet"
 BALANCE = "H(Z) nearest to half of log N"
-
-
-class Measured(Protocol):
-    """What a recommendation looks at: one choice of clusters of n data."""
-
-    @property
-    def value(self) -> Any: ...
-    @property
-    def n(self) -> int: ...
-    @property
-    def clusters(self) -> int: ...
-    @property
-    def h_z(self) -> float: ...
-    @property
-    def information(self) -> Information | None: ...
 
 
 @dataclass(frozen=True)

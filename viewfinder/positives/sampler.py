@@ -1,12 +1,54 @@
-"""Pairs from the same cluster, drawn as equation (1) of CI-InfoNCE says."""
+"""Which images make a batch: shuffled ones, or pairs from the same cluster."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from viewfinder.core.randomness import numpy_generator
+from viewfinder.core.table import Row, Table
+from viewfinder.positives.assignment import dense
+from viewfinder.positives.contract import Kind
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch as one rank sees it: all that its batches follow from.
+
+    rows    int64 (n,), the positions to train on
+    steps   how many batches
+    share   images of a batch on this rank
+    seed    of the run
+    number  of the epoch, from 0
+    rank    of so many (``world``)
+    z       int64 (N,), Z as it is when the epoch starts, where there are clusters
+    """
+
+    rows: np.ndarray
+    steps: int
+    share: int
+    seed: int
+    number: int = 0
+    rank: int = 0
+    world: int = 1
+    z: np.ndarray | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampler(Row):
+    """A row of the table of samplers.
+
+    batches  of an epoch, each int64 (share,) of positions; the same whenever asked again
+    kinds    the forms of positives that it draws from; None: it does not look at them
+    pairs    whether a batch is made of pairs: its first half are the pairs' first images, its
+             second half their second ones
+    """
+
+    batches: Callable[[Epoch], Iterator[np.ndarray]]
+    kinds: tuple[Kind, ...] | None = None
+    pairs: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,9 +86,37 @@ def draw_pairs(
     return x, y
 
 
-def pairs_of_step(
-    groups: Members, n: int, *, seed: int, epoch: int, step: int, rank: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    """The n pairs of one step of a run: equal whenever asked again, other ones on each rank."""
-    generator = numpy_generator(seed, "positives/pairs", epoch=epoch, step=step, rank=rank)
-    return draw_pairs(groups, n, generator)
+def _shuffled(epoch: Epoch) -> Iterator[np.ndarray]:
+    """One order of all, dealt out over the ranks; what does not fill a batch is left over."""
+    order = numpy_generator(epoch.seed, "order", epoch=epoch.number).permutation(epoch.rows)
+    for step in range(epoch.steps):
+        first = (step * epoch.world + epoch.rank) * epoch.share
+        yield order[first : first + epoch.share]
+
+
+def _pairs(epoch: Epoch) -> Iterator[np.ndarray]:
+    """Pairs from clusters, other ones on each rank."""
+    assert epoch.z is not None  # the row works with clusters alone
+    groups = members(dense(epoch.z[epoch.rows]))
+    place = {"epoch": epoch.number, "rank": epoch.rank}
+    for step in range(epoch.steps):
+        generator = numpy_generator(epoch.seed, "positives/pairs", step=step, **place)
+        yield epoch.rows[np.concatenate(draw_pairs(groups, epoch.share // 2, generator))]
+
+
+SHUFFLE = Sampler(name="shuffle", summary="batches of shuffled images", batches=_shuffled)
+
+SAMPLERS: Table[Sampler] = Table(
+    "sampler",
+    (
+        SHUFFLE,
+        Sampler(
+            name="clusters",
+            summary="batches of pairs from clusters drawn by size",
+            paper="CI-InfoNCE, Tsai et al. 2021, equation 1",
+            batches=_pairs,
+            kinds=("clusters",),
+            pairs=True,
+        ),
+    ),
+)

@@ -10,41 +10,17 @@ from typing import Any
 import numpy as np
 
 from viewfinder.data.source import Attributes
-from viewfinder.information.discrete import Information, Unit, entropy_of_counts, information
+from viewfinder.information.discrete import Unit
+from viewfinder.positives.assignment import Assignment
 from viewfinder.positives.attributes import Rare, attributes, rank
-from viewfinder.positives.clusters import Clusters
-from viewfinder.positives.hierarchy import Tree, hierarchy
+from viewfinder.positives.class_tree import Tree
+from viewfinder.positives.hierarchy import hierarchy
 from viewfinder.positives.kmeans import kmeans
+from viewfinder.positives.measured import Measured, measure
 from viewfinder.positives.recommend import Recommendation, recommend
-
-BATCH = 256
 
 _TOP_K = (1, 2, 3, 4, 5, 6, 7, 8, 10, 13, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 1000)
 _KS = (10, 30, 100, 300, 1000, 3000, 10000)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One choice of clusters, measured on n data; entropies in nats.
-
-    value        the constructor's parameter
-    clusters     K
-    sizes        of the clusters: least, 25 %, median, 75 % and greatest
-    singletons   share of the data that are alone in their cluster
-    in_batch     other data of the same cluster that a datum meets in a batch of ``BATCH``, on
-                 average: (BATCH - 1) sum_c n_c (n_c - 1) / (n (n - 1))
-    h_z          H(Z)
-    information  about labels T, where there are labels
-    """
-
-    value: Any
-    n: int
-    clusters: int
-    sizes: tuple[float, float, float, float, float]
-    singletons: float
-    in_batch: float
-    h_z: float
-    information: Information | None = None
 
 
 @dataclass(frozen=True)
@@ -52,50 +28,24 @@ class Sweep:
     """A sweep of ``parameter``: its rows, the recommendation, and what was said on the way."""
 
     parameter: str
-    rows: Sequence[Row]
+    rows: Sequence[Measured]
     recommendation: Recommendation
     notes: Sequence[str] = field(default=())
-
-
-def measure(value: Any, clusters: Clusters, labels: np.ndarray | None = None) -> Row:
-    """Measure one choice of clusters, against labels int64 (N,) where there are any.
-
-    Data that the clusters leave out (``keep``) do not count.
-    """
-    z = clusters.z if clusters.keep is None else clusters.z[clusters.keep]
-    sizes = np.bincount(z)
-    sizes = sizes[sizes > 0]
-    n = len(z)
-    found = None
-    if labels is not None:
-        found = information(z, labels if clusters.keep is None else labels[clusters.keep])
-    pairs = float(np.sum(sizes * (sizes - 1.0)))
-    least, low, middle, high, most = np.quantile(sizes, [0, 0.25, 0.5, 0.75, 1]).tolist()
-    return Row(
-        value=value,
-        n=n,
-        clusters=len(sizes),
-        sizes=(least, low, middle, high, most),
-        singletons=float((sizes == 1).sum() / n),
-        in_batch=(BATCH - 1) * pairs / (n * max(1, n - 1)),
-        h_z=entropy_of_counts(sizes),
-        information=found,
-    )
 
 
 def sweep(
     parameter: str,
     values: Iterable[Any],
-    build: Callable[[Any], Clusters],
+    build: Callable[[Any], Assignment],
     labels: np.ndarray | None = None,
 ) -> Sweep:
     """Measure ``build(value)`` for each value and recommend one; see ``recommend``."""
-    rows: list[Row] = []
+    rows: list[Measured] = []
     notes: list[str] = []
     for value in values:
-        clusters = build(value)
-        notes += [note for note in clusters.notes if note not in notes]
-        rows.append(measure(value, clusters, labels))
+        made = build(value)
+        notes += [note for note in made.notes if note not in notes]
+        rows.append(measure(value, made, labels))
     return Sweep(parameter, rows, recommend(parameter, rows), notes)
 
 
@@ -131,12 +81,12 @@ def sweep_kmeans(
     values: Sequence[int] | None = None,
     *,
     seed: int = 0,
-    **settings: Any,
+    **settings: int,
 ) -> Sweep:
     """Sweep k of k-means on features (N, D); by default 10, 30, 100, ... up to N / 10."""
     if values is None:
         values = [k for k in _KS if k <= max(10, len(features) // 10)]
-    return sweep("k", values, lambda k: kmeans(features, k, seed=seed, **settings).clusters, labels)
+    return sweep("k", values, lambda k: kmeans(features, k, seed=seed, **settings), labels)
 
 
 def records(found: Sweep, unit: Unit = "bits") -> list[dict[str, Any]]:

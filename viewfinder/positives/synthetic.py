@@ -16,12 +16,24 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from pydantic import Field, NonNegativeInt
 
 from viewfinder.core.errors import UserError
 from viewfinder.core.randomness import numpy_generator
-from viewfinder.positives.clusters import Clusters, dense
+from viewfinder.core.table import Options
+from viewfinder.positives.assignment import Assignment, dense
+from viewfinder.positives.contract import Given, Positives
 
 Family = Literal["fix_conditional", "fix_information", "fix_entropy"]
+
+
+class SyntheticOptions(Options):
+    family: Family = Field(
+        "fix_information",
+        description="what stays as the level rises, see viewfinder.positives.synthetic",
+    )
+    level: NonNegativeInt = Field(0, description="clusters of 2^level neighbours")
+    shuffled: NonNegativeInt = Field(0, description="classes shuffled (family fix_entropy)")
 
 
 class Configuration(NamedTuple):
@@ -43,7 +55,7 @@ def configurations(labels: ArrayLike) -> Iterator[Configuration]:
 
 def synthetic(
     labels: ArrayLike, family: Family, level: int, *, shuffled: int = 0, seed: int = 0
-) -> Clusters:
+) -> Assignment:
     """One synthetic Z from labels (N,) of C classes.
 
     fix_conditional  the classes in random order, 2^level neighbours merged;
@@ -70,13 +82,13 @@ def synthetic(
     if family == "fix_conditional":
         position = np.empty(len(classes), np.int64)
         position[_legacy_permutation(np.arange(len(classes)), seed)] = np.arange(len(classes))
-        return dense((position >> level)[t])
+        return Assignment(dense((position >> level)[t]))
     z = _split_classes(t, level, seed)
     if family == "fix_entropy":
         generator = numpy_generator(seed, "positives/synthetic")
         rows = np.flatnonzero(np.isin(t, generator.permutation(len(classes))[:shuffled]))
         z[rows] = generator.permutation(z[rows])
-    return Clusters(z)
+    return Assignment(z)
 
 
 def _split_classes(t: np.ndarray, level: int, seed: int) -> np.ndarray:
@@ -97,3 +109,19 @@ def _levels(n: int) -> int:
 def _legacy_permutation(values: np.ndarray, seed: int) -> np.ndarray:
     # numpy's old generator, not ours: the released columns were drawn with it
     return np.random.RandomState(seed).permutation(values)
+
+
+def _build(options: SyntheticOptions, given: Given) -> Assignment:
+    t = given.split.labels
+    assert t is not None  # the row needs them
+    return synthetic(t, options.family, options.level, shuffled=options.shuffled, seed=given.seed)
+
+
+SYNTHETIC = Positives(
+    name="synthetic",
+    summary="made from the labels, to study I(Z;T) and H(Z|T)",
+    paper="CI-InfoNCE, Tsai et al. 2021, appendix F",
+    options=SyntheticOptions,
+    build=_build,
+    needs=("labels",),
+)

@@ -11,31 +11,31 @@ _ROWS = 1 << 14
 _WORD = 64
 
 
-class Part(NamedTuple):
+class Entry(NamedTuple):
     """One entry of a tuple: a column's value, or with ``value`` whether the column has it."""
 
     column: int
     value: int | None
 
 
-def part_values(values: np.ndarray, parts: Sequence[Part]) -> np.ndarray:
-    """The entries of every row's tuple, (N, len(parts)), in the type of ``values`` or bool."""
-    chosen = values[:, [part.column for part in parts]]
-    if all(part.value is not None for part in parts):
-        return chosen == np.array([part.value for part in parts], dtype=np.int64)
-    for i, part in enumerate(parts):
-        if part.value is not None:
-            chosen[:, i] = chosen[:, i] == part.value
+def entry_values(values: np.ndarray, entries: Sequence[Entry]) -> np.ndarray:
+    """The entries of every row's tuple, (N, len(entries)), in the type of ``values`` or bool."""
+    chosen = values[:, [entry.column for entry in entries]]
+    if all(entry.value is not None for entry in entries):
+        return chosen == np.array([entry.value for entry in entries], dtype=np.int64)
+    for i, entry in enumerate(entries):
+        if entry.value is not None:
+            chosen[:, i] = chosen[:, i] == entry.value
     return chosen
 
 
-def tuple_ranks(values: np.ndarray, parts: Sequence[Part]) -> np.ndarray:
+def tuple_ranks(values: np.ndarray, entries: Sequence[Entry]) -> np.ndarray:
     """Each row's tuple as its rank among the observed tuples in lexicographic order, int64 (N,).
 
     Runs of yes/no entries are packed into 64-bit words first, so a table of N rows costs one sort
     of N numbers for every 64 of them.
     """
-    return _refined(_words(values, parts))
+    return _refined(_words(values, entries))
 
 
 def _refined(columns: Iterable[np.ndarray]) -> np.ndarray:
@@ -47,28 +47,28 @@ def _refined(columns: Iterable[np.ndarray]) -> np.ndarray:
         else:
             ranks = np.unique(ranks * np.int64(len(distinct)) + codes, return_inverse=True)[1]
     if ranks is None:
-        raise ValueError("a tuple of no parts; at least one is expected")
+        raise ValueError("a tuple of no entries; at least one is expected")
     return ranks.astype(np.int64)
 
 
-def _words(values: np.ndarray, parts: Sequence[Part]) -> Iterable[np.ndarray]:
+def _words(values: np.ndarray, entries: Sequence[Entry]) -> Iterable[np.ndarray]:
     start = 0
-    while start < len(parts):
-        if parts[start].value is None:
-            yield values[:, parts[start].column]
+    while start < len(entries):
+        if entries[start].value is None:
+            yield values[:, entries[start].column]
             start += 1
             continue
         stop = start
-        while stop < min(len(parts), start + _WORD) and parts[stop].value is not None:
+        while stop < min(len(entries), start + _WORD) and entries[stop].value is not None:
             stop += 1
-        yield _packed(values, parts[start:stop])
+        yield _packed(values, entries[start:stop])
         start = stop
 
 
-def _packed(values: np.ndarray, parts: Sequence[Part]) -> np.ndarray:
+def _packed(values: np.ndarray, entries: Sequence[Entry]) -> np.ndarray:
     """At most 64 yes/no entries as one uint64, the first in the highest place, (N,)."""
     packed = np.zeros((len(values), 8), np.uint8)
     for start in range(0, len(values), _ROWS):
-        bits = np.packbits(part_values(values[start : start + _ROWS], parts), axis=1)
+        bits = np.packbits(entry_values(values[start : start + _ROWS], entries), axis=1)
         packed[start : start + _ROWS, : bits.shape[1]] = bits
     return packed.view(">u8").ravel().astype(np.uint64)

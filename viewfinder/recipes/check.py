@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from viewfinder.core.errors import UserError, unknown
 from viewfinder.core.optimizers import OPTIMIZERS
@@ -11,8 +10,9 @@ from viewfinder.data.source import Split
 from viewfinder.evaluation.probes.classification import PROTOCOLS
 from viewfinder.objectives.pairs import PAIRINGS, pairs_of
 from viewfinder.objectives.table import OBJECTIVES
+from viewfinder.positives.contract import Kind, RefreshedOptions
+from viewfinder.positives.sampler import SAMPLERS
 from viewfinder.recipes.recipe import Recipe
-from viewfinder.training.assignment import kind_of_positives
 
 
 def check_parts(recipe: Recipe) -> None:
@@ -63,38 +63,61 @@ def _check_target(recipe: Recipe) -> None:
 
 
 def _check_positives(recipe: Recipe) -> None:
-    objective, positives = OBJECTIVES[recipe.objective.name], recipe.positives.name
-    kind = kind_of_positives(recipe)
-    if objective.positives == ("clusterings",) and kind != "clusterings":
+    objective, part = OBJECTIVES[recipe.objective.name], recipe.positives
+    kind = part.row.kind(objective.positives)
+    if kind is None:
+        reason, fix = _UNUSED[part.row.gives[0]]
+        if objective.positives == ("clusterings",):
+            reason, fix = (
+                "it needs clusters with centroids",
+                "positives=kmeans positives.k=[100,200,400]",
+            )
         raise UserError(
-            f"objective={objective.name} needs clusters with centroids, not positives={positives}",
-            fix="positives=kmeans positives.k=[100,200,400]",
+            f"objective={objective.name} has no use for positives={part.name}: {reason}", fix=fix
         )
-    if kind not in objective.positives:
-        reason = {
-            "instance": "it learns from labels or clusters",
-            "tags": "it knows no degrees of being the same",
-        }.get(kind, "only the views of one image are positives in it")
+    sampler = SAMPLERS[part.sampler]
+    if sampler.kinds is not None and kind not in sampler.kinds:
         raise UserError(
-            f"objective={objective.name} has no use for positives={positives}: {reason}",
-            fix="positives=labels" if kind == "instance" else "objective=supcon",
-        )
-    _check_clusterings(recipe, kind)
-    if recipe.positives.sampler == "clusters" and kind != "clusters":
-        raise UserError(
-            f"positives.sampler=clusters draws pairs from clusters; positives={positives} has none",
+            f"positives.sampler={sampler.name} makes {sampler.summary}; positives={part.name} "
+            "has none",
             fix="positives=attributes, or positives.sampler=shuffle",
         )
+    _check_sizes(recipe, kind)
+    options = part.options()
+    if isinstance(options, RefreshedOptions):
+        _check_start(recipe, options.start)
 
 
-def _check_clusterings(recipe: Recipe, kind: str) -> None:
-    objective, options = OBJECTIVES[recipe.objective.name], recipe.positives.options()
-    k, start = getattr(options, "k", 1), getattr(options, "start", 0)
+_UNUSED: dict[Kind, tuple[str, str]] = {
+    "instance": ("it learns from labels or clusters", "positives=labels"),
+    "clusters": ("only the views of one image are positives in it", "objective=supcon"),
+    "clusterings": ("only the views of one image are positives in it", "objective=pcl"),
+    "tags": ("it knows no degrees of being the same", "objective=supcon"),
+}
+"""Why positives of a form can be of no use to an objective, and what helps."""
+
+
+def _check_sizes(recipe: Recipe, kind: Kind) -> None:
+    """Raise UserError for a list of clusterings where one is wanted, and where the objective must
+    know beforehand how many clusters there will be."""
+    objective, row = OBJECTIVES[recipe.objective.name], recipe.positives.row
+    k = getattr(recipe.positives.options(), row.sized_by) if row.sized_by else None
     if isinstance(k, list) and kind != "clusterings":
         raise UserError(
-            f"positives.k={k}: objective={objective.name} takes one clustering, pcl several",
-            fix=f"positives.k={k[0]}",
+            f"positives.{row.sized_by}={k}: objective={objective.name} takes one clustering, pcl "
+            "several",
+            fix=f"positives.{row.sized_by}={k[0]}",
         )
+    if row.refreshed and objective.outputs == "classes" and row.sized_by is None:
+        raise UserError(
+            f"objective={objective.name} predicts clusters, and how many there will be of "
+            f"positives={row.name} shows only when they are made",
+            fix="objective=supcon, or positives=kmeans",
+        )
+
+
+def _check_start(recipe: Recipe, start: int) -> None:
+    objective = OBJECTIVES[recipe.objective.name]
     if start >= recipe.epochs:
         raise UserError(
             f"positives.start={start}, but the run has only {recipe.epochs} epochs: no clusters "
@@ -211,13 +234,6 @@ def _check_heads(recipe: Recipe) -> None:
         )
 
 
-def _smaller(k: int | list[int], images: int) -> str:
-    """What fits of the numbers of clusters asked for, or a tenth of the images."""
-    several = k if isinstance(k, list) else [k]
-    fitting = [n for n in several if n <= images // 2] or [max(2, images // 10)]
-    return str(fitting).replace(" ", "") if isinstance(k, list) else str(fitting[-1])
-
-
 def _check_reconstruction(recipe: Recipe) -> None:
     """One decoder makes all views again, so they must be alike; needs a complete recipe."""
     if "rc" not in recipe.regularizers.given:
@@ -235,18 +251,7 @@ def _check_reconstruction(recipe: Recipe) -> None:
 
 def check_data(recipe: Recipe, split: Split) -> None:
     """Raise UserError where the recipe asks for what the data does not have."""
-    positives: Any = recipe.positives.options()
-    if recipe.positives.name == "labels" and split.labels is None:
-        raise UserError(
-            f"positives=labels, but {recipe.data.source} has no labels",
-            fix="data.labels=FILE.csv, or positives=instance",
-        )
-    most = max(getattr(positives, "sizes", (0,)))
-    if most > len(split):
-        raise UserError(
-            f"positives.k={most} clusters, but there are only {len(split)} images",
-            fix=f"positives.k={_smaller(positives.k, len(split))}",
-        )
+    recipe.positives.row.check(recipe.positives.options(), split)
     _check_reconstruction(recipe)
     if recipe.batch_size > len(split):
         raise UserError(

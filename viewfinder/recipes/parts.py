@@ -28,6 +28,7 @@ from viewfinder.core.table import Table
 from viewfinder.networks.targets import TARGETS
 from viewfinder.objectives.pairs import PAIRINGS
 from viewfinder.objectives.table import OBJECTIVES
+from viewfinder.positives.sampler import SAMPLERS
 from viewfinder.positives.table import POSITIVES
 from viewfinder.regularizers.terms import Elements, Likelihood, SumOver
 from viewfinder.views.augment import Augmentation
@@ -174,14 +175,26 @@ class Choice(Part):
         return {**shared, **self.options().model_dump(mode="json")}
 
 
-class Positives(Choice):
+class PositivesPart(Choice):
     """Which images count as the same: the cluster assignment Z, and its own options."""
 
     table = POSITIVES
     name: str = Field("instance", description=f"one of {', '.join(POSITIVES)}; or file:z.parquet")
-    sampler: Literal["shuffle", "clusters"] = Field(
-        "shuffle", description="batches of shuffled images; or of pairs from clusters drawn by size"
+    sampler: str = Field(
+        "shuffle",
+        description="; ".join(f"{row.name}: {row.summary}" for row in SAMPLERS.values()),
     )
+
+    @model_validator(mode="after")
+    def _known_sampler(self) -> Self:
+        SAMPLERS.find(self.sampler)
+        return self
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The most clusters of each clustering; () where it is not known beforehand."""
+        sizes: tuple[int, ...] = self.row.sizes(self.options())
+        return sizes
 
 
 class Negatives(Part):

@@ -28,7 +28,7 @@ from viewfinder.recipes.parts import (
     ObjectivePart,
     Optimizer,
     Part,
-    Positives,
+    PositivesPart,
     Regularizers,
     Schedule,
     Target,
@@ -60,7 +60,7 @@ class Recipe(Part):
     )
     data: Data = Data()
     views: Views = Views()
-    positives: SerializeAsAny[Positives] = Positives()
+    positives: SerializeAsAny[PositivesPart] = PositivesPart()
     negatives: Negatives = Negatives()
     objective: SerializeAsAny[ObjectivePart] = ObjectivePart()
     regularizers: Regularizers = Regularizers()

@@ -1,14 +1,16 @@
-"""The training images as the frozen network sees them, embedded once a step for all who ask."""
+"""All images as the frozen network sees them, embedded once a step for all who ask."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from viewfinder.data.source import Data
 from viewfinder.networks.frozen_features import extract
+from viewfinder.objectives.similarity import unit
 
 
 class Embedding:
@@ -35,3 +37,25 @@ class Embedding:
     def forget(self) -> None:
         """Free the memory."""
         self._key, self._features = None, torch.empty(0)
+
+
+def network_outputs(module: Any, on: str, features_of: Callable[[nn.Module], Tensor]) -> Tensor:
+    """What is clustered of all images: their features, or projections of unit length, (N, D).
+
+    module       the training module; its momentum network is taken where it has one
+    on           "features" or "projections"
+    features_of  gives the features of all images by an encoder, float32 (N, D) on the CPU
+    """
+    encoder, projector = module.steady()
+    features = features_of(encoder)
+    return features if on == "features" else projected(projector, features, module.device)
+
+
+@torch.no_grad()
+def projected(projector: nn.Module, features: Tensor, device: torch.device) -> Tensor:
+    """Projections of unit length of frozen features (N, D), on the CPU."""
+    training = projector.training
+    projector.eval()
+    blocks = [unit(projector(block.to(device))).float().cpu() for block in features.split(4096)]
+    projector.train(training)
+    return torch.cat(blocks)

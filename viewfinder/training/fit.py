@@ -17,6 +17,7 @@ from rich.console import Console
 from viewfinder.core.console import say
 from viewfinder.core.errors import InterruptedRun, UserError
 from viewfinder.data.source import Split
+from viewfinder.positives.sampler import SAMPLERS
 from viewfinder.recipes.recipe import Recipe
 from viewfinder.runs.checkpoint import SafeCheckpointIO, load_into, load_state, load_weights
 from viewfinder.runs.run import Run
@@ -67,7 +68,8 @@ def fit(
         workers=recipe.workers,
         rank=trainer.global_rank,
         world=trainer.world_size,
-        z=partial(_z_now, module) if recipe.positives.sampler == "clusters" else None,
+        sampler=SAMPLERS[recipe.positives.sampler],
+        z=partial(_z_now, module),
     )
     try:
         trainer.fit(module, batches, ckpt_path=None if last is None else str(last))
@@ -80,11 +82,9 @@ def fit(
     return module
 
 
-def _z_now(module: Pretraining) -> np.ndarray:
+def _z_now(module: Pretraining) -> np.ndarray | None:
     """Z as it is when an epoch starts."""
-    assert module.clusters is not None  # checked: the sampler needs clusters
-    z: np.ndarray = module.clusters.cpu().numpy()
-    return z
+    return None if module.clusters is None else module.clusters.cpu().numpy()
 
 
 def trainer_for(

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Sampler as TorchSampler
 
 from viewfinder.core.errors import UserError
-from viewfinder.core.randomness import numpy_generator
 from viewfinder.data.batch import Batch
 from viewfinder.data.source import Split
-from viewfinder.positives.clusters import dense
-from viewfinder.positives.sampler import members, pairs_of_step
+from viewfinder.positives.sampler import SHUFFLE, Epoch, Sampler
 
 
 class SplitDataset(Dataset[Batch]):
@@ -36,13 +35,12 @@ class SplitDataset(Dataset[Batch]):
         )
 
 
-class EpochBatches(Sampler[list[int]]):
-    """Shuffled batches of one epoch, a function of (seed, epoch) alone, dealt out over the ranks.
+class EpochBatches(TorchSampler[list[int]]):
+    """The batches of one epoch, a function of (seed, epoch) alone, dealt out over the ranks.
 
-    rows  int64 (n,), the positions to train on
-    z     called at the start of an epoch, gives Z int64 (N,): then the batches are not shuffled
-          images but pairs of a cluster, drawn by size; the first half of a batch are the pairs'
-          first images, the second half their second ones. None: shuffled
+    rows     int64 (n,), the positions to train on
+    sampler  says which of them make a batch; see ``viewfinder.positives.sampler``
+    z        called at the start of an epoch, gives Z, int64 (N,), where there are clusters
     Every rank gets the same number of equal batches; what does not fill one is left for the next
     epoch's other order.
     """
@@ -54,7 +52,8 @@ class EpochBatches(Sampler[list[int]]):
         seed: int,
         rank: int = 0,
         world: int = 1,
-        z: Callable[[], np.ndarray] | None = None,
+        sampler: Sampler = SHUFFLE,
+        z: Callable[[], np.ndarray | None] = lambda: None,
     ) -> None:
         n = len(rows)
         if batch_size > n:
@@ -64,14 +63,15 @@ class EpochBatches(Sampler[list[int]]):
             )
         if batch_size % world:
             raise UserError(f"batch_size is {batch_size}, not a multiple of {world} devices")
-        self.rows, self.batch_size, self.seed = rows, batch_size, seed
-        if z is not None and (batch_size // world) % 2:
+        if sampler.pairs and (batch_size // world) % 2:
             raise UserError(
-                f"batch_size is {batch_size}: with positives.sampler=clusters a device's share "
-                "is made of pairs and must be even",
+                f"batch_size is {batch_size}: with positives.sampler={sampler.name} a device's "
+                "share is made of pairs and must be even",
                 fix=f"batch_size={batch_size // (2 * world) * 2 * world or 2 * world}",
             )
-        self.rank, self.world, self.epoch, self.z = rank, world, 0, z
+        self.rows, self.batch_size, self.seed = rows, batch_size, seed
+        self.rank, self.world, self.epoch = rank, world, 0
+        self.draws, self.z = sampler, z
 
     @property
     def sampler(self) -> EpochBatches:
@@ -85,21 +85,18 @@ class EpochBatches(Sampler[list[int]]):
         return len(self.rows) // self.batch_size
 
     def __iter__(self) -> Iterator[list[int]]:
-        share = self.batch_size // self.world
-        if self.z is not None:
-            yield from self._pairs(self.z(), share // 2)
-            return
-        order = numpy_generator(self.seed, "order", epoch=self.epoch).permutation(self.rows)
-        for step in range(len(self)):
-            first = step * self.batch_size + self.rank * share
-            yield order[first : first + share].tolist()
-
-    def _pairs(self, z: np.ndarray, n: int) -> Iterator[list[int]]:
-        groups = members(dense(z[self.rows]).z)
-        for step in range(len(self)):
-            at = {"epoch": self.epoch, "step": step, "rank": self.rank}
-            x, y = pairs_of_step(groups, n, seed=self.seed, **at)
-            yield self.rows[np.concatenate([x, y])].tolist()
+        epoch = Epoch(
+            self.rows,
+            steps=len(self),
+            share=self.batch_size // self.world,
+            seed=self.seed,
+            number=self.epoch,
+            rank=self.rank,
+            world=self.world,
+            z=self.z(),
+        )
+        for batch in self.draws.batches(epoch):
+            yield batch.tolist()
 
 
 class Batches(DataLoader[Batch]):
@@ -122,16 +119,18 @@ def loader(
     workers: int = 0,
     rank: int = 0,
     world: int = 1,
-    z: Callable[[], np.ndarray] | None = None,
+    sampler: Sampler = SHUFFLE,
+    z: Callable[[], np.ndarray | None] = lambda: None,
 ) -> Batches:
     """Batches of ``batch_size // world`` images for this rank, in the order of (seed, epoch).
 
-    ``rows`` int64: the positions to train on; None: all of the split. ``z``: see EpochBatches.
+    ``rows`` int64: the positions to train on; None: all of the split. ``sampler`` and
+    ``z``: see EpochBatches.
     """
     chosen = np.arange(len(split)) if rows is None else rows
     return Batches(
         SplitDataset(split),
-        batch_sampler=EpochBatches(chosen, batch_size, seed, rank, world, z),
+        batch_sampler=EpochBatches(chosen, batch_size, seed, rank, world, sampler, z),
         collate_fn=_as_read,
         num_workers=workers,
         persistent_workers=workers > 0,

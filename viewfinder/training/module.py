@@ -22,7 +22,9 @@ from viewfinder.networks.stages import captured
 from viewfinder.objectives.ci_infonce import draw_partners
 from viewfinder.objectives.contract import Progress
 from viewfinder.objectives.pairs import combined, pairs_of
-from viewfinder.objectives.pcl import Clusterings
+from viewfinder.positives.assignment import Centroids
+from viewfinder.positives.contract import KeepsClusters
+from viewfinder.positives.sampler import SAMPLERS
 from viewfinder.recipes.recipe import Recipe
 from viewfinder.runs.run import initial_weights, new_encoder
 from viewfinder.training.optimizers import build_optimizer, estimators
@@ -85,8 +87,7 @@ class Pretraining(L.LightningModule):
         self.networks = nn.ModuleDict({"main": main})
         self.state: nn.Module | None = None
         if row.state is not None:
-            sizes = getattr(recipe.positives.options(), "sizes", ())
-            self.state = row.state(options, units[-1], sizes)
+            self.state = row.state(options, units[-1], recipe.positives.sizes)
         self.regularization = Regularization(recipe, encoder, width)
         self.target = recipe.target.row.build(recipe.target.options(), self.online)
         self.queue: Queue | None = None
@@ -162,7 +163,7 @@ class Pretraining(L.LightningModule):
         if not self.objective.partners:
             return make_views(batch.data, self.augmentations, generator)
         x = y = batch.data
-        if self.recipe.positives.sampler == "clusters":
+        if SAMPLERS[self.recipe.positives.sampler].pairs:
             x, y = batch.data.chunk(2)
         elif self.clusters is not None:
             y = batch.data[draw_partners(self.clusters[batch.index], generator)]
@@ -234,14 +235,6 @@ class Pretraining(L.LightningModule):
             known = cluster[index] if cluster is not None and cluster.ndim == 1 else None
             self.queue.update(target[max(target)].detach(), index, known)
 
-    def renew_clusters(self, z: Tensor, prototypes: Sequence[tuple[Tensor, Tensor]]) -> None:
-        """Z made anew between epochs, and the centroids and densities of each clustering."""
-        assert self.clusters is not None
-        self.clusters.copy_(z)
-        for m, (centroids, density) in enumerate(prototypes):
-            assert isinstance(self.state, Clusterings)
-            self.state.set(m, centroids, density)
-
     def steady(self) -> tuple[nn.Module, nn.Module]:
         """The encoder and projector that are clustered between epochs: of the momentum network
         where there is one."""
@@ -277,6 +270,13 @@ class Pretraining(L.LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         self.target.follow(self.online, self.trainer.global_step, self.course.steps)
+
+    def renew_clusters(self, z: Tensor, centroids: Sequence[Centroids] = ()) -> None:
+        """Z made anew between epochs, int64 (N,) or (N, M), for all that keep something of it."""
+        assert self.clusters is not None  # there is a Z from the start where it is made anew
+        self.clusters.copy_(z)
+        if isinstance(self.state, KeepsClusters):
+            self.state.renew_clusters(z, centroids)
 
     @property
     def course(self) -> Course:

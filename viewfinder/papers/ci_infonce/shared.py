@@ -98,7 +98,7 @@ def measured(table: Attributes, labels: np.ndarray, top_k: int) -> Mapping[str, 
     from viewfinder.papers.desk_train import bits
     from viewfinder.positives.attributes import attributes
 
-    return bits(attributes(table, top_k=top_k).z, labels)
+    return bits(attributes(table, top_k=top_k).clusters, labels)
 
 
 def best_k(information: Mapping[int, Mapping[str, float]]) -> int:

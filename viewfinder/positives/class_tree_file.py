@@ -11,7 +11,7 @@ import numpy as np
 
 from viewfinder.core.errors import UserError
 from viewfinder.data.sidecars.read import first_five
-from viewfinder.positives.hierarchy import (
+from viewfinder.positives.class_tree import (
     Ambiguous,
     Tree,
     graph_from_edges,

@@ -12,8 +12,8 @@ import torch
 from viewfinder.core.errors import UserError
 from viewfinder.data.source import Split
 from viewfinder.data.stored import ArrayData
+from viewfinder.positives.assignment import Assignment
 from viewfinder.positives.cluster_file import read_about, read_clusters, write_clusters
-from viewfinder.positives.clusters import Clusters
 
 
 def split(n: int, paths: list[str] | None = None) -> Split:
@@ -22,7 +22,7 @@ def split(n: int, paths: list[str] | None = None) -> Split:
 
 def test_round_trip_with_what_it_is_about(tmp_path: Path) -> None:
     file = tmp_path / "z.parquet"
-    clusters = Clusters(np.array([2, 0, 1, 0]))
+    clusters = Assignment(np.array([2, 0, 1, 0]))
     write_clusters(file, clusters, {"source": "shapes", "top_k": 4})
     np.testing.assert_array_equal(read_clusters(file, split(4)).z, clusters.z)
     assert read_about(file) == {
@@ -40,7 +40,7 @@ def test_round_trip_with_what_it_is_about(tmp_path: Path) -> None:
 def test_images_that_are_left_out_stay_out(tmp_path: Path) -> None:
     file = tmp_path / "z.parquet"
     keep = np.array([True, False, True])
-    write_clusters(file, Clusters(np.array([0, 1, 1]), keep=keep))
+    write_clusters(file, Assignment(np.array([0, 1, 1]), keep=keep))
     found = read_clusters(file, split(3))
     np.testing.assert_array_equal(found.keep, keep)
     assert found.z[keep].tolist() == [0, 1]
@@ -98,7 +98,7 @@ def test_refused(tmp_path: Path, table: dict[str, list[object]], message: str) -
 
 def test_z_of_another_source(tmp_path: Path) -> None:
     file = tmp_path / "z.parquet"
-    write_clusters(file, Clusters(np.array([0, 1, 0, 1])))
+    write_clusters(file, Assignment(np.array([0, 1, 0, 1])))
     with pytest.raises(UserError, match="it is for 4 images"):
         read_clusters(file, split(5))
     with pytest.raises(UserError, match="it is for 4 images"):
@@ -113,20 +113,20 @@ def test_no_file_and_no_parquet(tmp_path: Path) -> None:
         read_clusters(tmp_path / "z.parquet", split(3))
     (tmp_path / "plain").write_text("no folder")
     with pytest.raises(UserError, match="cannot be written"):
-        write_clusters(tmp_path / "plain" / "z.parquet", Clusters(np.array([0])))
+        write_clusters(tmp_path / "plain" / "z.parquet", Assignment(np.array([0])))
 
 
 def test_z_of_files_goes_by_their_names(tmp_path: Path) -> None:
     """What is held out may differ between two openings of a folder; names may not."""
     file = tmp_path / "z.parquet"
     names = ["a.jpg", "b.jpg", "c.jpg"]
-    write_clusters(file, Clusters(np.array([0, 1, 2])), split=split(3, names))
+    write_clusters(file, Assignment(np.array([0, 1, 2])), split=split(3, names))
     assert pq.read_table(file).column_names == ["index", "cluster", "path"]
     assert read_clusters(file, split(3, ["c.jpg", "a.jpg", "b.jpg"])).z.tolist() == [2, 0, 1]
     with pytest.raises(UserError, match=r"1 of 3 have no row \(d.jpg\)"):
         read_clusters(file, split(3, ["a.jpg", "b.jpg", "d.jpg"]))
     keep = np.array([True, False, True])
-    write_clusters(file, Clusters(np.array([0, 1, 1]), keep=keep), split=split(3, names))
+    write_clusters(file, Assignment(np.array([0, 1, 1]), keep=keep), split=split(3, names))
     found = read_clusters(file, split(3, ["c.jpg", "a.jpg", "b.jpg"]))
     assert found.keep is not None
     assert found.keep.tolist() == [True, True, False]
@@ -145,7 +145,7 @@ def test_z_of_other_images_is_refused_though_their_number_is_the_same(
             return replace(split(3), labels=array)
         return replace(split(3), factors={"source_row": array})
 
-    write_clusters(file, Clusters(np.array([0, 1, 1])), split=other([0, 1, 2]))
+    write_clusters(file, Assignment(np.array([0, 1, 1])), split=other([0, 1, 2]))
     assert read_clusters(file, other([0, 1, 2])).z.tolist() == [0, 1, 1]
     assert read_clusters(file, split(3)).z.tolist() == [0, 1, 1]  # nothing known against it
     with pytest.raises(UserError, match=f"the {what} differ"):

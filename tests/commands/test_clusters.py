@@ -1,0 +1,91 @@
+"""``viewfinder clusters --kmeans RUN`` clusters what a training with k-means would cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from viewfinder.data.images import ArrayImages
+
+from viewfinder.commands.clusters import choose
+from viewfinder.core.errors import UserError
+from viewfinder.data.source import Split
+from viewfinder.networks.frozen_features import extract
+from viewfinder.positives.kmeans import kmeans
+from viewfinder.recipes.recipe import build, complete, parse_overrides
+from viewfinder.runs.run import Run
+from viewfinder.training.fit import fit
+from viewfinder.training.frozen import frozen_view
+
+pytest.importorskip("faiss")
+
+QUIET = Console(quiet=True)
+SMALL = ["encoder.widths=[4,8]", "batch_size=16", "epochs=1", "logger=none", "accelerator=cpu"]
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    images = np.random.default_rng(0).integers(0, 256, (40, 3, 16, 16)).astype(np.uint8)
+    return Split("train", ArrayImages(torch.from_numpy(images)), np.arange(40) % 4)
+
+
+@pytest.mark.parametrize("on", ["projections", "features", None])
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        ("simclr", []),
+        ("moco", ["negatives.size=32"]),  # with a momentum network
+        ("supcon", []),  # with a Z of its own
+        ("pcl", ["negatives.size=32", "positives.k=[4,3]", "positives.start=0"]),
+    ],
+)
+def test_positives_on_is_what_is_clustered(
+    method: str, words: list[str], on: str | None, split: Split, tmp_path: Path
+) -> None:
+    run = Run(tmp_path)
+    recipe = complete(build(method, parse_overrides([*SMALL, *words])), (3, 16, 16))
+    run.recipe_file.write_text(recipe.to_yaml())
+    module = fit(recipe, split, run, QUIET, "").eval()
+
+    encoder, projector = module.encoder, module.projector
+    if module.target is not None:
+        encoder, projector = module.target.eval()[0], module.target[1]
+    want = extract(encoder, split.images, frozen_view(recipe))
+    if on != "features":  # projections are the default, as in training
+        with torch.no_grad():
+            want = torch.nn.functional.normalize(projector(want))
+
+    _, made = choose(
+        split,
+        attributes_file=None,
+        hierarchy_file=None,
+        kmeans_run=tmp_path,
+        z_file=None,
+        settings={"nredo": 1} | ({} if on is None else {"on": on}),
+        seed=0,
+        console=QUIET,
+    )
+    expected = kmeans(want.numpy(), 5, seed=0, nredo=1)
+    np.testing.assert_array_equal(made(5).clusters, expected.clusters)
+    np.testing.assert_allclose(
+        made(5).centroids[0].vectors, expected.centroids[0].vectors, rtol=1e-4, atol=1e-5
+    )
+
+
+def test_a_run_without_a_checkpoint_is_named(split: Split, tmp_path: Path) -> None:
+    recipe = complete(build("simclr", parse_overrides(SMALL)), (3, 16, 16))
+    Run(tmp_path).recipe_file.write_text(recipe.to_yaml())
+    with pytest.raises(UserError, match=r"no checkpoint yet.*--resume"):
+        choose(
+            split,
+            attributes_file=None,
+            hierarchy_file=None,
+            kmeans_run=tmp_path,
+            z_file=None,
+            settings={},
+            seed=0,
+            console=QUIET,
+        )

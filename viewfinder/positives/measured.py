@@ -1,0 +1,63 @@
+"""What a choice of clusters is like: sizes, entropies, and what it says of the labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from viewfinder.information.discrete import Information, entropy_of_counts, information
+from viewfinder.positives.assignment import Assignment
+
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One choice of clusters, measured on n data; entropies in nats.
+
+    value        the constructor's parameter
+    clusters     K
+    sizes        of the clusters: least, 25 %, median, 75 % and greatest
+    singletons   share of the data that are alone in their cluster
+    in_batch     other data of the same cluster that a datum meets in a batch of ``BATCH``, on
+                 average: (BATCH - 1) sum_c n_c (n_c - 1) / (n (n - 1))
+    h_z          H(Z)
+    information  about labels T, where there are labels
+    """
+
+    value: Any
+    n: int
+    clusters: int
+    sizes: tuple[float, float, float, float, float]
+    singletons: float
+    in_batch: float
+    h_z: float
+    information: Information | None = None
+
+
+def measure(value: Any, made: Assignment, labels: np.ndarray | None = None) -> Measured:
+    """Measure one choice of clusters, against labels int64 (N,) where there are any.
+
+    Data that the clusters leave out (``keep``) do not count.
+    """
+    z = made.clusters if made.keep is None else made.clusters[made.keep]
+    sizes = np.bincount(z)
+    sizes = sizes[sizes > 0]
+    n = len(z)
+    found = None
+    if labels is not None:
+        found = information(z, labels if made.keep is None else labels[made.keep])
+    pairs = float(np.sum(sizes * (sizes - 1.0)))
+    least, low, middle, high, most = np.quantile(sizes, [0, 0.25, 0.5, 0.75, 1]).tolist()
+    return Measured(
+        value=value,
+        n=n,
+        clusters=len(sizes),
+        sizes=(least, low, middle, high, most),
+        singletons=float((sizes == 1).sum() / n),
+        in_batch=(BATCH - 1) * pairs / (n * max(1, n - 1)),
+        h_z=entropy_of_counts(sizes),
+        information=found,
+    )
