@@ -2,7 +2,7 @@
 
     loss = NTXent(0.5)(z0, z1)
 
-Each holds its options and nothing else, and is right under DistributedDataParallel as it stands:
+Each holds its options, and a temperature that is learned, and is right under DistributedDataParallel as it stands:
 the mean of the losses over the ranks is the loss of one process on the joined batch.
 """
 
@@ -13,30 +13,52 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from viewfinder.negatives.contract import Negatives
+from viewfinder.negatives.contract import Contrast
 from viewfinder.objectives.contract import Objective
+from viewfinder.objectives.log_partition import Temperature
 from viewfinder.objectives.table import OBJECTIVES
 
 
 class _WithOptions(nn.Module):
+    """An objective and its options. A temperature that is a tensor is used as it stands: an
+    nn.Parameter is among the module's parameters and is learned."""
+
+    temperature: Tensor | None
+
     def __init__(self, name: str, **options: Any) -> None:
         super().__init__()
         self.objective: Objective = OBJECTIVES[name]
+        given = options.get("temperature")
+        self.temperature = options.pop("temperature") if isinstance(given, Tensor) else None
         self.options = self.objective.options(**options)
 
+    def loss(
+        self, online: Sequence[Tensor], target: Sequence[Tensor] | None = None, **more: Any
+    ) -> Tensor:
+        """The loss of the objective; see ``Objective``."""
+        more = {"options": self.options, "temperature": self.temperature, **more}
+        return self.objective(online, target, **more)["loss"]
+
     def extra_repr(self) -> str:
-        return ", ".join(f"{key}={value!r}" for key, value in self.options)
+        shown = dict(self.options)
+        if self.temperature is not None:
+            shown["temperature"] = self.temperature.item()
+        return ", ".join(f"{key}={value!r}" for key, value in shown.items())
 
 
 class _OfTwoViews(_WithOptions):
     def forward(self, z0: Tensor, z1: Tensor) -> Tensor:
-        return self.objective([z0, z1], options=self.options)["loss"]
+        return self.loss([z0, z1])
 
 
 class NTXent(_OfTwoViews):
-    """nt_xent of two views (N, D); see NTXentOptions."""
+    """nt_xent of two views (N, D); see NTXentOptions.
 
-    def __init__(self, temperature: float = 0.5) -> None:
+    >>> [p.item() for p in NTXent(nn.Parameter(torch.tensor(0.5))).parameters()]
+    [0.5]
+    """
+
+    def __init__(self, temperature: Temperature = 0.5) -> None:
         super().__init__("nt_xent", temperature=temperature)
 
 
@@ -46,7 +68,7 @@ class CIInfoNCE(_OfTwoViews):
     With all members of a cluster as positives it is SupCon.
     """
 
-    def __init__(self, temperature: float = 0.1) -> None:
+    def __init__(self, temperature: Temperature = 0.1) -> None:
         super().__init__("ci_infonce", temperature=temperature)
 
 
@@ -65,29 +87,26 @@ class VICReg(_OfTwoViews):
 
 
 class InfoNCE(_WithOptions):
-    """info_nce of (N, D) with negatives from the batch or given; see InfoNCEOptions."""
+    """info_nce of (N, D) with negatives from the batch or given; see InfoNCEOptions.
 
-    def __init__(self, temperature: float = 0.2, **options: Any) -> None:
+    Without a key the positive is what the negatives give: in a memory bank, the query's own row.
+    """
+
+    def __init__(self, temperature: Temperature = 0.2, **options: Any) -> None:
         super().__init__("info_nce", temperature=temperature, **options)
 
     def forward(
         self,
         query: Tensor,
-        key: Tensor,
-        negatives: Negatives | Tensor | None = None,
+        key: Tensor | None = None,
+        negatives: Contrast | Tensor | None = None,
         *,
-        index: Tensor | None = None,
         cluster: Tensor | None = None,
     ) -> Tensor:
         if isinstance(negatives, Tensor):
-            negatives = Negatives(negatives)
-        return self.objective(
-            [query, key],
-            index=index,
-            cluster=cluster,
-            negatives=negatives,
-            options=self.options,
-        )["loss"]
+            negatives = Contrast.of(negatives)
+        views, target = ([query], []) if key is None else ([query, key], [query, key])
+        return self.loss(views, target, cluster=cluster, negatives=negatives)
 
 
 class SupCon(_WithOptions):
@@ -97,7 +116,7 @@ class SupCon(_WithOptions):
     tags     bool or 0/1 (N, T): two images are positives as far as they share tags
     """
 
-    def __init__(self, temperature: float = 0.1, **options: Any) -> None:
+    def __init__(self, temperature: Temperature = 0.1, **options: Any) -> None:
         super().__init__("supcon", temperature=temperature, **options)
 
     def forward(
@@ -109,7 +128,7 @@ class SupCon(_WithOptions):
     ) -> Tensor:
         if labels is not None and tags is not None:
             raise ValueError("SupCon takes labels or tags, not both")
-        return self.objective(views, cluster=labels, tags=tags, options=self.options)["loss"]
+        return self.loss(views, cluster=labels, tags=tags)
 
 
 class Cosine(_WithOptions):
@@ -123,4 +142,4 @@ class Cosine(_WithOptions):
 
     def forward(self, predictions: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
         constant = [target.detach() for target in targets]
-        return self.objective(predictions, constant, options=self.options)["loss"]
+        return self.loss(predictions, constant)

@@ -8,6 +8,7 @@ from typing import Any
 from viewfinder.core.errors import UserError, unknown
 from viewfinder.data.source import Split
 from viewfinder.evaluation.probes.classification import PROTOCOLS
+from viewfinder.negatives.table import NEGATIVES
 from viewfinder.objectives.table import OBJECTIVES
 from viewfinder.recipes.recipe import Recipe
 from viewfinder.training.assignment import kind_of_positives
@@ -16,13 +17,14 @@ from viewfinder.training.assignment import kind_of_positives
 def check_parts(recipe: Recipe) -> None:
     """Raise UserError where the five parts contradict each other; needs no data."""
     objective = OBJECTIVES[recipe.objective.name]
-    negatives, target = recipe.negatives.name, recipe.target.name
+    negatives, target = NEGATIVES[recipe.negatives.name], recipe.target.name
     _check_views(recipe)
-    if negatives not in objective.negatives:
+    if negatives.kind not in objective.negatives:
+        usable = [row.name for row in NEGATIVES.values() if row.kind in objective.negatives]
         raise UserError(
-            f"objective={objective.name} cannot use negatives={negatives}: "
-            f"it contrasts with {' or '.join(objective.negatives)}",
-            fix=f"negatives={objective.negatives[0]}",
+            f"objective={objective.name} cannot use negatives={negatives.name}: "
+            f"it contrasts with {' or '.join(usable)}",
+            fix=f"negatives={usable[0]}",
         )
     _check_positives(recipe)
     if objective.target == "constant" and target == "shared":
@@ -43,9 +45,9 @@ def check_parts(recipe: Recipe) -> None:
             f"has no use for target={target}",
             fix="target=shared, or objective=info_nce",
         )
-    if negatives == "queue" and target != "momentum":
+    if negatives.needs_momentum and target != "momentum":
         raise UserError(
-            f"negatives=queue keeps keys of past steps; with target={target} the network that "
+            f"negatives={negatives.name} keeps keys of past steps; with target={target} the network that "
             "made them moves away at full speed",
             fix="target=momentum",
         )

@@ -22,6 +22,8 @@ from pydantic import (
 )
 
 from viewfinder.core.errors import UserError, nearest, unknown
+from viewfinder.core.table import Options
+from viewfinder.negatives.table import NEGATIVES
 from viewfinder.objectives.contract import Options as ObjectiveOptions
 from viewfinder.objectives.table import OBJECTIVES
 from viewfinder.positives.table import POSITIVES, split_spec
@@ -163,10 +165,23 @@ class Positives(Part):
 
 
 class Negatives(Part):
-    """What a positive is contrasted against."""
+    """What a positive is contrasted against, and its own options."""
 
-    name: Literal["batch", "queue", "none"] = Field("batch", description="batch, queue or none")
-    size: PositiveInt = Field(4096, description="rows of the queue")
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str = Field("batch", description=f"one of {', '.join(NEGATIVES)}; or queue:4096")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, given: Any) -> Any:
+        """``queue:4096`` is name and size in one word."""
+        if not isinstance(given, Mapping) or "name" not in given:
+            return given
+        name, options = NEGATIVES.parse(str(given["name"]))
+        return {**given, "name": name, **options}
+
+    def options(self) -> Options:
+        """The options of these negatives, typed and complete."""
+        return NEGATIVES[self.name].options(**(self.model_extra or {}))
 
 
 class ObjectivePart(Part):

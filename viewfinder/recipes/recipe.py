@@ -17,6 +17,7 @@ from pydantic import Field, PositiveInt, SerializeAsAny, ValidationError, field_
 from pydantic.fields import FieldInfo
 
 from viewfinder.core.errors import UserError, nearest, unknown
+from viewfinder.negatives.table import NEGATIVES
 from viewfinder.objectives.table import OBJECTIVES
 from viewfinder.positives.table import POSITIVES
 from viewfinder.recipes.methods import METHODS
@@ -36,6 +37,13 @@ from viewfinder.recipes.parts import (
     readable,
 )
 from viewfinder.views.augment import Augmentation
+
+CHOSEN: dict[str, Mapping[str, Any]] = {
+    "objective": OBJECTIVES,
+    "positives": POSITIVES,
+    "negatives": NEGATIVES,
+}
+"""The parts that are a row of a table, with options of its own."""
 
 
 class Recipe(Part):
@@ -61,7 +69,7 @@ class Recipe(Part):
     data: Data = Data()
     views: Views = Views()
     positives: SerializeAsAny[Positives] = Positives()
-    negatives: Negatives = Negatives()
+    negatives: SerializeAsAny[Negatives] = Negatives()
     objective: SerializeAsAny[ObjectivePart] = ObjectivePart()
     regularizers: Regularizers = Regularizers()
     encoder: Encoder = Encoder()
@@ -86,7 +94,8 @@ class Recipe(Part):
             if own in plain["views"]:
                 kept = {k: v for k, v in plain["views"][own].items() if v is not None}
                 plain["views"][own] = kept
-        for key, part in (("positives", self.positives), ("objective", self.objective)):
+        chosen = {name: getattr(self, name) for name in CHOSEN}
+        for key, part in chosen.items():
             shared = {field: plain[key][field] for field in type(part).model_fields}
             plain[key] = {**shared, **part.options().model_dump(mode="json")}
         return plain
@@ -118,7 +127,7 @@ def keys() -> dict[str, str]:
             found[f"{name}.{inner}"] = own.description or ""
             for deep, deepest in _fields(own).items():
                 found[f"{name}.{inner}.{deep}"] = deepest.description or ""
-    for part, table in (("objective", OBJECTIVES), ("positives", POSITIVES)):
+    for part, table in CHOSEN.items():
         for row in table.values():
             for inner, own in row.options.model_fields.items():
                 found.setdefault(f"{part}.{inner}", own.description or "")
@@ -207,7 +216,7 @@ def build(
     if not isinstance(name, str) or name not in METHODS:
         raise unknown("method", str(name), METHODS)
     raw = merge(METHODS[name].settings, given, {"method": name})
-    for part in ("objective", "positives"):
+    for part in CHOSEN:
         # Options of another choice than the row's do not carry over to the one made instead.
         row, chosen = METHODS[name].settings.get(part, {}), given.get(part, {})
         if not isinstance(chosen, Mapping) or "name" not in chosen:
@@ -288,12 +297,9 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _check_options(recipe: Recipe) -> None:
-    """Raise UserError for an option of the objective or positives that the chosen row lacks."""
-    rows: list[tuple[str, ObjectivePart | Positives, Mapping[str, Any]]] = [
-        ("objective", recipe.objective, OBJECTIVES),
-        ("positives", recipe.positives, POSITIVES),
-    ]
-    for name, part, table in rows:
+    """Raise UserError for an option that the chosen row of its part lacks."""
+    for name, table in CHOSEN.items():
+        part = getattr(recipe, name)
         own = table[part.name].options.model_fields
         for key in part.model_extra or {}:
             if key not in own:

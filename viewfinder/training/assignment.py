@@ -114,6 +114,7 @@ class Clustering(L.Callback):
         sent: Any = trainer.strategy.broadcast(made, src=0)
         z, prototypes = sent
         module.clusters.copy_(z)
+        module.relabel()
         for m, (centroids, density) in enumerate(prototypes):
             module.state.set(m, centroids, density)
 

@@ -15,7 +15,8 @@ from viewfinder.core.errors import UserError
 from viewfinder.core.randomness import derive, torch_generator
 from viewfinder.core.schedules import cosine_momentum, warmup_cosine
 from viewfinder.data.batch import Batch
-from viewfinder.negatives.queue import Queue
+from viewfinder.data.domain import Domain, Spec
+from viewfinder.negatives.table import NEGATIVES
 from viewfinder.networks.encoders import feature_dim
 from viewfinder.networks.frozen_features import evaluating
 from viewfinder.networks.heads import head
@@ -39,6 +40,7 @@ class Pretraining(L.LightningModule):
               M clusterings; None where each image is its own. It is a buffer, so checkpoints hold
               it, and every rank has it
     tags      bool (N, T), which tags each image has, where images are alike as far as their tags
+    n         how many images there are, for negatives that keep one entry per image
 
     ``encoder`` maps float (N, C, size, size) to features (N, ``feature_dim``). The target network,
     the queue, the objective's prototypes and all else with state is a submodule or buffer, so
@@ -46,7 +48,11 @@ class Pretraining(L.LightningModule):
     """
 
     def __init__(
-        self, recipe: Recipe, clusters: np.ndarray | None = None, tags: np.ndarray | None = None
+        self,
+        recipe: Recipe,
+        clusters: np.ndarray | None = None,
+        tags: np.ndarray | None = None,
+        n: int = 0,
     ) -> None:
         super().__init__()
         self.recipe = recipe
@@ -63,6 +69,7 @@ class Pretraining(L.LightningModule):
             self.encoder, self.feature_dim = new_encoder(recipe)
             self._check_small_views()
             self._build_heads(None if clusters is None else int(clusters.max()) + 1)
+        self._build_negatives(n)
 
     def _check_small_views(self) -> None:
         """Raise UserError where the encoder takes images of one size only."""
@@ -103,9 +110,32 @@ class Pretraining(L.LightningModule):
         self.target: nn.Module | None = None
         if recipe.target.name == "momentum":
             self.target = copy.deepcopy(self._online()).requires_grad_(False)
-        self.queue: Queue | None = None
-        if recipe.negatives.name == "queue":
-            self.queue = Queue(recipe.negatives.size, units[-1])
+        self.dim = units[-1]
+
+    def _build_negatives(self, n: int) -> None:
+        recipe = self.recipe
+        assert recipe.data.channels is not None, "the recipe is not complete"
+        assert recipe.views.size is not None, "the recipe is not complete"
+        side = recipe.views.size
+        spec = Spec(
+            Domain("images", (recipe.data.channels, side, side)),
+            n=n,
+            feature_dim=self.feature_dim,
+            dim=self.dim,
+            seed=recipe.seed,
+        )
+        row = NEGATIVES[recipe.negatives.name]
+        self.negatives = row.build(recipe.negatives.options(), spec)
+        # updates leave it equal on every rank: not sent with every step
+        self._ddp_params_and_buffers_to_ignore += [
+            f"negatives.{name}" for name, _ in self.negatives.named_buffers()
+        ]
+        self.relabel()
+
+    def relabel(self) -> None:
+        """Tell whoever keeps clusters that Z is new."""
+        if self.clusters is not None and self.clusters.ndim == 1:
+            self.negatives.relabel(self.clusters)
 
     def _online(self) -> nn.Sequential:
         """What a momentum network follows: from images to what the objective compares."""
@@ -153,24 +183,23 @@ class Pretraining(L.LightningModule):
         views = self.views(batch, step)
         index = batch.index[: len(views[0])]
         online, target, added = self.project(views, step)
-        queue = self.queue
         cluster = None
         if self.clusters is not None and not self.objective.pairs:
             cluster = self.clusters[index]
+        z = cluster if cluster is not None and cluster.ndim == 1 else None
         terms = self.objective(
             online,
             target,
             index=index,
             cluster=cluster,
             tags=None if self.tags is None else self.tags[index],
-            negatives=None if queue is None else queue.propose(online[0], index),
+            negatives=self.negatives.propose(online[0], index, z),
             state=self.state,
             progress=Progress(self.current_epoch, self.recipe.epochs),
             options=self.objective_options,
         )
-        if queue is not None:  # after the loss: a key is never its own query's negative
-            known = cluster if cluster is not None and cluster.ndim == 1 else None
-            queue.update(target[-1].detach(), index, known)
+        # after the loss: a key is never its own query's negative
+        self.negatives.update(target[-1].detach(), index, z)
         loss = terms.pop("loss")
         if "total" in added:
             terms, loss = {"objective": loss, **terms, **added}, loss + added["total"]
