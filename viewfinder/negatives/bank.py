@@ -160,9 +160,8 @@ class Bank(Negatives):
         self.table.copy_(torch.nn.functional.normalize(table.to(self.table), dim=1))
 
     def _check(self, index: Tensor) -> None:
-        if index.ndim != 1 or (
-            len(index) and not 0 <= int(index.min()) <= int(index.max()) < len(self.table)
-        ):
+        below = (index >= 0) & (index < len(self.table))
+        if index.ndim != 1 or not bool(below.all()):
             raise ValueError(
                 f"index must be (N,), positions from 0 to {len(self.table) - 1}: the bank keeps "
                 "one row per datum"

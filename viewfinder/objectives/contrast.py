@@ -14,8 +14,9 @@ def check_temperature(temperature: Temperature) -> None:
     """Raise ValueError unless it is a positive number, or a tensor () of one."""
     if isinstance(temperature, Tensor) and temperature.ndim:
         raise ValueError(f"temperature must be one number, not {tuple(temperature.shape)}")
-    if temperature <= 0:
-        raise ValueError(f"temperature must be positive, not {float(temperature)}")
+    number = temperature.item() if isinstance(temperature, Tensor) else temperature
+    if not number > 0:
+        raise ValueError(f"temperature must be positive, not {number}")
 
 
 def check_contrast(samples: int, temperature: Temperature) -> None:

@@ -63,7 +63,8 @@ class DINO(nn.Module):
     The centre is a buffer, saved with the state. In training mode it moves after each loss, by the
     outputs of all ranks; the mean of the losses over the ranks is the loss of one process on the
     joined batch. The teacher's temperature is an argument because it rises during training: see
-    ``viewfinder.core.schedules.linear``. A student's temperature that is an nn.Parameter is learned.
+    ``viewfinder.core.schedules.linear``. A student's temperature that is an nn.Parameter is
+    learned.
     """
 
     center: Tensor

@@ -61,7 +61,8 @@ def log_partition_within(z: Tensor, temperature: Temperature, *, paired: bool = 
     is exact as long as exp(+-1/temperature) is far from the ends of the number range; below that
     temperature the general form is used.
     """
-    if 1 / float(temperature) < (40 if z.dtype == torch.float32 else 300):
+    number = temperature.item() if isinstance(temperature, Tensor) else temperature
+    if 1 / number < (40 if z.dtype == torch.float32 else 300):
         return _LogPartitionWithin.apply(z, temperature, len(z) // 2 if paired else None)
     own = torch.arange(len(z), device=z.device)
     positive = own.roll(len(z) // 2) if paired else None

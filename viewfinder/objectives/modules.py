@@ -2,8 +2,9 @@
 
     loss = NTXent(0.5)(z0, z1)
 
-Each holds its options, and a temperature that is learned, and is right under DistributedDataParallel as it stands:
-the mean of the losses over the ranks is the loss of one process on the joined batch.
+Each holds its options, and its temperature where that is learned. It is right under
+DistributedDataParallel as it stands: the mean of the losses over the ranks is the loss of one
+process on the joined batch.
 """
 
 from __future__ import annotations

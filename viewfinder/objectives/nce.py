@@ -128,7 +128,7 @@ class NCE(nn.Module):
                  released code of Local Aggregation has 2876934.2 / 1281167 at temperature 0.07
     epsilon      see ``nce``
 
-    Z is a buffer, saved with the state. Each sample's loss needs nothing of the others: the mean of
+    The estimate is a buffer, saved with the state. Each sample's loss needs nothing of the others: the mean of
     the losses over ranks with batches of one size is the loss of one process.
     """
 
@@ -142,9 +142,8 @@ class NCE(nn.Module):
         epsilon: float = 1e-7,
     ) -> None:
         super().__init__()
-        self.temperature, self.epsilon = temperature, epsilon
-        start = float("-inf") if mean_exp is None else math.log(mean_exp)
-        self.register_buffer("log_mean", torch.tensor(start))
+        self.temperature, self.mean_exp, self.epsilon = temperature, mean_exp, epsilon
+        self.register_buffer("log_mean", torch.tensor(float("-inf")))
 
     def forward(
         self,
@@ -156,10 +155,10 @@ class NCE(nn.Module):
     ) -> Tensor:
         temperature = self.temperature if temperature is None else temperature
         rows = math.log(len(negatives.table))
-        if bool(self.log_mean.isneginf()):
-            log_z = log_normaliser(query, key, negatives, temperature)
-            self.log_mean.copy_(log_z - rows)
-        log_z = self.log_mean + rows
+        if self.mean_exp is None and bool(self.log_mean.isneginf()):
+            self.log_mean.copy_(log_normaliser(query, key, negatives, temperature) - rows)
+        log_mean = self.log_mean if self.mean_exp is None else math.log(self.mean_exp)
+        log_z = log_mean + rows
         return nce(query, key, negatives, temperature, log_z=log_z, epsilon=self.epsilon)
 
 

@@ -55,8 +55,8 @@ def proto_nce(query: Tensor, given: Prototypes) -> Tensor:
 
         loss = mean_i -log( exp(q_i . c_s(i) / phi_s(i)) / sum_j exp(q_i . c_j / phi_j) )
 
-    with s(i) the cluster of sample i, phi the density, and unit vectors q and c. The sum is over all
-    prototypes, as the equation has it; the authors' code samples them.
+    with s(i) the cluster of sample i, phi the density, and unit vectors q and c. The sum is over
+    all prototypes, as in the equation; the authors' code samples them.
 
     query  float (N, D), any scale: normalised inside
     Returns a scalar. Raises ValueError for other shapes or a density that is not positive.

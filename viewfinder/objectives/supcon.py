@@ -159,7 +159,7 @@ class SupConOptions(Options):
 def _compute(x: Inputs, o: SupConOptions) -> dict[str, Tensor]:
     weights = None if x.tags is None else tag_overlap(x.tags)
     cluster = x.cluster if weights is None else None
-    return {"loss": supcon(x.online, cluster, weights=weights, rows=x.rows, **o.model_dump())}
+    return {"loss": supcon(x.online, cluster, weights=weights, rows=x.rows, **dict(o))}
 
 
 SUPCON_OBJECTIVE = Objective(

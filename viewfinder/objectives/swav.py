@@ -86,8 +86,8 @@ class SwAV(nn.Module):
                      when they are used: nothing need be done to them between steps
     queue            how many earlier projections of each assigned view Sinkhorn sees beside the
                      batch, from when so many have been seen; 0: none. It is part of the state
-    options          temperature, assigned, epsilon, iterations of ``swav``; a temperature that is an
-                     nn.Parameter is learned
+    options          temperature, assigned, epsilon, iterations of ``swav``; a temperature that is
+                     an nn.Parameter is learned
     Across ranks the assignments are those of the joined batch: every rank calls it and has the loss
     of one process on all samples.
     """

@@ -47,8 +47,8 @@ def check_parts(recipe: Recipe) -> None:
         )
     if negatives.needs_momentum and target != "momentum":
         raise UserError(
-            f"negatives={negatives.name} keeps keys of past steps; with target={target} the network that "
-            "made them moves away at full speed",
+            f"negatives={negatives.name} keeps keys of past steps; with target={target} the "
+            "network that made them moves away at full speed",
             fix="target=momentum",
         )
     for protocol in recipe.evaluation.protocols:
