@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic.fields import FieldInfo
 
+from viewfinder.negatives.table import NEGATIVES
 from viewfinder.objectives.table import OBJECTIVES
 from viewfinder.positives.table import POSITIVES
 from viewfinder.recipes.methods import METHODS
@@ -25,6 +26,7 @@ from viewfinder.views.presets import PRESETS, VARIANTS, preset
 TABLES: dict[str, list[Any]] = {
     "objective": list(OBJECTIVES.values()),
     "positives": list(POSITIVES.values()),
+    "negatives": list(NEGATIVES.values()),
 }
 REGULARIZERS: dict[str, type[Part]] = {
     "rc": Reconstruct,

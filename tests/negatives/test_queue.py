@@ -17,10 +17,10 @@ from viewfinder.objectives import info_nce_with_negatives
 def test_golden_queue_update(case: Case) -> None:
     bank = case.input("bank0")
     queue = Queue(len(bank), bank.shape[1]).double()
-    queue.vectors.copy_(bank)
+    queue.table.copy_(bank)
     for step, batch in enumerate(case.input("batches")):
         queue.update(batch, torch.arange(len(batch)) + 10 * step)
-        np.testing.assert_array_equal(queue.vectors.numpy(), case.array("f64/bank_after")[step])
+        np.testing.assert_array_equal(queue.table.numpy(), case.array("f64/bank_after")[step])
         assert queue.pointer == case.array("f64/ptr_after")[step]
 
 
@@ -41,7 +41,7 @@ def test_holds_exactly_the_last_keys(size: int, batches: list[int]) -> None:
     assert sorted(i for i in queue.index.tolist() if i >= 0) == last
     assert queue.filled == len(last)
     held = queue.index >= 0
-    assert torch.equal(queue.vectors[held][:, 0], queue.index[held].float())
+    assert torch.equal(queue.table[held][:, 0], queue.index[held].float())
     assert torch.equal(queue.cluster[held], queue.index[held] % 3)
     assert queue.pointer == len(everything) % size
 
@@ -65,11 +65,11 @@ def test_negatives_stay_as_they_were_when_the_queue_moves_on() -> None:
     queue, _ = filled_by(4, [3])
     query = torch.randn(2, 2, generator=torch.Generator().manual_seed(0)).requires_grad_()
     negatives = queue.propose(query, torch.tensor([0, 9]))
-    loss = info_nce_with_negatives(query, query, negatives, 0.1, index=torch.tensor([0, 9]))
-    before = negatives.vectors.clone()
+    loss = info_nce_with_negatives(query, query, negatives, 0.1)
+    before = negatives.table.clone()
     queue.update(query.detach(), torch.tensor([0, 9]))
     loss.backward()  # would raise if a saved tensor had changed
-    assert torch.equal(negatives.vectors, before)
+    assert torch.equal(negatives.table, before)
 
 
 def test_wrong_keys_are_refused() -> None:

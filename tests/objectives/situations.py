@@ -2,20 +2,20 @@
 
 An objective joins the tests of the hard rules by being registered: its declared positives,
 negatives and the choices among its options (booleans and literals, one at a time) make the
-situations.
+situations. Negatives of a table are all its rows ("table"), or some for each query ("rows").
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args, get_origin
 
 import torch
 from torch import Tensor, nn
 
-from viewfinder.negatives import Negatives
-from viewfinder.objectives import OBJECTIVES, Objective, Options
+from viewfinder.negatives import Contrast
+from viewfinder.objectives import NCE, OBJECTIVES, Objective, Options
 from viewfinder.objectives.pairs import Pair, combined, pairs_of
 from viewfinder.objectives.pcl import Clusterings
 
@@ -76,34 +76,57 @@ class Situation:
             if isinstance(state, Clusterings):
                 for m, size in enumerate(CLUSTERINGS):
                     state.set(m, torch.randn(size, dim), torch.rand(size) + 0.1)
+            if isinstance(state, NCE):
+                state.log_mean.fill_(0.3)  # else it would be estimated from each batch anew
         return state.to(dtype).eval().requires_grad_(False)
 
     def loss(
         self,
         online: list[Tensor],
         target: list[Tensor],
-        queue: Negatives | None = None,
+        table: Contrast | None = None,
         *,
         index: Tensor | None = None,
         cluster: Tensor | None = None,
         tags: Tensor | None = None,
+        temperature: float | Tensor | None = None,
         **options: Any,
     ) -> Tensor:
         samples = len(online[0])
+        index = torch.arange(samples) if index is None else index
+        learned = temperature if isinstance(temperature, Tensor) else None
+        if temperature is not None and learned is None:
+            options["temperature"] = temperature
         dtype = torch.float64 if online[0].dtype == torch.float64 else torch.float32
         given: dict[str, Any] = {
-            "index": torch.arange(samples) if index is None else index,
+            "index": index,
             "cluster": self.clusters(samples) if cluster is None else cluster,
             "tags": self.tags(samples) if tags is None else tags,
-            "negatives": queue if self.negatives == "queue" else None,
+            "negatives": None if table is None else self.contrast(table, index),
             "state": self.state(dtype, online[0].shape[1]),
             "options": self.options(**options),
+            "temperature": learned if self.has_temperature else None,
         }
         if self.objective.scores == "views":
             return self.objective(online, target, **given)["loss"]
         keys = online if self.objective.target == "unused" else target
         terms = [self.objective([online[i]], [keys[j]], **given) for i, j in self.pairs]
         return combined(terms, summed=self.objective.summed(given["options"]))["loss"]
+
+    @property
+    def has_temperature(self) -> bool:
+        return self.objective.temperature in self.objective.options.model_fields
+
+    def contrast(self, table: Contrast, index: Tensor) -> Contrast | None:
+        """The table, whose rows of a query's own image are known; some of its rows for each."""
+        if self.negatives not in ("table", "rows"):
+            return None
+        if self.negatives == "table":
+            return replace(table, own=index)
+        size = len(table.table)
+        rows = (2 * index[:, None] + torch.tensor([0, 1, 3, 3])) % size
+        rows[:, 3] = torch.where(index % 2 == 0, -1, rows[:, 3])
+        return replace(table, own=index, rows=rows)
 
 
 @dataclass(frozen=True)
@@ -112,7 +135,7 @@ class Data:
 
     online: list[Tensor]
     target: list[Tensor]
-    queue: Negatives
+    table: Contrast
 
     @property
     def leaves(self) -> list[Tensor]:
@@ -133,7 +156,7 @@ def random_data(
     # stale keys of samples 0 and 1, keys of other images, and an empty slot
     index = torch.tensor([0, 100, 1, 101, 102, -1])
     cluster = torch.tensor([0, 1, 1, 0, -1, -1])
-    return Data(online, target, Negatives(draw(6, DIM), index, cluster))
+    return Data(online, target, Contrast(draw(6, DIM), index=index, cluster=cluster))
 
 
 def _choices(objective: Objective) -> Iterator[dict[str, Any]]:
@@ -150,7 +173,8 @@ SITUATIONS = [
         Situation(objective, positives, negatives, chosen)
         for objective in OBJECTIVES.values()
         for positives in objective.positives
-        for negatives in objective.negatives
+        for kind in objective.negatives
+        for negatives in (("table", "rows") if kind == "table" else (kind,))
         for chosen in _choices(objective)
     ),
     # both directions of the objectives whose pairs have one
@@ -159,7 +183,8 @@ SITUATIONS = [
         for objective in OBJECTIVES.values()
         if objective.scores == "pairs" and objective.ordered
         for positives in objective.positives
-        for negatives in objective.negatives
+        for kind in objective.negatives
+        for negatives in (("table", "rows") if kind == "table" else (kind,))
     ),
     # one view, so that the single member of a cluster has no positive
     *(

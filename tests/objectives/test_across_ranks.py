@@ -49,13 +49,27 @@ STATISTICS = Situation(
 ALL = [*SITUATIONS, STATISTICS]
 
 
+class Model(nn.Module):
+    """A linear model, and a temperature that is learned where the objective has one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, DIM)
+        self.temperature = nn.Parameter(torch.tensor(0.3))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        unused = 0 * self.temperature  # DDP wants a gradient for it from every objective
+        return self.linear(x) + unused, self.temperature + 0
+
+
 def step(situation: Situation, model: nn.Module, queue: Queue, rows: slice) -> Tensor:
     """Loss of the samples ``rows`` by a linear model; the queue learns their keys afterwards."""
     samples = sum(SIZES)
     data = torch.randn(4, samples, 4, generator=torch.Generator().manual_seed(7)).double()
     index, cluster = torch.arange(samples)[rows], situation.clusters(samples)
     tags = situation.tags(samples)
-    output = list(model(data[:, rows].flatten(0, 1)).chunk(4))
+    outputs, temperature = model(data[:, rows].flatten(0, 1))
+    output = list(outputs.chunk(4))
     online, target = output[: situation.views], output[2 : 2 + situation.views]
     if situation.objective.target != "any":
         target = [t.detach() for t in target]
@@ -66,7 +80,7 @@ def step(situation: Situation, model: nn.Module, queue: Queue, rows: slice) -> T
         index=index,
         cluster=None if cluster is None else cluster[rows],
         tags=None if tags is None else tags[rows],
-        temperature=0.3,
+        temperature=temperature,
     )
     one_cluster_each = cluster is not None and cluster.ndim == 1
     queue.update(target[0].detach(), index, cluster[rows] if one_cluster_each else None)
@@ -79,7 +93,7 @@ def two_steps(
     """Loss, gradient and queue after a second step, whose negatives are the keys of the first."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = parallel(nn.Linear(4, DIM).double())
+        model = parallel(Model().double())
     queue = Queue(7, DIM).double()
     queue.update(*_older_keys(rows))
     step(situation, model, queue, rows).backward()

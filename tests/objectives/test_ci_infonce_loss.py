@@ -13,9 +13,9 @@ from torch import Tensor
 
 from viewfinder.objectives import (
     ci_infonce,
-    ci_infonce_from_scores,
     draw_partners,
     info_nce,
+    info_nce_from_scores,
     nt_xent,
     supcon,
     tag_overlap,
@@ -76,6 +76,11 @@ def test_partners_are_of_the_cluster_and_equally_likely() -> None:
         assert (counts / 3000 - 1 / len(members)).abs().max() < 0.04
 
 
+def ci_infonce_of(scores: Tensor) -> Tensor:
+    """Equation 1 of a critic's scores (n, n): InfoNCE less log n."""
+    return info_nce_from_scores(scores) - math.log(len(scores))
+
+
 @dataclass(frozen=True)
 class World:
     """P(z), P(x|z), P(y|z) of small alphabets."""
@@ -113,7 +118,7 @@ class World:
         for chosen in itertools.product(range(len(xs)), repeat=n):
             x, y = xs[list(chosen)], ys[list(chosen)]
             probability = self.pairs[x, y].prod().item()
-            total -= probability * ci_infonce_from_scores(critic[x][:, y]).item()
+            total -= probability * ci_infonce_of(critic[x][:, y]).item()
         return total
 
 
@@ -145,7 +150,7 @@ def test_theorem_3_2_holds_with_equality_where_the_views_know_the_cluster() -> N
     # a batch with each cluster as often as expected: the supremum itself, to the last digit
     clusters = torch.tensor([0, 0, 1, 2] * 8)
     scores = world.best_critic[2 * clusters][:, clusters]
-    assert -ci_infonce_from_scores(scores).item() == pytest.approx(world.entropy, rel=1e-12)
+    assert -ci_infonce_of(scores).item() == pytest.approx(world.entropy, rel=1e-12)
 
 
 def test_tag_overlap_by_hand_and_its_special_case() -> None:
@@ -240,7 +245,7 @@ def test_on_gaussian_mixtures_the_bound_is_below_the_divergence_and_that_below_h
     bounds, ratios = [], []
     for seed in range(batches):
         _, scores = _mixture(spread, size, seed)
-        bounds.append(-ci_infonce_from_scores(scores))
+        bounds.append(-ci_infonce_of(scores))
         ratios.append(scores.diagonal().mean())
     bound, divergence = torch.stack(bounds), torch.stack(ratios)
     error = 3 * (bound - divergence).std() / batches**0.5

@@ -7,7 +7,7 @@ import pytest
 import torch
 from golden.cases import Case, assert_golden, golden_cases
 
-from viewfinder.negatives import Negatives, Queue
+from viewfinder.negatives import Contrast, Queue
 from viewfinder.objectives import (
     Cosine,
     InfoNCE,
@@ -83,7 +83,7 @@ def test_golden_info_nce_given_negatives(case: Case) -> None:
     temperature = case.params["temperature"]
     assert_golden(
         case,
-        lambda x: info_nce_with_negatives(x["q"], x["k"], Negatives(x["negatives"]), temperature),
+        lambda x: info_nce_with_negatives(x["q"], x["k"], Contrast.of(x["negatives"]), temperature),
     )
     assert_golden(case, lambda x: InfoNCE(temperature)(x["q"], x["k"], x["negatives"]))
 
@@ -97,12 +97,12 @@ def test_golden_moco_queue(case: Case) -> None:
         queue.update(start, torch.arange(100, 100 + len(start)))  # wraps to pointer 0
         index = torch.arange(n)
         value = info_nce_with_negatives(
-            x["q"], x["k"], queue.propose(x["q"], index), case.params["temperature"], index=index
+            x["q"], x["k"], queue.propose(x["q"], index), case.params["temperature"]
         )
         queue.update(unit(x["k"]), index)
         part = "f64" if x["q"].dtype == torch.float64 else "f32"
         np.testing.assert_allclose(
-            queue.vectors.numpy(), case.array(f"{part}/queue_after"), rtol=1e-6
+            queue.table.numpy(), case.array(f"{part}/queue_after"), rtol=1e-6
         )
         return value
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 from situations import SITUATIONS, Data, Situation, random_data
 
-from viewfinder.negatives import Negatives, Queue
+from viewfinder.negatives import Contrast, Queue
 from viewfinder.objectives import log_partition
 
 every_situation = pytest.mark.parametrize("situation", SITUATIONS, ids=str)
 
 
 def value(situation: Situation, data: Data, **more) -> torch.Tensor:
-    return situation.loss(data.online, data.target, data.queue, **more)
+    return situation.loss(data.online, data.target, data.table, **more)
 
 
 @every_situation
@@ -41,7 +41,7 @@ def test_finite_in_float32_at_temperature_one_hundredth(situation: Situation, wh
             elif where == "opposite views":
                 other.copy_(-first)
         if where == "zero vectors":
-            for x in (*data.online, *data.target, data.queue.vectors):
+            for x in (*data.online, *data.target, data.table.table):
                 x[0] = 0
     loss = value(situation, data, temperature=0.01)
     loss.backward()
@@ -64,7 +64,7 @@ def test_order_of_samples_and_size_of_blocks_do_not_matter(
     shuffled = situation.loss(
         [x[order] for x in data.online],
         [x[order] for x in data.target],
-        data.queue,
+        data.table,
         index=order,
         cluster=None if cluster is None else cluster[order],
         tags=None if tags is None else tags[order],
@@ -87,7 +87,7 @@ def test_gradcheck(situation: Situation, samples: int) -> None:
     def loss(*leaves):
         given = iter(leaves)
         online = [next(given) for _ in data.online]
-        return situation.loss(online, [next(given, x) for x in data.target], data.queue)
+        return situation.loss(online, [next(given, x) for x in data.target], data.table)
 
     torch.autograd.gradcheck(loss, data.leaves)
 
@@ -106,7 +106,9 @@ def hadamard(size: int) -> torch.Tensor:
         s
         for s in SITUATIONS
         # stale keys as positives or negatives are asked for, and then the minimum is another one
-        if (s.negatives != "queue" or "stale" not in s.chosen)
+        if (s.negatives != "table" or "stale" not in s.chosen)
+        # it is known for all rows of a table, not for some
+        and s.negatives != "rows"
         # tags make positives of weights, learned prototypes have no perfect place: see their tests
         and s.positives != "tags"
         # by cluster its pairs are of two images, which are drawn before it is called
@@ -122,7 +124,7 @@ def test_perfect_query_reaches_the_known_minimum(situation: Situation, temperatu
     """All views of an image at one point, the classes at the corners of a simplex. For a loss on
     the statistics of the batch: uncorrelated dimensions of great variance.
 
-    The queue holds the current keys already: no positive may be its own negative.
+    The table holds the current keys already: no positive may be its own negative.
     """
     samples, classes = 8, 8 if situation.positives == "instance" else 4
     cluster = None if situation.positives == "instance" else torch.arange(samples) % classes
@@ -131,9 +133,9 @@ def test_perfect_query_reaches_the_known_minimum(situation: Situation, temperatu
     else:
         corners = torch.eye(classes, dtype=torch.float64) - 1 / classes
         perfect, scale = 1000 * corners[torch.arange(samples) % classes], 1000.0
-    queue = Negatives(perfect, torch.arange(samples), cluster)
+    table = Contrast(perfect, index=torch.arange(samples), cluster=cluster)
     views = [perfect] * situation.views
-    loss = situation.loss(views, views, queue, cluster=cluster, temperature=temperature)
+    loss = situation.loss(views, views, table, cluster=cluster, temperature=temperature)
     minimum = situation.objective.minimum(
         situation.options(temperature=temperature), samples, situation.views, classes
     )
@@ -142,7 +144,7 @@ def test_perfect_query_reaches_the_known_minimum(situation: Situation, temperatu
         generator = torch.Generator().manual_seed(seed)
         noise = torch.randn(2, *perfect.shape, generator=generator)
         views = list(perfect / scale + noise[: situation.views] * 0.1)
-        worse = situation.loss(views, views, queue, cluster=cluster, temperature=temperature)
+        worse = situation.loss(views, views, table, cluster=cluster, temperature=temperature)
         assert worse >= minimum - 1e-12
 
 
@@ -170,7 +172,7 @@ def test_autocast_changes_nothing(situation: Situation) -> None:
     wanted = torch.autograd.grad(plain, data.leaves, allow_unused=True)
     torch.testing.assert_close(gradient, wanted)
     half = Data(
-        [x.bfloat16() for x in data.online], [x.bfloat16() for x in data.target], data.queue
+        [x.bfloat16() for x in data.online], [x.bfloat16() for x in data.target], data.table
     )
     with torch.autocast("cpu", dtype=torch.bfloat16):
         rough = value(situation, half, temperature=0.5)
@@ -179,7 +181,7 @@ def test_autocast_changes_nothing(situation: Situation) -> None:
     assert rough.item() == pytest.approx(exact, abs=0.05, rel=0.01)
 
 
-@pytest.mark.parametrize("situation", [s for s in SITUATIONS if s.negatives == "queue"], ids=str)
+@pytest.mark.parametrize("situation", [s for s in SITUATIONS if s.negatives == "table"], ids=str)
 def test_negatives_survive_a_restart(situation: Situation) -> None:
     data = random_data(situation, 3)
     queue = Queue(5, data.online[0].shape[1])
@@ -189,7 +191,7 @@ def test_negatives_survive_a_restart(situation: Situation) -> None:
     restored.load_state_dict(queue.state_dict())
     for _ in range(2):
         first, second = (
-            value(situation, replace(data, queue=q.propose(data.online[0], torch.arange(3))))
+            value(situation, replace(data, table=q.propose(data.online[0], torch.arange(3))))
             for q in (queue, restored)
         )
         assert torch.isfinite(first)
@@ -201,11 +203,11 @@ def test_negatives_survive_a_restart(situation: Situation) -> None:
 @every_situation
 def test_what_has_no_place_is_refused(situation: Situation) -> None:
     data = random_data(situation, 4)
-    if "queue" not in situation.objective.negatives:
+    if "table" not in situation.objective.negatives:
         pairs = situation.objective.scores == "pairs"
         views = (data.online[:1], data.target[:1]) if pairs else (data.online, data.target)
         with pytest.raises(ValueError, match="no place for given negatives"):
-            situation.objective(*views, negatives=data.queue)
+            situation.objective(*views, negatives=data.table)
     if "clusters" not in situation.objective.positives:
         with pytest.raises(ValueError, match="no positives by cluster"):
             value(situation, data, cluster=torch.zeros(4, dtype=torch.int64))

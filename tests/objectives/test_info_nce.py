@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from viewfinder.negatives import Negatives
+from viewfinder.negatives import Contrast
 from viewfinder.objectives import (
     InfoNCE,
     cross_entropy,
+    gathered,
     info_nce,
     info_nce_from_scores,
     info_nce_with_negatives,
@@ -54,26 +55,26 @@ def test_scores_of_the_cosine_are_info_nce() -> None:
         info_nce_from_scores(scores[:3])
 
 
-def by_hand(
-    q: Tensor, k: Tensor, negatives: Negatives, index: Tensor, cluster: Tensor | None, stale: str
-) -> float:
+def by_hand(q: Tensor, k: Tensor, negatives: Contrast, cluster: Tensor | None, stale: str) -> float:
     """The loss one query at a time, from the words of its documentation."""
     total = 0.0
     for i in range(len(q)):
         cosine = torch.nn.functional.cosine_similarity
         positives = [float(cosine(q[i], k[i], dim=0)) / 0.2]
         partition = [positives[0]]
-        for m in range(negatives.vectors.shape[-2]):
-            where = (i, m) if negatives.vectors.ndim == 3 else (m,)
-            image = int(negatives.index[where])
-            s = float(cosine(q[i], negatives.vectors[where], dim=0)) / 0.2
-            if image < 0 or (image == index[i] and stale == "excluded"):
+        rows = range(len(negatives.table)) if negatives.rows is None else negatives.rows
+        for m in rows if negatives.rows is None or rows.ndim == 1 else rows[i]:
+            if m < 0:
+                continue
+            image = int(negatives.index[m])
+            s = float(cosine(q[i], negatives.table[m], dim=0)) / 0.2
+            if image == -1 or (image == negatives.own[i] and stale == "excluded"):
                 continue
             partition.append(s)
-            if image == index[i]:
+            if image == negatives.own[i]:
                 related = stale == "positive"
             else:
-                related = cluster is not None and 0 <= cluster[i] == negatives.cluster[where]
+                related = cluster is not None and 0 <= cluster[i] == negatives.cluster[m]
             if related:
                 positives.append(s)
         log_partition = math.log(sum(math.exp(s) for s in partition))
@@ -83,35 +84,46 @@ def by_hand(
 
 @pytest.mark.parametrize("stale", ["excluded", "positive", "negative"])
 @pytest.mark.parametrize("clusters", [False, True])
-@pytest.mark.parametrize("paired", [False, True])
-def test_given_negatives_by_hand(stale: str, clusters: bool, paired: bool) -> None:
-    q, k, index = draw(0, 4, 3), draw(1, 4, 3), torch.tensor([5, 6, 7, 8])
-    shape = (4, 6) if paired else (6,)
-    names = torch.tensor([5, 9, 7, 7, -1, 6])
+@pytest.mark.parametrize("rows", ["all", "shared", "of each, few", "of each, many", "sets"])
+def test_given_negatives_by_hand(stale: str, clusters: bool, rows: str) -> None:
+    """Rows that are empty, unknown, of the query's own image, none at all, or there twice."""
+    q, k, own = draw(0, 4, 3), draw(1, 4, 3), torch.tensor([5, 6, 7, 8])
+    index = torch.tensor([5, 9, 7, -2, -1, 6])
     groups = torch.tensor([0, 1, 0, -1, 0, 1])
-    negatives = Negatives(
-        draw(2, *shape, 3), names.expand(shape).clone(), groups.expand(shape).clone()
-    )
+    if rows == "sets":
+        sets = [x.expand(4, 6).clone() for x in (index, groups)]
+        negatives = Contrast.of(draw(2, 4, 6, 3), *sets, own=own)
+    else:
+        chosen = {
+            "all": None,
+            "shared": torch.tensor([0, 3, -1, 5, 5]),
+            "of each, few": torch.tensor([[0, 2], [1, 1], [-1, 4], [3, 5]]),
+            "of each, many": torch.tensor([[0, 1, 2, 3, 4, 5, -1]] * 4).roll(2, 1),
+        }[rows]
+        negatives = Contrast(draw(2, 6, 3), chosen, index=index, cluster=groups, own=own)
     cluster = torch.tensor([0, 1, 0, -1]) if clusters else None
-    ours = info_nce_with_negatives(q, k, negatives, 0.2, index=index, cluster=cluster, stale=stale)
-    wanted = by_hand(q, k, negatives, index, cluster, stale)
-    assert ours.item() == pytest.approx(wanted, rel=1e-12)
+    wanted = by_hand(q, k, negatives, cluster, stale)
+    for dense in (0, 100):  # similarities of gathered rows, and gathered similarities of all
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(gathered, "DENSE", dense)
+            ours = info_nce_with_negatives(q, k, negatives, 0.2, cluster=cluster, stale=stale)
+        assert ours.item() == pytest.approx(wanted, rel=1e-12)
 
 
 def test_a_queue_that_holds_the_current_keys_does_not_oppose_them() -> None:
     """A known bug: with its own key among the negatives the loss is stuck above log 2."""
     q = draw(0, 4, 64)
-    held = Negatives(q.clone(), torch.arange(4))
-    kept_out = info_nce_with_negatives(q, q, held, 0.01, index=torch.arange(4))
-    as_negative = info_nce_with_negatives(q, q, held, 0.01, index=torch.arange(4), stale="negative")
+    held = Contrast(q.clone(), index=torch.arange(4), own=torch.arange(4))
+    kept_out = info_nce_with_negatives(q, q, held, 0.01)
+    as_negative = info_nce_with_negatives(q, q, held, 0.01, stale="negative")
     assert kept_out < 1e-12
     assert as_negative >= math.log(2)
 
 
 def test_an_empty_queue_has_nothing_to_contrast_with() -> None:
     q = draw(0, 4, 3).requires_grad_()
-    empty = Negatives(torch.zeros(5, 3), torch.full((5,), -1))
-    loss = info_nce_with_negatives(q, draw(1, 4, 3), empty, 0.1, index=torch.arange(4))
+    empty = Contrast(torch.zeros(5, 3), index=torch.full((5,), -1), own=torch.arange(4))
+    loss = info_nce_with_negatives(q, draw(1, 4, 3), empty, 0.1)
     loss.backward()
     assert loss == 0
     assert q.grad.abs().max() < 1e-15
@@ -137,19 +149,27 @@ def test_unknown_labels_of_supcon_have_only_their_own_views() -> None:
 
 def test_wrong_input_is_named() -> None:
     q, k = draw(0, 4, 3), draw(1, 4, 3)
-    negatives = Negatives(draw(2, 6, 3), torch.arange(6))
+    negatives = Contrast(draw(2, 6, 3), index=torch.arange(6), own=torch.arange(3))
     with pytest.raises(ValueError, match="query and key must both be"):
         info_nce(q, k[:3])
     with pytest.raises(ValueError, match="temperature must be positive"):
         info_nce(q, k, 0.0)
     with pytest.raises(ValueError, match=r"negatives must be \(K, 3\)"):
-        info_nce_with_negatives(q, k, Negatives(draw(2, 6, 4)))
+        info_nce_with_negatives(q, k, Contrast(draw(2, 6, 4)))
     with pytest.raises(ValueError, match="4 queries have 2 sets"):
-        info_nce_with_negatives(q, k, Negatives(draw(2, 2, 6, 3)))
+        info_nce_with_negatives(q, k, Contrast.of(draw(2, 2, 6, 3)))
     with pytest.raises(ValueError, match="clusters of the negatives"):
-        info_nce_with_negatives(q, k, negatives, cluster=torch.arange(4))
-    with pytest.raises(ValueError, match=r"index must be \(4,\)"):
-        info_nce_with_negatives(q, k, negatives, index=torch.arange(3))
+        info_nce_with_negatives(q, k, Contrast(draw(2, 6, 3)), cluster=torch.arange(4))
+    with pytest.raises(ValueError, match=r"own must be \(4,\)"):
+        info_nce_with_negatives(q, k, negatives)
+    with pytest.raises(ValueError, match="there is no key"):
+        info_nce_with_negatives(q, None, Contrast(draw(2, 6, 3)))
+    with pytest.raises(ValueError, match="one number"):
+        info_nce(q, k, torch.ones(3))
+    with pytest.raises(ValueError, match=r"a table of negatives is \(M, D\)"):
+        Contrast(draw(2, 2, 6, 3))
+    with pytest.raises(ValueError, match="one per row of the table"):
+        Contrast(draw(2, 6, 3), index=torch.arange(5))
     with pytest.raises(ValueError, match="no anchor has a positive"):
         supcon([q], torch.arange(4), missing="zero")
     with pytest.raises(ValueError, match="either labels or a mask"):

@@ -26,21 +26,21 @@ def draw(seed: int, *shape: int) -> Tensor:
     keys=st.integers(1, 9),
     block=st.integers(1, 40),
     temperature=st.sampled_from([0.01, 0.2, 1.0, 5.0]),
-    tags=st.booleans(),
+    groups=st.booleans(),
     seed=st.integers(0, 10**6),
 )
 def test_equals_the_full_matrix(
-    anchors: int, keys: int, block: int, temperature: float, tags: bool, seed: int
+    anchors: int, keys: int, block: int, temperature: float, groups: bool, seed: int
 ) -> None:
     a, k = draw(seed, anchors, 3).requires_grad_(), draw(seed + 1, keys, 3).requires_grad_()
     generator = torch.Generator().manual_seed(seed)
-    anchor_tags = torch.randint(0, 3, (anchors,), generator=generator) if tags else None
-    key_tags = torch.randint(-1, 3, (keys,), generator=generator) if tags else None
+    anchor_group = torch.randint(0, 3, (anchors,), generator=generator) if groups else None
+    key_group = torch.randint(-1, 3, (keys,), generator=generator) if groups else None
     weights = draw(seed + 2, anchors)
 
     full = a @ k.T / temperature
-    if anchor_tags is not None and key_tags is not None:
-        out = (anchor_tags[:, None] == key_tags) | (key_tags < 0)
+    if anchor_group is not None and key_group is not None:
+        out = (anchor_group[:, None] == key_group) | (key_group < 0)
         full = full.masked_fill(out, float("-inf"))
     some = full.isfinite().any(dim=1)  # torch's own gradient is NaN where nothing is left
     wanted = full[some].logsumexp(dim=1)
@@ -48,7 +48,7 @@ def test_equals_the_full_matrix(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(kernel.BLOCK, "cpu", block)
-        ours = log_partition(a, k, temperature, anchor_tags=anchor_tags, key_tags=key_tags)
+        ours = log_partition(a, k, temperature, anchor_group=anchor_group, key_group=key_group)
         finite = torch.where(some, ours, 0)
         gradient = torch.autograd.grad((finite * weights).sum(), [a, k])
     torch.testing.assert_close(ours[some], wanted, rtol=1e-12, atol=1e-12)

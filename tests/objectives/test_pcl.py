@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from golden.cases import Case, assert_golden, golden_cases
 from torch import Tensor
 
-from viewfinder.negatives import Negatives
-from viewfinder.objectives import Prototypes, concentration, pcl, proto_nce, sample_prototypes
+from viewfinder.negatives import Contrast
+from viewfinder.objectives import Prototypes, concentration, pcl, proto_nce
 from viewfinder.objectives.similarity import unit
 
 
@@ -22,19 +22,16 @@ def draw(seed: int, *shape: int) -> Tensor:
 @pytest.mark.parametrize("case", golden_cases("pcl_protonce"))
 def test_golden_pcl(case: Case) -> None:
     def terms(x: dict[str, Tensor]) -> dict[str, Tensor]:
-        clusterings = [
-            Prototypes(
-                x[f"im2cluster_{g}"][x["index"]],
-                x[f"centroids_{g}"],
-                x[f"density_{g}"],
-                x[f"neg_{g}"],
-            )
-            for g in range(case.params["G"])
-        ]
-        queue = Negatives(x["queue"])
-        return pcl(
-            x["q"], x["k"], queue, clusterings, case.params["temperature"], candidates="repeated"
-        )
+        clusterings = [sampled(x, g) for g in range(case.params["G"])]
+        queue = Contrast(x["queue"])
+        return pcl(x["q"], x["k"], queue, clusterings, case.params["temperature"])
+
+    def sampled(x: dict[str, Tensor], g: int) -> Prototypes:
+        """As the authors' code has it: a column for every sample of the batch, so that two of one
+        cluster count its prototype as a negative, and the columns of the sampled ones."""
+        columns = torch.cat([x[f"im2cluster_{g}"][x["index"]], x[f"neg_{g}"]])
+        own = torch.arange(len(x["index"]))
+        return Prototypes(own, x[f"centroids_{g}"][columns], x[f"density_{g}"][columns])
 
     assert_golden(case, lambda x: terms(x)["loss"])
     ours = terms({name: case.input(name) for name in case.about["inputs"]})
@@ -57,31 +54,17 @@ def test_golden_concentration(case: Case) -> None:
     np.testing.assert_allclose(density.numpy(), case.array("f64/density"), rtol=2e-6)
 
 
-def given(negatives: Tensor | None = None) -> Prototypes:
+def given() -> Prototypes:
     density = torch.linspace(0.1, 0.4, 6, dtype=torch.float64)
-    return Prototypes(torch.tensor([2, 0, 2, 5]), draw(1, 6, 3), density, negatives)
+    return Prototypes(torch.tensor([2, 0, 2, 5]), draw(1, 6, 3), density)
 
 
-def test_all_prototypes_and_sampled_ones() -> None:
-    """Without sampling it is cross entropy over all; with all others sampled it is the same."""
-    q = draw(0, 4, 3)
-    everything = given()
+def test_prototypes_are_classes() -> None:
+    """It is cross entropy over all prototypes."""
+    q, everything = draw(0, 4, 3), given()
     logits = unit(q) @ unit(everything.centroids).T / everything.density
     wanted = F.cross_entropy(logits, everything.cluster)
     torch.testing.assert_close(proto_nce(q, everything), wanted)
-    torch.testing.assert_close(proto_nce(q, given(torch.tensor([1, 3, 4]))), wanted)
-    # as the authors have it, samples 0 and 2 of one cluster push each other's prototype away
-    repeated = proto_nce(q, given(torch.tensor([1, 3, 4])), candidates="repeated")
-    assert repeated > wanted
-
-
-def test_sampled_prototypes_are_none_of_the_batch() -> None:
-    cluster = torch.tensor([2, 0, 2, 5])
-    generator = torch.Generator().manual_seed(0)
-    seen = torch.stack([sample_prototypes(cluster, 9, 3, generator) for _ in range(200)])
-    assert set(seen.flatten().tolist()) == {1, 3, 4, 6, 7, 8}
-    assert all(len(row.unique()) == 3 for row in seen)
-    assert sorted(sample_prototypes(cluster, 9, 50, generator).tolist()) == [1, 3, 4, 6, 7, 8]
 
 
 def test_widths_of_degenerate_clusters() -> None:
@@ -101,7 +84,7 @@ def test_precision_gradients_and_narrow_prototypes(dtype: torch.dtype) -> None:
     narrow = Prototypes(
         torch.tensor([1, 0]), draw(2, 3, 3).to(dtype), torch.full((3,), 0.01, dtype=dtype)
     )
-    terms = pcl(q, k, Negatives(draw(3, 4, 3).to(dtype)), [narrow], 0.01)
+    terms = pcl(q, k, Contrast(draw(3, 4, 3).to(dtype)), [narrow], 0.01)
     (gradient,) = torch.autograd.grad(terms["loss"], q)
     assert terms["loss"].dtype == dtype
     assert torch.isfinite(gradient).all()

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from viewfinder.data.stored import ArrayData
 
 from viewfinder.core.table import Options
 from viewfinder.data.source import Attributes, Split
+from viewfinder.data.stored import ArrayData
 from viewfinder.positives.contract import Given, Kind, Positives
 
 LACKING = {

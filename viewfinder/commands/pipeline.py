@@ -246,13 +246,13 @@ def print_methods() -> None:
         table.add_column(heading.replace("regularizers", "regular-\nizers"), no_wrap=True)
     for name in METHODS:
         recipe = build(name)
-        queue = recipe.negatives.name == "queue"
+        size = getattr(recipe.negatives.options(), "size", None)
         small = f" + {recipe.views.small_count} small" if recipe.views.small_count else ""
         table.add_row(
             name,
             f"{recipe.views.count} {recipe.views.preset}{small}",
             recipe.positives.name,
-            f"queue {recipe.negatives.size}" if queue else recipe.negatives.name,
+            f"{recipe.negatives.name} {size}" if size else recipe.negatives.name,
             recipe.objective.name,
             str(recipe.regularizers),
         )

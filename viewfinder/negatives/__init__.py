@@ -1,8 +1,10 @@
-"""Proposals: where the vectors come from that a positive is contrasted against."""
+"""Negatives: what a positive is contrasted against."""
 
 from __future__ import annotations
 
-from viewfinder.negatives.contract import Negatives, Proposal
+from viewfinder.negatives.bank import Bank
+from viewfinder.negatives.contract import Contrast, Negatives, NegativesRow
 from viewfinder.negatives.queue import Queue
+from viewfinder.negatives.table import NEGATIVES
 
-__all__ = ["Negatives", "Proposal", "Queue"]
+__all__ = ["NEGATIVES", "Bank", "Contrast", "Negatives", "NegativesRow", "Queue"]

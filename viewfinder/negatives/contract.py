@@ -1,35 +1,152 @@
-"""What a proposal of negatives is."""
+"""What negatives are to a training step: a table, the rows of it that count, and what keeps it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Literal, Self
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+
+from viewfinder.core.across_ranks import gather, rows_per_rank, world_size
+from viewfinder.core.table import Row
+from viewfinder.data.domain import Spec
+
+EMPTY = -1
+"""Index of a slot that holds nothing yet, and a row that is none: never a negative."""
+UNKNOWN = -2
+"""Index of a vector of which it is not known what image it is of."""
+
+Kind = Literal["none", "batch", "table"]
 
 
 @dataclass(frozen=True)
-class Negatives:
-    """Vectors to contrast against, and which images they are of.
+class Contrast:
+    """What the queries of a step are contrasted against: rows of a table, of which none is copied.
 
-    vectors  float (K, D) shared by all anchors, or (N, K, D) a set of its own for each anchor
-    index    int64 (K,) or (N, K), position in the dataset; -1 marks an empty slot, which is never
-             used; None where the images are not known
-    cluster  int64 (K,) or (N, K), what counts as the same (Z); -1 where it is not known
+    table     float (M, D), any scale
+    rows      int64 (N, K), for each query its own rows of the table; (K,), shared by all queries;
+              None: all rows of the table. A row of -1 is no row
+    positive  float (N, D), where the table also has what each query is to be like
+    index     int64 (M,), position in the dataset of each row of the table; -1 an empty slot, never
+              a negative; -2 not known
+    cluster   int64 (M,), what counts as the same (Z); negative: not known
+    own       int64 (N,), position in the dataset of each query: rows of that index are of the
+              query's own image. None: not known, or the rows leave them out already
+
+    Raises ValueError for other shapes.
     """
 
-    vectors: Tensor
+    table: Tensor
+    rows: Tensor | None = None
+    positive: Tensor | None = None
     index: Tensor | None = None
     cluster: Tensor | None = None
+    own: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.table.ndim != 2:
+            raise ValueError(f"a table of negatives is (M, D), not {tuple(self.table.shape)}")
+        if self.rows is not None and self.rows.ndim not in (1, 2):
+            raise ValueError(f"rows must be (N, K) or (K,), not {tuple(self.rows.shape)}")
+        for name in ("index", "cluster"):
+            x = getattr(self, name)
+            if x is not None and x.shape != self.table.shape[:1]:
+                raise ValueError(
+                    f"{name} must be ({len(self.table)},), one per row of the table, "
+                    f"not {tuple(x.shape)}"
+                )
+
+    @classmethod
+    def of(
+        cls,
+        vectors: Tensor,
+        index: Tensor | None = None,
+        cluster: Tensor | None = None,
+        *,
+        own: Tensor | None = None,
+    ) -> Self:
+        """Given vectors, float (K, D) for all queries or (N, K, D) a set for each.
+
+        index and cluster are (K,) or (N, K), as the class says.
+
+        >>> Contrast.of(torch.zeros(2, 5, 3)).rows.shape
+        torch.Size([2, 5])
+        """
+        if vectors.ndim != 3:
+            return cls(vectors, index=index, cluster=cluster, own=own)
+        rows = torch.arange(len(vectors) * vectors.shape[1], device=vectors.device)
+        return cls(
+            vectors.flatten(0, 1),
+            rows.view(vectors.shape[:2]),
+            index=None if index is None else index.flatten(),
+            cluster=None if cluster is None else cluster.flatten(),
+            own=own,
+        )
 
 
-class Proposal(Protocol):
-    """Where negatives come from. State lives in buffers, is saved, and is equal on every rank."""
+class Negatives(nn.Module):
+    """Where negatives come from. State lives in buffers, is saved, and is equal on every rank.
 
-    def propose(self, query: Tensor, index: Tensor) -> Negatives:
-        """Negatives for anchors ``query`` (N, D) that are the images ``index`` int64 (N,)."""
-        ...
+    This one keeps nothing: the other samples of the batch are the negatives, or there are none.
+    """
 
-    def update(self, key: Tensor, index: Tensor, cluster: Tensor | None = None) -> None:
-        """Learn of this step's keys (N, D); called by all ranks, after the loss was computed."""
-        ...
+    def propose(self, query: Tensor, index: Tensor, z: Tensor | None = None) -> Contrast | None:
+        """What queries (N, D) of the data ``index`` int64 (N,) are contrasted against; None: with
+        what the batch holds. ``z`` int64 (N,): their clusters."""
+        return None
+
+    def update(self, keys: Tensor, index: Tensor, z: Tensor | None = None) -> None:
+        """Learn of this step's keys (N, D), after the loss. All ranks call it, each with its own
+        samples, and all hold the same state afterwards."""
+
+    def relabel(self, z: Tensor) -> None:
+        """Z was made anew, int64 (N_data,): renew the clusters that are stored."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NegativesRow(Row):
+    """A row of the table of negatives.
+
+    build           (options, spec) -> the module
+    kind            "none", "batch": what the batch holds; "table": vectors that were kept
+    gives_positive  it also says what each query is to be like
+    stable_index    it keeps one entry per datum: indices are below ``spec.n`` and stay
+    needs_momentum  it contrasts with keys of past steps as if one network had made them all, which
+                    holds where a momentum network makes them
+    """
+
+    build: Callable[[Any, Spec], Negatives]
+    kind: Kind
+    gives_positive: bool = False
+    stable_index: bool = False
+    needs_momentum: bool = False
+
+
+def of_all_ranks(
+    keys: Tensor, index: Tensor, z: Tensor | None, dim: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Keys (N, dim), their index and clusters (-1 where none are given), of all ranks in order.
+
+    Raises ValueError where there is not one index and one cluster per key.
+    """
+    shapes = {tuple(x.shape) for x in (index, z) if x is not None}
+    if keys.ndim != 2 or keys.shape[1] != dim or shapes != {(len(keys),)}:
+        told = ", ".join(str(shape) for shape in sorted(shapes))
+        raise ValueError(
+            f"keys must be (N, {dim}) with one index each, and one cluster where there are any, "
+            f"not {tuple(keys.shape)} and {told}"
+        )
+    if z is None:
+        z = torch.full_like(index, -1)
+    if world_size() > 1:
+        sizes = rows_per_rank(len(keys), keys.device)
+        keys = gather(keys, sizes)
+        index, z = gather(torch.stack([index, z], dim=1), sizes).unbind(1)
+    return keys, index, z
+
+
+def clusters_of(index: Tensor, z: Tensor) -> Tensor:
+    """The cluster in z (N_data,) of each index (M,); -1 where the index names no datum."""
+    return torch.where(index >= 0, z.to(index.device)[index.clamp(min=0)], -1)

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from pydantic import Field, PositiveInt
+from torch import Tensor
 
-from viewfinder.core.across_ranks import gather, rows_per_rank, world_size
-from viewfinder.negatives.contract import Negatives
+from viewfinder.core.table import Options
+from viewfinder.negatives.contract import (
+    EMPTY,
+    UNKNOWN,
+    Contrast,
+    Negatives,
+    NegativesRow,
+    clusters_of,
+    of_all_ranks,
+)
 
 
-class Queue(nn.Module):
+class Queue(Negatives):
     """The last ``size`` keys, as negatives for every query (He et al. 2020, algorithm 1).
 
     A ring: keys are written at the pointer, row by row, and wrap around where the end is reached,
     so a batch need not divide the size; of a larger batch the last ``size`` keys stay.
     Slots that were never written have index -1 and are never used as negatives. All state is in
-    buffers, saved with the weights: vectors (size, dim) as they were given, index and cluster int64
-    (size,), pointer. With several processes every rank writes the keys of all ranks in the order of
-    the ranks, so the queue is the same everywhere.
+    buffers, saved with the weights: table (size, dim) of keys as they were given, index and cluster
+    int64 (size,), pointer. With several processes every rank writes the keys of all ranks in the
+    order of the ranks, so the queue is the same everywhere.
 
     Compute the loss before ``update``, or every positive would be its own negative.
 
     >>> queue = Queue(size=5, dim=2)
     >>> queue.update(torch.ones(3, 2), torch.tensor([7, 8, 9]))
-    >>> queue.filled, queue.propose().index.tolist()
+    >>> queue.filled, queue.index.tolist()
     (3, [7, 8, 9, -1, -1])
     """
 
-    vectors: Tensor
+    table: Tensor
     index: Tensor
     cluster: Tensor
     pointer: Tensor
@@ -36,45 +45,64 @@ class Queue(nn.Module):
         super().__init__()
         if size < 1 or dim < 1:
             raise ValueError(f"a queue needs a positive size and dim, not {size} and {dim}")
-        self.register_buffer("vectors", torch.zeros(size, dim))
-        self.register_buffer("index", torch.full((size,), -1))
+        self.register_buffer("table", torch.zeros(size, dim))
+        self.register_buffer("index", torch.full((size,), EMPTY))
         self.register_buffer("cluster", torch.full((size,), -1))
         self.register_buffer("pointer", torch.tensor(0))
 
     @property
     def filled(self) -> int:
         """How many slots hold a key."""
-        return int((self.index >= 0).sum())
+        return int((self.index != EMPTY).sum())
 
-    def propose(self, query: Tensor | None = None, index: Tensor | None = None) -> Negatives:
-        """All keys, for every query. Vectors are a copy: a later update leaves them alone."""
-        return Negatives(self.vectors.clone(), self.index.clone(), self.cluster.clone())
-
-    @torch.no_grad()
-    def update(self, key: Tensor, index: Tensor, cluster: Tensor | None = None) -> None:
-        """Write keys (N, dim) with their dataset positions and clusters, int64 (N,)."""
-        if key.ndim != 2 or key.shape[1] != self.vectors.shape[1] or index.shape != key.shape[:1]:
-            raise ValueError(
-                f"keys must be (N, {self.vectors.shape[1]}) with one index each, not "
-                f"{tuple(key.shape)} and {tuple(index.shape)}"
-            )
-        if cluster is None:
-            cluster = torch.full_like(index, -1)
-        if world_size() > 1:
-            sizes = rows_per_rank(len(key), key.device)
-            key = gather(key, sizes)
-            index, cluster = gather(torch.stack([index, cluster], dim=1), sizes).unbind(1)
-        self.write(key, index, cluster)
+    def propose(
+        self, query: Tensor | None = None, index: Tensor | None = None, z: Tensor | None = None
+    ) -> Contrast:
+        """All keys, for every query; keys of a query's own image are known by ``index`` (N,).
+        The table is a copy: a later update leaves it alone."""
+        return Contrast(
+            self.table.clone(), index=self.index.clone(), cluster=self.cluster.clone(), own=index
+        )
 
     @torch.no_grad()
-    def write(self, key: Tensor, index: Tensor, cluster: Tensor | None = None) -> None:
+    def update(self, keys: Tensor, index: Tensor | None = None, z: Tensor | None = None) -> None:
+        """Write keys (N, dim) with their dataset positions and clusters, int64 (N,).
+
+        Without ``index`` nobody can tell which keys are of a query's own image: a key that is made
+        again before it has left the queue is then its own negative.
+        """
+        if index is None:
+            index = torch.full((len(keys),), UNKNOWN, device=keys.device)
+        self.write(*of_all_ranks(keys, index, z, self.table.shape[1]))
+
+    @torch.no_grad()
+    def write(self, keys: Tensor, index: Tensor | None = None, z: Tensor | None = None) -> None:
         """``update`` with the keys of all ranks, where every rank has them already."""
-        index = index.to(self.index.device)
-        if cluster is None:
-            cluster = torch.full_like(index, -1)
-        size = len(self.vectors)
-        slots = (self.pointer + torch.arange(len(key), device=self.pointer.device)) % size
+        size = len(self.table)
+        slots = (self.pointer + torch.arange(len(keys), device=self.pointer.device)) % size
         slots, last = slots[-size:], slice(-size, None)
-        self.vectors[slots] = key[last].to(self.vectors.dtype)
-        self.index[slots], self.cluster[slots] = index[last], cluster[last]
-        self.pointer.copy_((self.pointer + len(key)) % size)
+        self.table[slots] = keys[last].to(self.table)
+        self.index[slots] = UNKNOWN if index is None else index[last].to(slots.device)
+        self.cluster[slots] = -1 if z is None else z[last].to(slots.device)
+        self.pointer.copy_((self.pointer + len(keys)) % size)
+
+    @torch.no_grad()
+    def relabel(self, z: Tensor) -> None:
+        """Look the cluster of every key up anew, in z int64 (N_data,)."""
+        self.cluster.copy_(clusters_of(self.index, z))
+
+
+class QueueOptions(Options):
+    size: PositiveInt = Field(4096, description="keys in the queue")
+
+
+QUEUE = NegativesRow(
+    name="queue",
+    summary="the keys of past steps, the oldest of which make room for this step's",
+    paper="MoCo, He et al. 2020, algorithm 1",
+    options=QueueOptions,
+    bare="size",
+    build=lambda o, spec: Queue(o.size, spec.dim),
+    kind="table",
+    needs_momentum=True,
+)

@@ -6,7 +6,6 @@ from viewfinder.objectives.barlow_twins import barlow_twins
 from viewfinder.objectives.carl import CARL, carl
 from viewfinder.objectives.ci_infonce import (
     ci_infonce,
-    ci_infonce_from_scores,
     draw_partners,
 )
 from viewfinder.objectives.contract import Inputs, Objective, Options
@@ -28,13 +27,13 @@ from viewfinder.objectives.modules import (
     VICReg,
 )
 from viewfinder.objectives.multilabel import tag_overlap
+from viewfinder.objectives.nce import NCE, log_normaliser, nce
 from viewfinder.objectives.nt_xent import nt_xent
 from viewfinder.objectives.pcl import (
     Prototypes,
     concentration,
     pcl,
     proto_nce,
-    sample_prototypes,
 )
 from viewfinder.objectives.sinkhorn import sinkhorn
 from viewfinder.objectives.supcon import supcon
@@ -53,6 +52,7 @@ from viewfinder.regularizers.terms import (
 __all__ = [
     "CARL",
     "DINO",
+    "NCE",
     "OBJECTIVES",
     "BarlowTwins",
     "CIInfoNCE",
@@ -71,7 +71,6 @@ __all__ = [
     "byol_regression",
     "carl",
     "ci_infonce",
-    "ci_infonce_from_scores",
     "concentration",
     "cross_entropy",
     "dino",
@@ -82,14 +81,15 @@ __all__ = [
     "information_estimate",
     "inverse_predictive",
     "kl_to_uniform",
+    "log_normaliser",
     "lower_bound_estimate",
     "moved_center",
+    "nce",
     "negative_cosine",
     "nt_xent",
     "pcl",
     "proto_nce",
     "reconstruction",
-    "sample_prototypes",
     "sinkhorn",
     "supcon",
     "swav",

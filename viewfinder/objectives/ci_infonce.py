@@ -10,11 +10,12 @@ from torch import Tensor
 
 from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.contrast import known_or_alone, simplex
-from viewfinder.objectives.info_nce import info_nce, info_nce_from_scores
+from viewfinder.objectives.info_nce import info_nce
+from viewfinder.objectives.log_partition import Temperature
 
 
 def ci_infonce(
-    x: Tensor, y: Tensor, temperature: float = 0.1, *, rows: slice | None = None
+    x: Tensor, y: Tensor, temperature: Temperature = 0.1, *, rows: slice | None = None
 ) -> Tensor:
     """Clustering-based InfoNCE of pairs from the same cluster (Tsai et al. 2021, equation 1).
 
@@ -35,11 +36,6 @@ def ci_infonce(
     -1.3863
     """
     return info_nce(x, y, temperature, rows=rows) - math.log(len(x))
-
-
-def ci_infonce_from_scores(scores: Tensor) -> Tensor:
-    """The same of a critic's scores f(x_i, y_j), float (N, N), N >= 2: pair i on the diagonal."""
-    return info_nce_from_scores(scores) - math.log(len(scores))
 
 
 def draw_partners(cluster: Tensor, generator: torch.Generator) -> Tensor:

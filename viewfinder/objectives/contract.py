@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from viewfinder.core.across_ranks import gather, own_rows, rows_per_rank, world_size
 from viewfinder.core.table import Options, Row
-from viewfinder.negatives.contract import Negatives
+from viewfinder.negatives.contract import Contrast
+from viewfinder.negatives.contract import Kind as NegativesKind
 from viewfinder.positives.contract import Kind
 
 __all__ = ["Inputs", "Objective", "Options", "Progress"]
@@ -38,7 +39,7 @@ class Inputs:
     cluster   int64 (N,), what counts as the same; (N, M) for M clusterings; None: every image is
               its own
     tags      bool (N, T), which tags each image has
-    negatives vectors to contrast with, where they are not the batch's
+    negatives what to contrast with, where it is not the batch; of this rank's samples
     state     what the objective keeps between steps; see ``Objective.state``
     progress  where the training stands
     rows      the samples that are this rank's anchors; None: all
@@ -49,7 +50,7 @@ class Inputs:
     index: Tensor | None = None
     cluster: Tensor | None = None
     tags: Tensor | None = None
-    negatives: Negatives | None = None
+    negatives: Contrast | None = None
     state: Any = None
     progress: Progress = Progress()
     rows: slice | None = None
@@ -79,7 +80,7 @@ class Objective(Row):
                   loss of them all
     target        "unused"; "any"; "constant": the target must carry no gradient, and a predictor or
                   a momentum encoder must set it apart from the online side, or all collapses
-    negatives     where its negatives may come from
+    negatives     the kinds of negatives it works with, see ``NegativesRow``
     positives     what may count as the same: "instance", views of one image; "clusters", a label
                   or any other Z; "clusterings", several Z with their centroids; "tags", as far as
                   images have tags in common
@@ -92,6 +93,8 @@ class Objective(Row):
                   given to every call as ``inputs.state``; sizes are those of the clusterings, where
                   there are any. None: it keeps nothing
     partners      the second view of a pair is of another image of the cluster, not of the same one
+    temperature   the option that a temperature given to the call stands for
+    pairs         its views are of two images of a cluster, not of one image
     minimum       (options, samples, views, classes) -> the least loss there is when the batch has
                   ``samples`` images in ``classes`` equal clusters and enough dimensions; None
                   where that depends on what it has learned
@@ -103,7 +106,7 @@ class Objective(Row):
     scores: Literal["pairs", "views"]
     across_ranks: Literal["nothing", "keys", "batch"]
     target: Literal["unused", "any", "constant"]
-    negatives: tuple[str, ...]
+    negatives: tuple[NegativesKind, ...]
     positives: tuple[Kind, ...]
     pairing: str = "one-way"
     ordered: bool = True
@@ -113,6 +116,8 @@ class Objective(Row):
     assigner: Callable[[Any, int], nn.Module] | None = None
     state: Callable[[Any, int, Sequence[int]], nn.Module] | None = None
     partners: bool = False
+    temperature: str = "temperature"
+    pairs: bool = False
 
     def __call__(
         self,
@@ -122,18 +127,24 @@ class Objective(Row):
         index: Tensor | None = None,
         cluster: Tensor | None = None,
         tags: Tensor | None = None,
-        negatives: Negatives | None = None,
+        negatives: Contrast | None = None,
         state: nn.Module | None = None,
         progress: Progress | None = None,
         options: Options | None = None,
+        temperature: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """The loss and its named terms, as scalars; see Inputs for the arguments.
 
-        ``target`` defaults to ``online``. Where there are several processes each of them must call
+        ``target`` defaults to ``online``. ``temperature`` is a tensor () that is learned, in place
+        of the option's number. Where there are several processes each of them must call
         this, and the mean over the ranks is the loss of one process on the joined batch, in value
         and in gradients.
         """
         options = self.options() if options is None else options
+        if temperature is not None:
+            if self.temperature not in self.options.model_fields:
+                raise ValueError(f"{self.name} has no temperature")
+            options = options.model_copy(update={self.temperature: temperature})
         inputs = Inputs(
             online,
             online if target is None else target,
@@ -166,7 +177,7 @@ class Objective(Row):
                 )
             bound = f"at least {least}" if greatest is None else f"{least} to {greatest}"
             raise ValueError(f"{self.name} takes {bound} views, not {count}")
-        if inputs.negatives is not None and "queue" not in self.negatives:
+        if inputs.negatives is not None and "table" not in self.negatives:
             raise ValueError(f"{self.name} has no place for given negatives")
         if inputs.tags is not None and "tags" not in self.positives:
             raise ValueError(f"{self.name} knows no positives by tags; supcon does")

@@ -7,11 +7,21 @@ import math
 import torch
 from torch import Tensor
 
+from viewfinder.objectives.log_partition import Temperature
 
-def check_contrast(samples: int, temperature: float) -> None:
+
+def check_temperature(temperature: Temperature) -> None:
+    """Raise ValueError unless it is a positive number, or a tensor () of one."""
+    if isinstance(temperature, Tensor) and temperature.ndim:
+        raise ValueError(f"temperature must be one number, not {tuple(temperature.shape)}")
+    number = temperature.item() if isinstance(temperature, Tensor) else temperature
+    if not number > 0:
+        raise ValueError(f"temperature must be positive, not {number}")
+
+
+def check_contrast(samples: int, temperature: Temperature) -> None:
     """Raise ValueError where a contrast among ``samples`` could not teach anything."""
-    if temperature <= 0:
-        raise ValueError(f"temperature must be positive, not {temperature}")
+    check_temperature(temperature)
     if samples < 2:
         raise ValueError(
             f"a contrast within a batch needs at least two samples, not {samples}: with one, the "

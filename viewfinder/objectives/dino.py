@@ -13,6 +13,8 @@ from viewfinder.core.across_ranks import gather, rows_per_rank, world_size
 from viewfinder.core.schedules import linear
 from viewfinder.objectives.assigner import CosineAssigner, usage
 from viewfinder.objectives.contract import Inputs, Objective, Options, Progress
+from viewfinder.objectives.contrast import check_temperature
+from viewfinder.objectives.log_partition import Temperature
 from viewfinder.objectives.similarity import check_pair, float32_or_better
 from viewfinder.objectives.swav import swapped_prediction
 
@@ -22,7 +24,7 @@ def dino(
     teacher: Sequence[Tensor],
     center: Tensor,
     teacher_temperature: float = 0.04,
-    student_temperature: float = 0.1,
+    student_temperature: Temperature = 0.1,
 ) -> Tensor:
     """Self-distillation without labels (Caron et al. 2021, equations 1 and 3).
 
@@ -35,10 +37,8 @@ def dino(
     center   float (K,), see ``moved_center``: without it one output wins everywhere
     Returns a scalar. Raises ValueError for other shapes, one view only, or temperatures <= 0.
     """
-    if min(teacher_temperature, student_temperature) <= 0:
-        raise ValueError(
-            f"temperatures must be positive, not {teacher_temperature} and {student_temperature}"
-        )
+    for temperature in (teacher_temperature, student_temperature):
+        check_temperature(temperature)
     if len(student) < 2 or not 1 <= len(teacher) <= len(student):
         raise ValueError(f"{len(teacher)} teacher views and {len(student)} student views")
     for view in (*student, *teacher):
@@ -63,13 +63,14 @@ class DINO(nn.Module):
     The centre is a buffer, saved with the state. In training mode it moves after each loss, by the
     outputs of all ranks; the mean of the losses over the ranks is the loss of one process on the
     joined batch. The teacher's temperature is an argument because it rises during training: see
-    ``viewfinder.core.schedules.linear``.
+    ``viewfinder.core.schedules.linear``. A student's temperature that is an nn.Parameter is
+    learned.
     """
 
     center: Tensor
 
     def __init__(
-        self, outputs: int, student_temperature: float = 0.1, *, center_momentum: float = 0.9
+        self, outputs: int, student_temperature: Temperature = 0.1, *, center_momentum: float = 0.9
     ) -> None:
         super().__init__()
         self.register_buffer("center", torch.zeros(outputs))
@@ -92,10 +93,16 @@ class DINO(nn.Module):
         return loss * len(teacher[0]) * len(sizes) / sum(sizes)
 
     def joined(
-        self, student: Sequence[Tensor], teacher: Sequence[Tensor], teacher_temperature: float
+        self,
+        student: Sequence[Tensor],
+        teacher: Sequence[Tensor],
+        teacher_temperature: float,
+        student_temperature: Temperature | None = None,
     ) -> Tensor:
         """The loss of the views of all ranks, equal on every rank."""
-        loss = dino(student, teacher, self.center, teacher_temperature, self.student_temperature)
+        if student_temperature is None:
+            student_temperature = self.student_temperature
+        loss = dino(student, teacher, self.center, teacher_temperature, student_temperature)
         self.move(teacher)
         return loss
 
@@ -132,10 +139,9 @@ def _state(o: DINOOptions, dim: int, sizes: Sequence[int]) -> DINO:
 
 def _compute(x: Inputs, o: DINOOptions) -> dict[str, Tensor]:
     used = usage(x.target[0] - x.state.center)
-    return {
-        "loss": x.state.joined(x.online, x.target, _teacher_temperature(x.progress, o)),
-        "usage": used,
-    }
+    teacher = _teacher_temperature(x.progress, o)
+    loss = x.state.joined(x.online, x.target, teacher, o.student_temperature)
+    return {"loss": loss, "usage": used}
 
 
 DINO_OBJECTIVE = Objective(
@@ -149,6 +155,7 @@ DINO_OBJECTIVE = Objective(
     assigner=lambda o, dim: CosineAssigner(dim, o.prototypes),
     state=_state,
     scores="views",
+    temperature="student_temperature",
     across_ranks="batch",
     target="constant",
     negatives=("none",),

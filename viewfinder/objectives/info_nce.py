@@ -1,28 +1,36 @@
-"""InfoNCE: negatives from the batch, given (a queue: MoCo), or a matrix of scores."""
+"""InfoNCE: negatives from the batch, from a table (MoCo, memory bank), or a matrix of scores."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field, PositiveFloat
 from torch import Tensor
 
-from viewfinder.negatives.contract import Negatives
+from viewfinder.negatives.contract import Contrast
 from viewfinder.objectives.contract import Inputs, Objective, Options
-from viewfinder.objectives.contrast import check_contrast, group_sums, known_or_alone, simplex
-from viewfinder.objectives.log_partition import full_precision, log_partition, row_blocks
+from viewfinder.objectives.contrast import (
+    check_contrast,
+    check_temperature,
+    group_sums,
+    known_or_alone,
+    simplex,
+)
+from viewfinder.objectives.gathered import Reduced, gathered
+from viewfinder.objectives.log_partition import (
+    Temperature,
+    full_precision,
+    log_partition,
+    row_blocks,
+)
+from viewfinder.objectives.relations import Relations, Stale
 from viewfinder.objectives.similarity import check_pair, rowwise, unit
-
-Stale = Literal["excluded", "positive", "negative"]
 
 
 def info_nce(
     query: Tensor,
     key: Tensor,
-    temperature: float = 0.2,
+    temperature: Temperature = 0.2,
     *,
     cluster: Tensor | None = None,
     rows: slice | None = None,
@@ -36,7 +44,7 @@ def info_nce(
     With ``cluster`` all keys of the cluster are positives (mean of logs, as in SupCon).
 
     query, key   float (N, D), N >= 2, row i of both is sample i; any scale: normalised inside
-    temperature  > 0
+    temperature  > 0, a number or a tensor () that is learned
     cluster      int64 (N,); negative: not known, only the sample's own key is positive
     rows         only these samples are queries, all samples are keys; the mean is over them
     Returns a scalar. The other direction is ``info_nce(key, query)``. Raises ValueError for other
@@ -60,11 +68,10 @@ def info_nce(
 
 def info_nce_with_negatives(
     query: Tensor,
-    key: Tensor,
-    negatives: Negatives,
-    temperature: float = 0.2,
+    key: Tensor | None,
+    negatives: Contrast,
+    temperature: Temperature = 0.2,
     *,
-    index: Tensor | None = None,
     cluster: Tensor | None = None,
     stale: Stale = "excluded",
 ) -> Tensor:
@@ -72,31 +79,52 @@ def info_nce_with_negatives(
 
         loss = mean_i -log( exp(s_i+) / ( exp(s_i+) + sum_m exp(s_im) ) )
 
-    (He et al. 2020, equation 1.) Negatives (K, D) are shared by all queries, (N, K, D) are a set
-    for each. With ``cluster``, negatives of the query's cluster are positives too, beside its own
-    key: their log-ratios are averaged, and they stay in the denominator, as in SupCon.
+    (He et al. 2020, equation 1; with a memory bank, the softmax form of instance discrimination.)
+    With ``cluster``, negatives of the query's cluster are positives too, beside its own key: their
+    log-ratios are averaged, and they stay in the denominator, as in SupCon.
 
-    query, key  float (N, D), row i of both is sample i; any scale: normalised inside, as the
-                negatives are. MoCo's keys and queue are constants: give them detached
-    index       int64 (N,): which images the queries are, to know their stale keys in the queue
-    cluster     int64 (N,): -1 where not known
-    stale       keys of the same image as the query: "excluded" from the denominator, so that no
-                positive is its own negative; "positive"; or "negative", as MoCo's code has it
-    Returns a scalar. An empty queue gives 0 with gradient 0: there is nothing to contrast with yet.
-    Raises ValueError for other shapes, for clusters or stale keys that cannot be known.
+    query, key   float (N, D), row i of both is sample i; any scale: normalised inside, as the table
+                 is. MoCo's keys and queue are constants: give them detached. None: the positive
+                 that the contrast gives
+    negatives    see ``Contrast``; its ``own`` says which images the queries are
+    temperature  > 0, a number or a tensor () that is learned
+    cluster      int64 (N,): -1 where not known
+    stale        rows of the same image as the query: "excluded" from the denominator, so that no
+                 positive is its own negative; "positive"; or "negative", as MoCo's code has it
+    Returns a scalar, with gradients for query, key, table and temperature. An empty queue gives 0
+    with gradient 0: there is nothing to contrast with yet. Raises ValueError for other shapes, for
+    clusters that cannot be known.
     """
+    query, own, pairs = positive_scores(query, key, negatives, temperature, cluster, stale)
+    per_query = negatives.rows is not None and negatives.rows.ndim == 2
+    contrast = _of_own_rows if per_query else _of_shared_rows
+    partition, attracted, members = contrast(query, own, pairs, temperature)
+    positive = (own + attracted) / (1 + members)
+    return (F.softplus(partition - own, threshold=50) + (own - positive)).mean()
+
+
+def positive_scores(
+    query: Tensor,
+    key: Tensor | None,
+    negatives: Contrast,
+    temperature: Temperature,
+    cluster: Tensor | None = None,
+    stale: Stale = "excluded",
+) -> tuple[Tensor, Tensor, Relations]:
+    """Unit queries (N, D), the scores of their positives (N,), and their pairs with the table.
+
+    Raises ValueError where anything does not fit.
+    """
+    key = negatives.positive if key is None else key
+    if key is None:
+        raise ValueError("there is no key: give one, or negatives that know the positive (a bank)")
     check_pair(query, key, ("query", "key"))
-    if temperature <= 0:
-        raise ValueError(f"temperature must be positive, not {temperature}")
-    _check_negatives(negatives, query, index, cluster)
-    given = _Given(negatives, index if negatives.index is not None else None, cluster, stale)
-    query, key = unit(query), unit(key)
-    vectors = unit(negatives.vectors).to(query.dtype)
-    own = rowwise(query, key) / temperature
-    contrast = _paired if vectors.ndim == 3 else _shared
-    above_own, sums, members = contrast(query, own, vectors, given, temperature)
-    positive = (own + rowwise(query, sums) / temperature) / (1 + members)
-    return (above_own + (own - positive)).mean()
+    check_temperature(temperature)
+    if negatives.table.shape[1] != query.shape[1]:
+        raise ValueError(f"negatives must be (K, {query.shape[1]}) or (N, K, {query.shape[1]})")
+    pairs = Relations(negatives, len(query), cluster, stale)
+    query = unit(query)
+    return query, rowwise(query, unit(key)) / temperature, pairs
 
 
 def info_nce_from_scores(scores: Tensor) -> Tensor:
@@ -110,120 +138,73 @@ def info_nce_from_scores(scores: Tensor) -> Tensor:
     return F.cross_entropy(scores, torch.arange(len(scores), device=scores.device))
 
 
-@dataclass(frozen=True)
-class _Given:
-    """What is known about the pairs of queries and given negatives."""
-
-    negatives: Negatives
-    index: Tensor | None
-    cluster: Tensor | None
-    stale: Stale
-
-    @property
-    def has_positives(self) -> bool:
-        return self.cluster is not None or (self.index is not None and self.stale == "positive")
-
-    def same_image(self, rows: slice) -> Tensor | None:
-        """bool (rows, K): the negative is a key of the query's own image."""
-        if self.index is None or self.negatives.index is None:
-            return None
-        return self.index[rows, None] == _of(self.negatives.index, rows)
-
-    def positives(self, rows: slice) -> Tensor:
-        """bool (rows, K): the negative counts as a positive of the query."""
-        same = self.same_image(rows)
-        found = torch.zeros((), dtype=torch.bool, device=self.negatives.vectors.device)
-        if self.cluster is not None and self.negatives.cluster is not None:
-            theirs = _of(self.negatives.cluster, rows)
-            found = (self.cluster[rows, None] == theirs) & (theirs >= 0)
-        if same is not None:
-            found = found | same if self.stale == "positive" else found & ~same
-        if self.negatives.index is not None:
-            found = found & (_of(self.negatives.index, rows) >= 0)
-        return found
-
-
-def _of(x: Tensor, rows: slice) -> Tensor:
-    return x[rows] if x.ndim == 2 else x
-
-
-def _shared(
-    query: Tensor, own: Tensor, vectors: Tensor, given: _Given, temperature: float
+def _of_shared_rows(
+    query: Tensor, own: Tensor, pairs: Relations, temperature: Temperature
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Log of the denominator relative to the own key (N,), sum of further positives (N, D), their
-    number (N,)."""
-    tags = given.index
-    if given.negatives.index is not None and (tags is None or given.stale != "excluded"):
-        tags = torch.full((len(query),), -1, device=query.device)  # only empty slots are left out
-    partition = log_partition(
-        query, vectors, temperature, anchor_tags=tags, key_tags=given.negatives.index
-    )
+    """Log of the sum over the negatives, sum of the scores of further positives, and their number,
+    each (N,)."""
+    rows, vectors = pairs.contrast.rows, pairs.contrast.table
+    if rows is not None:
+        vectors = vectors[rows.clamp(min=0)]
+    vectors = unit(vectors).to(query.dtype)
+    group, theirs = pairs.groups()
+    partition = log_partition(query, vectors, temperature, anchor_group=group, key_group=theirs)
+    if not pairs.has_positives:
+        return partition, torch.zeros_like(own), torch.zeros_like(own)
     sums, members = torch.zeros_like(query), query.new_zeros(len(query))
-    if given.has_positives:
-        with full_precision(query):
-            for rows in row_blocks(len(query), len(vectors), query.device):
-                related = given.positives(rows).to(query.dtype)
-                sums[rows], members[rows] = related @ vectors, related.sum(dim=1)
-    return F.softplus(partition - own, threshold=50), sums, members
-
-
-def _paired(
-    query: Tensor, own: Tensor, vectors: Tensor, given: _Given, temperature: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """As ``_shared``, where each query has negatives of its own: vectors (N, K, D)."""
-    everyone = slice(None)
     with full_precision(query):
-        s = torch.einsum("nd,nkd->nk", query, vectors) / temperature
-        sums, members = torch.zeros_like(query), query.new_zeros(len(query))
-        if given.has_positives:
-            related = given.positives(everyone).to(query.dtype)
-            sums, members = torch.einsum("nk,nkd->nd", related, vectors), related.sum(dim=1)
-    if given.negatives.index is not None:
-        s = s.masked_fill(given.negatives.index < 0, float("-inf"))
-        same = given.same_image(everyone)
-        if same is not None and given.stale == "excluded":
-            s = s.masked_fill(same, float("-inf"))
-    relative = torch.cat([torch.zeros_like(own)[:, None], s - own[:, None]], dim=1)
-    return relative.logsumexp(dim=1), sums, members
+        for block in row_blocks(len(query), len(vectors), query.device):
+            related = pairs.related(block).to(query.dtype)
+            sums[block], members[block] = related @ vectors, related.sum(dim=1)
+    return partition, rowwise(query, sums) / temperature, members
 
 
-def _check_negatives(
-    negatives: Negatives, query: Tensor, index: Tensor | None, cluster: Tensor | None
-) -> None:
-    shape = negatives.vectors.shape
-    if len(shape) not in (2, 3) or shape[-1] != query.shape[1]:
-        raise ValueError(f"negatives must be (K, {query.shape[1]}) or (N, K, {query.shape[1]})")
-    if len(shape) == 3 and shape[0] != len(query):
-        raise ValueError(f"{len(query)} queries have {shape[0]} sets of negatives")
-    for name, tags in (("index", negatives.index), ("cluster", negatives.cluster)):
-        if tags is not None and tags.shape != shape[:-1]:
-            raise ValueError(f"the negatives' {name} must be {tuple(shape[:-1])}")
-    for name, tags in (("index", index), ("cluster", cluster)):
-        if tags is not None and tags.shape != (len(query),):
-            raise ValueError(f"{name} must be ({len(query)},), not {tuple(tags.shape)}")
-    if cluster is not None and negatives.cluster is None:
-        raise ValueError("positives by cluster need the clusters of the negatives")
+def _of_own_rows(
+    query: Tensor, own: Tensor, pairs: Relations, temperature: Temperature
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As ``_of_shared_rows``, where each query has rows of its own."""
+    members = torch.zeros_like(own)
+
+    def reduce(block: slice, s: Tensor) -> Reduced:
+        found = []
+        if pairs.has_positives:
+            related = pairs.related(block)
+            members[block] = related.sum(dim=1).to(s.dtype)
+            found = [(s.masked_fill(~related, 0).sum(dim=1), related.to(s.dtype))]
+        out = pairs.left_out(block)
+        if out is not None:
+            s.masked_fill_(out, float("-inf"))
+        partition = s.logsumexp(dim=1)
+        floor = partition.clamp(min=torch.finfo(s.dtype).min)
+        return [(partition, s.sub_(floor[:, None]).exp_()), *found]
+
+    table, rows = pairs.contrast.table, pairs.contrast.rows
+    results = 2 if pairs.has_positives else 1
+    partition, *attracted = gathered(query / temperature, table, rows, reduce, results)
+    return partition, attracted[0] if attracted else torch.zeros_like(own), members
 
 
 class InfoNCEOptions(Options):
     temperature: PositiveFloat = Field(0.2, description="divides the cosine similarities")
     stale: Stale = Field(
         "excluded",
-        description="keys of the query's own image in a queue: excluded, positive or negative",
+        description="keys of the query's own image in the table: excluded, positive or negative",
     )
 
 
 def _compute(x: Inputs, o: InfoNCEOptions) -> dict[str, Tensor]:
-    query, key = x.pair
+    query, key = x.online[0], x.target[0] if x.target else None
     if x.negatives is None:
-        return {"loss": info_nce(query, key, o.temperature, cluster=x.cluster, rows=x.rows)}
+        if key is None:
+            raise ValueError("info_nce without a key needs negatives that know the positive")
+        loss = info_nce(query, key, o.temperature, cluster=x.cluster, rows=x.rows)
+        return {"loss": loss}
     own = x.rows or slice(None)
     loss = info_nce_with_negatives(
         query[own],
-        key[own],
+        None if key is None else key[own],
         x.negatives,
         o.temperature,
-        index=None if x.index is None else x.index[own],
         cluster=None if x.cluster is None else x.cluster[own],
         stale=o.stale,
     )
@@ -232,7 +213,7 @@ def _compute(x: Inputs, o: InfoNCEOptions) -> dict[str, Tensor]:
 
 INFO_NCE_OBJECTIVE = Objective(
     name="info_nce",
-    summary="tell the key of a query from the batch's other keys, or from a queue",
+    summary="tell the key of a query from the batch's other keys, or from a queue or bank",
     formula="mean_i -log( exp(s_ii) / sum_j exp(s_ij) )",
     paper="CPC, van den Oord et al. 2018; MoCo, He et al. 2020",
     options=InfoNCEOptions,
@@ -241,6 +222,6 @@ INFO_NCE_OBJECTIVE = Objective(
     scores="pairs",
     across_ranks="keys",
     target="any",
-    negatives=("batch", "queue"),
+    negatives=("batch", "table"),
     positives=("instance", "clusters"),
 )

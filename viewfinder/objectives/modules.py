@@ -2,8 +2,9 @@
 
     loss = NTXent(0.5)(z0, z1)
 
-Each holds its options and nothing else, and is right under DistributedDataParallel as it stands:
-the mean of the losses over the ranks is the loss of one process on the joined batch.
+Each holds its options, and its temperature where that is learned. It is right under
+DistributedDataParallel as it stands: the mean of the losses over the ranks is the loss of one
+process on the joined batch.
 """
 
 from __future__ import annotations
@@ -13,38 +14,60 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from viewfinder.negatives.contract import Negatives
+from viewfinder.negatives.contract import Contrast
 from viewfinder.objectives.barlow_twins import Deviation
 from viewfinder.objectives.contract import Objective
 from viewfinder.objectives.cosine import Form
-from viewfinder.objectives.info_nce import Stale
+from viewfinder.objectives.log_partition import Temperature
+from viewfinder.objectives.relations import Stale
 from viewfinder.objectives.supcon import Anchors, Missing
 from viewfinder.objectives.table import OBJECTIVES
 
 
 class _WithOptions(nn.Module):
+    """An objective and its options. A temperature that is a tensor is used as it stands: an
+    nn.Parameter is among the module's parameters and is learned."""
+
+    temperature: Tensor | None
+
     def __init__(self, name: str, **options: Any) -> None:
         super().__init__()
         self.name = name  # not the row itself: a module can be pickled
+        given = options.get("temperature")
+        self.temperature = options.pop("temperature") if isinstance(given, Tensor) else None
         self.options = self.objective.options(**options)
 
     @property
     def objective(self) -> Objective:
         return OBJECTIVES[self.name]
 
+    def loss(
+        self, online: Sequence[Tensor], target: Sequence[Tensor] | None = None, **more: Any
+    ) -> Tensor:
+        """The loss of the objective; see ``Objective``."""
+        more = {"options": self.options, "temperature": self.temperature, **more}
+        return self.objective(online, target, **more)["loss"]
+
     def extra_repr(self) -> str:
-        return ", ".join(f"{key}={value!r}" for key, value in self.options)
+        shown = dict(self.options)
+        if self.temperature is not None:
+            shown["temperature"] = self.temperature.item()
+        return ", ".join(f"{key}={value!r}" for key, value in shown.items())
 
 
 class _OfPairs(_WithOptions):
     def forward(self, z0: Tensor, z1: Tensor) -> Tensor:
-        return self.objective([z0], [z1], options=self.options)["loss"]
+        return self.loss([z0], [z1])
 
 
 class NTXent(_OfPairs):
-    """nt_xent of two views (N, D); see NTXentOptions."""
+    """nt_xent of two views (N, D); see NTXentOptions.
 
-    def __init__(self, temperature: float = 0.5) -> None:
+    >>> [p.item() for p in NTXent(nn.Parameter(torch.tensor(0.5))).parameters()]
+    [0.5]
+    """
+
+    def __init__(self, temperature: Temperature = 0.5) -> None:
         super().__init__("nt_xent", temperature=temperature)
 
 
@@ -54,7 +77,7 @@ class CIInfoNCE(_OfPairs):
     With all members of a cluster as positives it is SupCon.
     """
 
-    def __init__(self, temperature: float = 0.1) -> None:
+    def __init__(self, temperature: Temperature = 0.1) -> None:
         super().__init__("ci_infonce", temperature=temperature)
 
 
@@ -103,31 +126,25 @@ class VICReg(_OfPairs):
 class InfoNCE(_WithOptions):
     """info_nce of (N, D) with negatives from the batch or given; see InfoNCEOptions.
 
-    One direction: the mean with ``loss(key, query)`` is the symmetric loss.
+    One direction: the mean with ``loss(key, query)`` is the symmetric loss. Without a key the
+    positive is what the negatives give: in a memory bank, the query's own row.
     """
 
-    def __init__(self, temperature: float = 0.2, *, stale: Stale = "excluded") -> None:
+    def __init__(self, temperature: Temperature = 0.2, *, stale: Stale = "excluded") -> None:
         super().__init__("info_nce", temperature=temperature, stale=stale)
 
     def forward(
         self,
         query: Tensor,
-        key: Tensor,
-        negatives: Negatives | Tensor | None = None,
+        key: Tensor | None = None,
+        negatives: Contrast | Tensor | None = None,
         *,
-        index: Tensor | None = None,
         cluster: Tensor | None = None,
     ) -> Tensor:
         if isinstance(negatives, Tensor):
-            negatives = Negatives(negatives)
-        return self.objective(
-            [query],
-            [key],
-            index=index,
-            cluster=cluster,
-            negatives=negatives,
-            options=self.options,
-        )["loss"]
+            negatives = Contrast.of(negatives)
+        keys = [] if key is None else [key]
+        return self.loss([query], keys, cluster=cluster, negatives=negatives)
 
 
 class SupCon(_WithOptions):
@@ -139,7 +156,7 @@ class SupCon(_WithOptions):
 
     def __init__(
         self,
-        temperature: float = 0.1,
+        temperature: Temperature = 0.1,
         *,
         base_temperature: float | None = None,
         anchors: Anchors = "all",
@@ -162,7 +179,7 @@ class SupCon(_WithOptions):
     ) -> Tensor:
         if labels is not None and tags is not None:
             raise ValueError("SupCon takes labels or tags, not both")
-        return self.objective(views, cluster=labels, tags=tags, options=self.options)["loss"]
+        return self.loss(views, cluster=labels, tags=tags)
 
 
 class Cosine(_WithOptions):
@@ -178,4 +195,4 @@ class Cosine(_WithOptions):
         super().__init__("cosine", form=form)
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        return self.objective([prediction], [target.detach()], options=self.options)["loss"]
+        return self.loss([prediction], [target.detach()])

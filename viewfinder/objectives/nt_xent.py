@@ -8,12 +8,12 @@ from torch import Tensor
 
 from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.contrast import anchor_positions, check_contrast, simplex
-from viewfinder.objectives.log_partition import log_partition, log_partition_within
+from viewfinder.objectives.log_partition import Temperature, log_partition, log_partition_within
 from viewfinder.objectives.similarity import check_pair, unit
 
 
 def nt_xent(
-    z0: Tensor, z1: Tensor, temperature: float = 0.5, *, rows: slice | None = None
+    z0: Tensor, z1: Tensor, temperature: Temperature = 0.5, *, rows: slice | None = None
 ) -> Tensor:
     """Normalised temperature-scaled cross entropy of two views (Chen et al. 2020, equation 1).
 
@@ -23,7 +23,7 @@ def nt_xent(
     2N - 1 terms: the positive is in it, the row itself is not.
 
     z0, z1       float (N, D), N >= 2, row i of both is sample i; any scale: normalised inside
-    temperature  > 0
+    temperature  > 0, a number or a tensor () that is learned
     rows         only these samples are anchors, all samples are keys; the mean is over them
     Returns a scalar. Raises ValueError for other shapes, and for a single sample, which has nothing
     to be told from.

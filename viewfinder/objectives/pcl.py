@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 
-from viewfinder.negatives.contract import Negatives
+from viewfinder.negatives.contract import Contrast
 from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.info_nce import info_nce_with_negatives
-from viewfinder.objectives.log_partition import exact_product
+from viewfinder.objectives.log_partition import Temperature, exact_product
 from viewfinder.objectives.similarity import unit
 from viewfinder.positives.assignment import Centroids
-
-Candidates = Literal["unique", "repeated"]
 
 
 @dataclass(frozen=True)
@@ -28,53 +25,41 @@ class Prototypes:
     cluster    int64 (N,), which prototype each sample of the batch belongs to
     centroids  float (K, D), any scale; constants
     density    float (K,), > 0: each prototype's own temperature, see ``concentration``
-    negatives  int64 (r,), sampled prototypes to contrast with beside those of the batch, see
-               ``sample_prototypes``; None: all K
     """
 
     cluster: Tensor
     centroids: Tensor
     density: Tensor
-    negatives: Tensor | None = None
 
 
 def pcl(
     query: Tensor,
     key: Tensor,
-    queue: Negatives,
+    queue: Contrast,
     clusterings: Sequence[Prototypes],
-    temperature: float = 0.2,
-    *,
-    candidates: Candidates = "unique",
-    index: Tensor | None = None,
+    temperature: Temperature = 0.2,
 ) -> dict[str, Tensor]:
     """InfoNCE with a queue plus ProtoNCE averaged over the clusterings (Li et al. 2021, eq. 11).
 
-    index  int64 (N,), position in the dataset: earlier keys of a sample are none of its negatives
-
     Returns the scalars "loss", "instance" and "prototypes". See ``info_nce_with_negatives`` and
     ``proto_nce``. Without clusterings (PCL's warm-up) "prototypes" is 0. Each sample's loss needs
-    nothing of the others where ``negatives`` of the prototypes is None; then the mean over ranks
-    with batches of one size is that of one process.
+    nothing of the others, so the mean over ranks with batches of one size is that of one process.
     """
-    instance = info_nce_with_negatives(query, key, queue, temperature, index=index)
-    losses = [proto_nce(query, c, candidates=candidates) for c in clusterings]
+    instance = info_nce_with_negatives(query, key, queue, temperature)
+    losses = [proto_nce(query, c) for c in clusterings]
     prototypes = torch.stack(losses).mean() if losses else torch.zeros_like(instance)
     return {"loss": instance + prototypes, "instance": instance, "prototypes": prototypes}
 
 
-def proto_nce(query: Tensor, given: Prototypes, *, candidates: Candidates = "unique") -> Tensor:
+def proto_nce(query: Tensor, given: Prototypes) -> Tensor:
     """Contrast of samples with prototypes (PCL, Li et al. 2021, equation 11, second term).
 
         loss = mean_i -log( exp(q_i . c_s(i) / phi_s(i)) / sum_j exp(q_i . c_j / phi_j) )
 
-    with s(i) the cluster of sample i, phi the density, and unit vectors q and c.
+    with s(i) the cluster of sample i, phi the density, and unit vectors q and c. The sum is over
+    all prototypes, as in the equation; the authors' code samples them.
 
-    query       float (N, D), any scale: normalised inside
-    candidates  over which j the sum goes where negatives are sampled: the "unique" prototypes of
-                the batch and of the sample, so that none is its own negative; or "repeated", one
-                column for every sample of the batch, as the authors' code has it: two samples of
-                one cluster count its prototype as a negative
+    query  float (N, D), any scale: normalised inside
     Returns a scalar. Raises ValueError for other shapes or a density that is not positive.
     """
     if query.ndim != 2 or given.cluster.shape != query.shape[:1]:
@@ -84,28 +69,9 @@ def proto_nce(query: Tensor, given: Prototypes, *, candidates: Candidates = "uni
         )
     if given.density.shape != given.centroids.shape[:1] or bool((given.density <= 0).any()):
         raise ValueError("density must be (K,), one positive number for each of the K centroids")
-    q, centroids, density, target = unit(query), given.centroids, given.density, given.cluster
-    if given.negatives is not None:
-        columns = torch.cat([given.cluster, given.negatives])
-        target = torch.arange(len(q), device=q.device)
-        if candidates == "unique":
-            columns, where = columns.unique(return_inverse=True)
-            target = where[: len(q)]
-        centroids, density = centroids[columns], density[columns]
-    logits = exact_product(q, unit(centroids.detach()).T) / density.detach().to(q.dtype)
-    return F.cross_entropy(logits, target)
-
-
-def sample_prototypes(cluster: Tensor, count: int, r: int, generator: torch.Generator) -> Tensor:
-    """``r`` different prototypes out of ``count`` that none of the batch's samples belongs to.
-
-    cluster int64 (N,). Returns int64 (r,), fewer where there are not so many.
-    """
-    free = torch.ones(count, dtype=torch.bool, device=cluster.device)
-    free[cluster] = False
-    others = free.nonzero().squeeze(1)
-    order = torch.randperm(len(others), generator=generator, device=others.device)
-    return others[order[:r]]
+    q, centroids, density = unit(query), given.centroids.detach(), given.density.detach()
+    logits = exact_product(q, unit(centroids).T) / density.to(q.dtype)
+    return F.cross_entropy(logits, given.cluster)
 
 
 def concentration(
@@ -200,7 +166,7 @@ class PCLOptions(Options):
 def _compute(x: Inputs, o: PCLOptions) -> dict[str, Tensor]:
     assert x.negatives is not None and x.cluster is not None  # the table says that it needs them
     clusterings = x.state.prototypes(x.cluster)
-    return pcl(*x.pair, x.negatives, clusterings, o.temperature, index=x.index)
+    return pcl(*x.pair, x.negatives, clusterings, o.temperature)
 
 
 PCL_OBJECTIVE = Objective(
@@ -215,6 +181,6 @@ PCL_OBJECTIVE = Objective(
     state=lambda o, dim, sizes: Clusterings(sizes, dim, density=o.density, smoothing=o.smoothing),
     across_ranks="nothing",
     target="any",
-    negatives=("queue",),
+    negatives=("table",),
     positives=("clusterings",),
 )

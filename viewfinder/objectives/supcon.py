@@ -18,6 +18,7 @@ from viewfinder.objectives.contrast import (
     simplex,
 )
 from viewfinder.objectives.log_partition import (
+    Temperature,
     exact_product,
     log_partition,
     log_partition_within,
@@ -32,7 +33,7 @@ Missing = Literal["error", "skip", "zero"]
 def supcon(
     views: Sequence[Tensor],
     labels: Tensor | None = None,
-    temperature: float = 0.1,
+    temperature: Temperature = 0.1,
     *,
     mask: Tensor | None = None,
     weights: Tensor | None = None,
@@ -55,6 +56,7 @@ def supcon(
     weights           (N, N) instead of labels: weights[i, j] >= 0, how much sample j is a positive
                       of i, as ``tag_overlap`` gives it. The mean over P(a) is weighted; 0 and 1
                       are a mask. On the diagonal: the sample's own other views
+    temperature       > 0, a number or a tensor () that is learned
     base_temperature  multiplies the loss by temperature / base_temperature, as the authors' code
                       does (with 0.07); None: no factor, as the paper
     anchors           "first": only the first view is an anchor, all views are keys
@@ -158,7 +160,7 @@ class SupConOptions(Options):
 def _compute(x: Inputs, o: SupConOptions) -> dict[str, Tensor]:
     weights = None if x.tags is None else tag_overlap(x.tags)
     cluster = x.cluster if weights is None else None
-    return {"loss": supcon(x.online, cluster, weights=weights, rows=x.rows, **o.model_dump())}
+    return {"loss": supcon(x.online, cluster, weights=weights, rows=x.rows, **dict(o))}
 
 
 SUPCON_OBJECTIVE = Objective(

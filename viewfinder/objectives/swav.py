@@ -13,14 +13,16 @@ from viewfinder.core.across_ranks import gather, rows_per_rank, world_size
 from viewfinder.negatives.queue import Queue
 from viewfinder.objectives.assigner import CosineAssigner, usage
 from viewfinder.objectives.contract import Inputs, Objective, Options
+from viewfinder.objectives.contrast import check_temperature
 from viewfinder.objectives.correlation import check_statistics
+from viewfinder.objectives.log_partition import Temperature
 from viewfinder.objectives.similarity import check_pair, float32_or_better, unit
 from viewfinder.objectives.sinkhorn import sinkhorn
 
 
 def swav(
     scores: Sequence[Tensor],
-    temperature: float = 0.1,
+    temperature: Temperature = 0.1,
     *,
     assigned: int = 2,
     epsilon: float = 0.05,
@@ -46,8 +48,7 @@ def swav(
         raise ValueError(f"{len(scores)} views cannot have {assigned} assigned ones")
     if queue is not None and len(queue) != assigned:
         raise ValueError(f"{assigned} assigned views need as many queues, not {len(queue)}")
-    if temperature <= 0:
-        raise ValueError(f"temperature must be positive, not {temperature}")
+    check_temperature(temperature)
     for view in scores:
         check_pair(scores[0], view, ("the first view's scores", "another view's"))
     samples = len(scores[0])
@@ -60,7 +61,7 @@ def swav(
 
 
 def swapped_prediction(
-    predictions: Sequence[Tensor], targets: Sequence[Tensor], temperature: float
+    predictions: Sequence[Tensor], targets: Sequence[Tensor], temperature: Temperature
 ) -> Tensor:
     """mean_i mean_{v != i} mean_n -sum_k targets_i log softmax(predictions_v / temperature).
 
@@ -85,7 +86,8 @@ class SwAV(nn.Module):
                      when they are used: nothing need be done to them between steps
     queue            how many earlier projections of each assigned view Sinkhorn sees beside the
                      batch, from when so many have been seen; 0: none. It is part of the state
-    options          temperature, assigned, epsilon, iterations of ``swav``
+    options          temperature, assigned, epsilon, iterations of ``swav``; a temperature that is
+                     an nn.Parameter is learned
     Across ranks the assignments are those of the joined batch: every rank calls it and has the loss
     of one process on all samples.
     """
@@ -94,7 +96,7 @@ class SwAV(nn.Module):
         self,
         dim: int,
         prototypes: int,
-        temperature: float = 0.1,
+        temperature: Temperature = 0.1,
         *,
         assigned: int = 2,
         epsilon: float = 0.05,
@@ -114,21 +116,21 @@ class SwAV(nn.Module):
         everyone = gather(torch.cat(list(views), dim=1), sizes)
         return self.joined(everyone.split([z.shape[1] for z in views], dim=1))
 
-    def joined(self, views: Sequence[Tensor]) -> Tensor:
+    def joined(self, views: Sequence[Tensor], temperature: Temperature | None = None) -> Tensor:
         """The loss of the views of all ranks, equal on every rank."""
         queues = [q for q in self.queues if isinstance(q, Queue)]
-        full = bool(queues) and all(q.filled == len(q.vectors) for q in queues)
+        full = bool(queues) and all(q.filled == len(q.table) for q in queues)
         loss = swav(
             [self.scores(z) for z in views],
-            self.temperature,
+            self.temperature if temperature is None else temperature,
             assigned=self.assigned,
             epsilon=self.epsilon,
             iterations=self.iterations,
-            queue=[self.scores(q.vectors).detach() for q in queues] if full else None,
+            queue=[self.scores(q.table).detach() for q in queues] if full else None,
         )
         if self.training:
             for held, z in zip(queues, views, strict=False):
-                held.write(unit(z.detach()), torch.zeros(len(z), dtype=torch.int64))
+                held.write(unit(z.detach()))
         return loss
 
 
@@ -150,7 +152,7 @@ def _state(o: SwAVOptions, dim: int, sizes: Sequence[int]) -> SwAV:
 def _compute(x: Inputs, o: SwAVOptions) -> dict[str, Tensor]:
     with torch.no_grad():
         scores = x.state.scores(x.online[0])
-    return {"loss": x.state.joined(x.online), "usage": usage(scores)}
+    return {"loss": x.state.joined(x.online, o.temperature), "usage": usage(scores)}
 
 
 SWAV_OBJECTIVE = Objective(

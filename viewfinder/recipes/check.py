@@ -8,6 +8,7 @@ from viewfinder.core.errors import UserError, unknown
 from viewfinder.core.optimizers import OPTIMIZERS
 from viewfinder.data.source import Split
 from viewfinder.evaluation.probes.classification import PROTOCOLS
+from viewfinder.negatives.table import NEGATIVES
 from viewfinder.objectives.pairs import PAIRINGS, pairs_of
 from viewfinder.objectives.table import OBJECTIVES
 from viewfinder.positives.contract import Kind, RefreshedOptions
@@ -18,21 +19,29 @@ from viewfinder.recipes.recipe import Recipe
 def check_parts(recipe: Recipe) -> None:
     """Raise UserError where the five parts contradict each other; needs no data."""
     objective = OBJECTIVES[recipe.objective.name]
-    negatives, target = recipe.negatives.name, recipe.target.name
+    negatives, target = recipe.negatives.row, recipe.target.row
     _check_views(recipe)
-    if negatives not in objective.negatives:
+    if negatives.kind not in objective.negatives:
+        usable = [row.name for row in NEGATIVES.values() if row.kind in objective.negatives]
         raise UserError(
-            f"objective={objective.name} cannot use negatives={negatives}: "
-            f"it contrasts with {' or '.join(objective.negatives)}",
-            fix=f"negatives={objective.negatives[0]}",
+            f"objective={objective.name} cannot use negatives={negatives.name}: "
+            f"it contrasts with {' or '.join(usable)}",
+            fix=f"negatives={usable[0]}",
         )
     _check_positives(recipe)
     _check_target(recipe)
-    if negatives == "queue" and target != "momentum":
+    if negatives.needs_momentum and not target.apart:
         raise UserError(
-            f"negatives=queue keeps keys of past steps; with target={target} the network that "
-            "made them moves away at full speed",
+            f"negatives={negatives.name} keeps keys of past steps; with target={target.name} the "
+            "network that made them moves away at full speed",
             fix="target=momentum",
+        )
+    if target.memory and not negatives.gives_positive:
+        known = [row.name for row in NEGATIVES.values() if row.gives_positive]
+        raise UserError(
+            f"target={target.name} takes the positive from the memory of the negatives, and "
+            f"negatives={negatives.name} has none",
+            fix=f"negatives={known[0]}",
         )
     for protocol in recipe.evaluation.protocols:
         if protocol not in PROTOCOLS:

@@ -25,6 +25,7 @@ from viewfinder.core.errors import UserError, nearest
 from viewfinder.core.learning_rate import SCHEDULES
 from viewfinder.core.optimizers import OPTIMIZERS
 from viewfinder.core.table import Table
+from viewfinder.negatives.table import NEGATIVES
 from viewfinder.networks.targets import TARGETS
 from viewfinder.objectives.pairs import PAIRINGS
 from viewfinder.objectives.table import OBJECTIVES
@@ -197,11 +198,11 @@ class PositivesPart(Choice):
         return sizes
 
 
-class Negatives(Part):
-    """What a positive is contrasted against."""
+class NegativesPart(Choice):
+    """What a positive is contrasted against, and its own options."""
 
-    name: Literal["batch", "queue", "none"] = Field("batch", description="batch, queue or none")
-    size: PositiveInt = Field(4096, description="rows of the queue")
+    table = NEGATIVES
+    name: str = Field("batch", description=f"one of {', '.join(NEGATIVES)}; or queue:4096")
 
 
 class ObjectivePart(Choice):

@@ -24,7 +24,7 @@ from viewfinder.recipes.parts import (
     Encoder,
     Evaluation,
     Head,
-    Negatives,
+    NegativesPart,
     ObjectivePart,
     Optimizer,
     Part,
@@ -61,7 +61,7 @@ class Recipe(Part):
     data: Data = Data()
     views: Views = Views()
     positives: SerializeAsAny[PositivesPart] = PositivesPart()
-    negatives: Negatives = Negatives()
+    negatives: SerializeAsAny[NegativesPart] = NegativesPart()
     objective: SerializeAsAny[ObjectivePart] = ObjectivePart()
     regularizers: Regularizers = Regularizers()
     encoder: Encoder = Encoder()

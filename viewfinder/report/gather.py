@@ -113,8 +113,6 @@ def _part(part: str, value: Any) -> str:
         return " + ".join(f"{k} {_number(v):g}" for k, v in weights.items() if _number(v)) or "none"
     name = str(value.get("name", ""))
     options = {k: v for k, v in value.items() if k != "name"}
-    if part == "negatives" and name != "queue":
-        options.pop("size", None)  # the length of a queue that is not there
     if options.get("sampler") == "shuffle":
         del options["sampler"]  # as everywhere
     plain = [f"{k} {v}" for k, v in options.items() if isinstance(v, str | int | float)]

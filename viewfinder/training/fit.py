@@ -33,7 +33,7 @@ from viewfinder.training.usage import Usage
 def network(recipe: Recipe, split: Split) -> Pretraining:
     """The untrained network of a complete recipe; its weights depend on the seed alone."""
     first = first_clusters(recipe, split)
-    return Pretraining(recipe, first.z, first.tags)
+    return Pretraining(recipe, first.z, first.tags, len(split))
 
 
 def fit(
@@ -53,7 +53,7 @@ def fit(
     clusters = first_clusters(recipe, split)
     for note in clusters.notes:
         say(f"note: {note}", console)
-    module = Pretraining(recipe, clusters.z, clusters.tags)
+    module = Pretraining(recipe, clusters.z, clusters.tags, len(split))
     last = run.last_checkpoint()
     if last is not None:
         load_into(module, load_weights(last), f"the checkpoint {last}")

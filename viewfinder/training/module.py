@@ -14,7 +14,8 @@ from viewfinder.core.errors import UserError
 from viewfinder.core.learning_rate import Course
 from viewfinder.core.randomness import derive, torch_generator
 from viewfinder.data.batch import Batch
-from viewfinder.negatives.queue import Queue
+from viewfinder.data.domain import Domain, Spec
+from viewfinder.negatives.contract import Negatives
 from viewfinder.networks.encoders import feature_dim
 from viewfinder.networks.frozen_features import evaluating
 from viewfinder.networks.network import Network, Outputs
@@ -40,13 +41,18 @@ class Pretraining(L.LightningModule):
               M clusterings; None where each image is its own. It is a buffer, so checkpoints hold
               it, and every rank has it
     tags      bool (N, T), which tags each image has, where images are alike as far as their tags
+    n         how many images there are, for negatives that keep one entry per image
 
     ``networks`` holds an encoder and heads for each domain of the views. Whatever has state is a
     submodule or buffer, so checkpoints hold it.
     """
 
     def __init__(
-        self, recipe: Recipe, clusters: np.ndarray | None = None, tags: np.ndarray | None = None
+        self,
+        recipe: Recipe,
+        clusters: np.ndarray | None = None,
+        tags: np.ndarray | None = None,
+        n: int = 0,
     ) -> None:
         super().__init__()
         self.recipe = recipe
@@ -65,11 +71,14 @@ class Pretraining(L.LightningModule):
         self.register_buffer("tags", None if tags is None else torch.from_numpy(tags))
         with initial_weights(recipe.seed):
             self._build(None if clusters is None else int(clusters.max()) + 1)
+        self._build_negatives(n)
         self.schedule = recipe.schedule.row.build(recipe.schedule.options())
-        # Every process has these from the start and from each clustering: not sent with every step.
+        # Every process has these from the start and from each clustering, or estimates them itself:
+        # not sent with every step.
         own = {id(p) for one in estimators(self) for p in one.parameters()}
         named = [name for name, p in self.named_parameters() if id(p) in own]
-        self._ddp_params_and_buffers_to_ignore = ["clusters", "tags", *named]
+        kept = [f"negatives.{name}" for name, _ in self.negatives.named_buffers()]
+        self._ddp_params_and_buffers_to_ignore = ["clusters", "tags", *named, *kept]
 
     def _build(self, classes: int | None) -> None:
         recipe, row, options = self.recipe, self.objective, self.objective_options
@@ -90,9 +99,36 @@ class Pretraining(L.LightningModule):
             self.state = row.state(options, units[-1], recipe.positives.sizes)
         self.regularization = Regularization(recipe, encoder, width)
         self.target = recipe.target.row.build(recipe.target.options(), self.online)
-        self.queue: Queue | None = None
-        if recipe.negatives.name == "queue":
-            self.queue = Queue(recipe.negatives.size, units[-1])
+
+    def _build_negatives(self, n: int) -> None:
+        """What each network's outputs are contrasted against; draws depend on the seed alone."""
+        recipe = self.recipe
+        assert recipe.data.channels is not None, "the recipe is not complete"
+        assert recipe.views.size is not None, "the recipe is not complete"
+        side = recipe.views.size
+        domain = Domain("images", (recipe.data.channels, side, side))
+        row, options = recipe.negatives.row, recipe.negatives.options()
+        made = {
+            name: row.build(
+                options,
+                Spec(
+                    domain,
+                    n=n,
+                    feature_dim=one.feature_dim,
+                    dim=one.dim,
+                    seed=recipe.seed,
+                ),
+            )
+            for name, one in self.online.items()
+        }
+        self.negatives = nn.ModuleDict(made)
+        self.relabel()
+
+    def relabel(self) -> None:
+        """Tell whoever keeps clusters that Z is new."""
+        if self.clusters is not None and self.clusters.ndim == 1:
+            for one in self.negatives.values():
+                one.relabel(self.clusters)  # type: ignore[operator]
 
     def _check_small_views(self, encoder: nn.Module) -> None:
         """Raise UserError where the encoder takes images of one size only."""
@@ -145,7 +181,7 @@ class Pretraining(L.LightningModule):
         target = self.target(views, self.view_networks, self.keys, seen)
         terms = self.score(seen, target, index)
         added = self.regularized(views, seen, noise)
-        self.remember(target, index)
+        self.remember(seen, target, index)
         loss = terms.pop("loss")
         if "total" in added:
             terms, loss = {"objective": loss, **terms, **added}, loss + added["total"]
@@ -194,9 +230,7 @@ class Pretraining(L.LightningModule):
         self, seen: Outputs, target: Mapping[int, Tensor], index: Tensor
     ) -> dict[str, Tensor]:
         """The objective's terms: of all pairs as one, or of all views together."""
-        cluster = None
-        if self.clusters is not None and not self.objective.partners:
-            cluster = self.clusters[index]
+        cluster = self._clusters_of(index)
         given: dict[str, Any] = {
             "index": index,
             "cluster": cluster,
@@ -205,14 +239,15 @@ class Pretraining(L.LightningModule):
             "progress": Progress(self.current_epoch, self.recipe.epochs),
             "options": self.objective_options,
         }
-        online, keys = list(seen.compared.values()), list(target.values())
         if self.objective.scores == "views":
-            return self.objective(online, keys, **given)
+            return self.objective(list(seen.compared.values()), list(target.values()), **given)
+        z = cluster if cluster is not None and cluster.ndim == 1 else None
         terms = []
-        for query, key in self.pairs:
-            q = seen.compared[query]
-            contrast = None if self.queue is None else self.queue.propose(q, index)
-            terms.append(self.objective([q], [target[key]], negatives=contrast, **given))
+        for i, j in self.pairs:
+            query = seen.compared[i]
+            contrast = self._negatives_of(j).propose(query, index, z)
+            keys = [target[j]] if j in target else []  # else the negatives' memory has it
+            terms.append(self.objective([query], keys, negatives=contrast, **given))
         return combined(terms, summed=self.objective.summed(self.objective_options))
 
     def regularized(
@@ -228,12 +263,27 @@ class Pretraining(L.LightningModule):
             noise,
         )
 
-    def remember(self, target: Mapping[int, Tensor], index: Tensor) -> None:
-        """After the loss, so that a key is never its own query's negative."""
-        if self.queue is not None:
-            cluster = self.clusters
-            known = cluster[index] if cluster is not None and cluster.ndim == 1 else None
-            self.queue.update(target[max(target)].detach(), index, known)
+    def remember(self, seen: Outputs, target: Mapping[int, Tensor], index: Tensor) -> None:
+        """After the loss, so that a key is never its own query's negative: the last key of each
+        network, or where the keys come from its memory, its last output."""
+        cluster = self._clusters_of(index)
+        z = cluster if cluster is not None and cluster.ndim == 1 else None
+        outputs = target or seen.compared
+        for i in {self.view_networks[i]: i for i in outputs}.values():
+            self._negatives_of(i).update(outputs[i].detach(), index, z)
+
+    def _clusters_of(self, index: Tensor) -> Tensor | None:
+        """What counts as the same; None where each image is its own, and where partners stand for
+        it."""
+        if self.clusters is None or self.objective.partners:
+            return None
+        return self.clusters[index]
+
+    def _negatives_of(self, view: int) -> Negatives:
+        """The negatives of the network that takes a view."""
+        found = self.negatives[self.view_networks[view]]
+        assert isinstance(found, Negatives)
+        return found
 
     def steady(self) -> tuple[nn.Module, nn.Module]:
         """The encoder and projector that are clustered between epochs: of the momentum network
@@ -275,6 +325,7 @@ class Pretraining(L.LightningModule):
         """Z made anew between epochs, int64 (N,) or (N, M), for all that keep something of it."""
         assert self.clusters is not None  # there is a Z from the start where it is made anew
         self.clusters.copy_(z)
+        self.relabel()
         if isinstance(self.state, KeepsClusters):
             self.state.renew_clusters(z, centroids)
 

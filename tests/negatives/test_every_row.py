@@ -1,0 +1,279 @@
+"""The rules that every row of the table of negatives keeps: a row joins by being registered."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+from pydantic import ValidationError
+from torch import Tensor
+
+from viewfinder.data.domain import Domain, Spec
+from viewfinder.negatives import NEGATIVES, Contrast, Negatives, NegativesRow
+from viewfinder.objectives import info_nce_with_negatives
+
+N, DIM = 23, 4
+SPEC = Spec(Domain("images", (3, 8, 8)), n=N, dim=DIM, seed=5)
+# options that make a row small enough for the data of these tests, and each of its choices in turn
+SMALL: dict[str, list[dict[str, Any]]] = {
+    "queue": [{"size": 7}, {"size": 30}],
+    "bank": [
+        {"size": 5},
+        {"size": None},
+        {"size": 40, "draws": "shared"},
+        {"size": None, "nearest": 6},
+        {"size": 5, "nearest": 6, "by": "memory"},
+        {"size": 5, "alpha": 0.0, "renormalise": False},
+    ],
+}
+KEPT = [("bank", {"own": "kept", **options}) for options in SMALL["bank"][:4]]
+
+
+@dataclass(frozen=True)
+class Choice:
+    row: NegativesRow
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return "-".join([self.row.name, *(f"{k}={v}" for k, v in self.options.items())])
+
+    def build(self, dtype: torch.dtype = torch.float64) -> Negatives:
+        return self.row.build(self.row.options(**self.options), SPEC).to(dtype)
+
+
+SAFE = [Choice(row, o) for row in NEGATIVES.values() for o in SMALL.get(row.name, [{}])]
+ALL = [*SAFE, *(Choice(NEGATIVES[name], o) for name, o in KEPT)]
+every = pytest.mark.parametrize("choice", ALL, ids=str)
+every_table = pytest.mark.parametrize("choice", [c for c in ALL if c.row.kind == "table"], ids=str)
+
+
+def keys(step: int, rows: slice = slice(None), size: int = 8) -> tuple[Tensor, Tensor, Tensor]:
+    """Keys of a step with their index and clusters, all different from step to step; at times
+    there is a datum twice."""
+    generator = torch.Generator().manual_seed(step)
+    index = torch.randint(0, N, (size,), generator=generator)
+    z = (index * 7) % 5
+    vectors = torch.randn(size, DIM, generator=generator, dtype=torch.float64)
+    return vectors[rows], index[rows], z[rows]
+
+
+def taught(negatives: Negatives, steps: range, rows: slice = slice(None), size: int = 8) -> None:
+    for step in steps:
+        vectors, index, z = keys(step, rows, size)
+        negatives.propose(vectors, index, z)
+        negatives.update(vectors, index, z)
+
+
+def loss(negatives: Negatives, step: int, rows: slice = slice(None)) -> Tensor | None:
+    """InfoNCE of the next step's queries; None where nothing is proposed."""
+    vectors, index, z = keys(step, rows)
+    contrast = negatives.propose(vectors, index, z)
+    if contrast is None:
+        return None
+    query = vectors.requires_grad_()
+    total = info_nce_with_negatives(query, vectors.detach().roll(1, 1), contrast, 0.3, cluster=z)
+    (gradient,) = torch.autograd.grad(total, query)
+    return torch.cat([total.detach()[None], gradient.flatten()])
+
+
+def test_there_is_a_small_choice_for_every_row_with_options() -> None:
+    assert set(SMALL) == {row.name for row in NEGATIVES.values() if row.options.model_fields}
+
+
+@every
+def test_it_is_what_it_declares(choice: Choice) -> None:
+    row, negatives = choice.row, choice.build()
+    assert isinstance(negatives, Negatives)
+    assert row.kind in ("none", "batch", "table")
+    taught(negatives, range(2))
+    contrast = negatives.propose(*keys(2))
+    assert (contrast is not None) == (row.kind == "table")
+    if contrast is None:
+        assert not list(negatives.buffers())
+        return
+    assert (contrast.positive is not None) == row.gives_positive
+    assert contrast.table.shape[1] == DIM
+    assert not list(negatives.parameters())
+    if contrast.rows is not None:
+        assert contrast.rows.dtype == torch.int64
+        assert int(contrast.rows.max()) < len(contrast.table)
+
+
+@every
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_precision_in_is_precision_out(choice: Choice, dtype: torch.dtype) -> None:
+    negatives = choice.build(dtype)
+    for step in range(2):
+        vectors, index, z = keys(step)
+        negatives.update(vectors.to(dtype), index, z)
+    contrast = negatives.propose(vectors.to(dtype), index, z)
+    if contrast is not None:
+        assert contrast.table.dtype == dtype
+        assert contrast.positive is None or contrast.positive.dtype == dtype
+    under = choice.build(dtype)
+    with torch.autocast("cpu", dtype=torch.bfloat16):  # keys come in half precision
+        under.propose(vectors.bfloat16(), index, z)
+        under.update(vectors.bfloat16(), index, z)
+    assert all(x.dtype == dtype for x in under.buffers() if x.is_floating_point())
+
+
+@every
+def test_a_resumed_run_repeats_the_uninterrupted_one(choice: Choice) -> None:
+    """All that it needs is in its state: what was kept, and where its draws stand."""
+    whole, first, second = choice.build(), choice.build(), choice.build()
+    taught(whole, range(6))
+    taught(first, range(3))
+    second.load_state_dict(first.state_dict())
+    taught(second, range(3, 6))
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, second.state_dict()[name]), name
+    wanted, again = loss(whole, 6), loss(second, 6)
+    assert (wanted is None) == (again is None)
+    assert wanted is None or (torch.isfinite(wanted).all() and torch.equal(wanted, again))
+
+
+@every_table
+def test_draws_differ_from_step_to_step_and_not_within(choice: Choice) -> None:
+    negatives = choice.build()
+    first, again = (negatives.propose(*keys(0)) for _ in range(2))
+    assert first is not None
+    assert again is not None
+    if first.rows is None or not choice.options.get("size"):
+        return
+    assert torch.equal(first.rows, again.rows)
+    negatives.update(*keys(0))
+    later = negatives.propose(*keys(0))
+    assert later is not None
+    assert not torch.equal(first.rows, later.rows)
+
+
+@pytest.mark.parametrize("choice", SAFE, ids=str)
+@pytest.mark.parametrize("size", [2, 8, 60])
+def test_no_positive_is_its_own_negative(choice: Choice, size: int) -> None:
+    """The key of every query is in the table already; it, and not a copy, must be left out."""
+    negatives = choice.build()
+    taught(negatives, range(4), size=size)
+    vectors, index, z = keys(3, size=size)
+    contrast = negatives.propose(vectors, index, z)
+    if contrast is None:
+        return
+    assert contrast.index is not None
+    rows = torch.arange(len(contrast.table)) if contrast.rows is None else contrast.rows
+    same = contrast.index[rows.clamp(min=0)].expand(size, -1) == index[:, None]
+    same &= rows.expand(size, -1) >= 0
+    if contrast.own is None:  # then the rows themselves leave it out
+        assert not same.any()
+    else:
+        assert torch.equal(contrast.own, index)
+    # a table with nothing but the positive: there is nothing to be told from
+    alone = torch.where(same, rows.expand(size, -1), -1)
+    told = Contrast(contrast.table, alone, index=contrast.index, own=contrast.own)
+    value = info_nce_with_negatives(vectors, vectors.roll(1, 1), told, 0.1)
+    assert value.item() == pytest.approx(0, abs=1e-12)
+
+
+@every
+def test_clusters_are_renewed_by_index(choice: Choice) -> None:
+    negatives = choice.build()
+    taught(negatives, range(4))
+    z = torch.randperm(N, generator=torch.Generator().manual_seed(0)) % 3
+    negatives.relabel(z)
+    contrast = negatives.propose(*keys(4))
+    if contrast is None:
+        return
+    assert contrast.index is not None
+    assert contrast.cluster is not None
+    known = contrast.index >= 0
+    assert torch.equal(contrast.cluster[known], z[contrast.index[known]])
+    assert (contrast.cluster[~known] == -1).all()
+
+
+@every
+@pytest.mark.parametrize("size", [1, 2, 60])
+def test_batches_of_any_size(choice: Choice, size: int) -> None:
+    """Larger than the table, and not a divisor of it."""
+    negatives = choice.build()
+    taught(negatives, range(3), size=size)
+    contrast = negatives.propose(*keys(3, size=size))
+    if contrast is not None and contrast.rows is not None and contrast.rows.ndim == 2:
+        assert len(contrast.rows) == size
+    assert all(torch.isfinite(x).all() for x in negatives.buffers())
+
+
+@every_table
+def test_wrong_input_is_named(choice: Choice) -> None:
+    negatives = choice.build()
+    vectors, index, z = keys(0)
+    before = {name: x.clone() for name, x in negatives.state_dict().items()}
+    with pytest.raises(ValueError, match=rf"keys must be \(N, {DIM}\)"):
+        negatives.update(vectors[:, :2], index)
+    with pytest.raises(ValueError, match="one index each"):
+        negatives.update(vectors, index[:3])
+    with pytest.raises(ValueError, match="one cluster"):
+        negatives.update(vectors, index, z[:3])
+    if choice.row.stable_index:
+        for wrong in (N, -1):
+            with pytest.raises(ValueError, match=f"positions from 0 to {N - 1}"):
+                negatives.update(vectors, torch.full_like(index, wrong))
+    for name, x in negatives.state_dict().items():
+        assert torch.equal(x, before[name]), "a refused update must change nothing"
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        choice.row.options(sise=3)
+    with pytest.raises(ValidationError, match="greater than 0"):
+        choice.row.options(size=0)
+
+
+SIZES = {2: (3, 5), 3: (1, 5, 2)}
+
+
+def worker(rank: int, folder: str, sizes: tuple[int, ...]) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=len(sizes)
+    )
+    ends = list(accumulate(sizes))
+    rows = slice(ends[rank] - sizes[rank], ends[rank])
+    results = {}
+    for choice in ALL:
+        negatives = choice.build()
+        taught(negatives, range(4), rows)
+        results[str(choice)] = (negatives.state_dict(), loss(negatives, 4, rows))
+    torch.save(results, f"{folder}/{rank}.pt")
+    dist.barrier()
+    # All is written; leaving at once spares the tear-down of the communication's threads, which
+    # now and then aborts the process.
+    os._exit(0)
+
+
+@pytest.fixture(scope="module", params=list(SIZES), ids=lambda n: f"{n} ranks")
+def ranks(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> list[dict[str, Any]]:
+    folder: Path = tmp_path_factory.mktemp("ranks")
+    sizes = SIZES[request.param]
+    torch.multiprocessing.spawn(worker, (str(folder), sizes), nprocs=len(sizes))
+    return [torch.load(folder / f"{rank}.pt") for rank in range(len(sizes))]
+
+
+@every
+def test_several_processes_equal_one(choice: Choice, ranks: list[dict[str, Any]]) -> None:
+    """State after updates with different data, and different amounts of it; and the losses."""
+    one = choice.build()
+    taught(one, range(4))
+    wanted = loss(one, 4)
+    for rank in ranks:
+        torch.testing.assert_close(rank[str(choice)][0], dict(one.state_dict()), rtol=0, atol=0)
+    if wanted is None:
+        return
+    sizes = SIZES[len(ranks)]
+    parts = [rank[str(choice)][1] for rank in ranks]
+    value = sum(part[0] * size for part, size in zip(parts, sizes, strict=True)) / sum(sizes)
+    torch.testing.assert_close(value, wanted[0])
+    gradients = [part[1:] * size / 8 for part, size in zip(parts, sizes, strict=True)]
+    torch.testing.assert_close(torch.cat(gradients), wanted[1:])

@@ -1,0 +1,210 @@
+"""A memory bank: one vector per datum (instance discrimination, CMC, BALL)."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor
+
+from viewfinder.core.errors import UserError
+from viewfinder.core.randomness import derive, drawn_for, torch_generator
+from viewfinder.core.table import Options
+from viewfinder.data.domain import Spec
+from viewfinder.negatives.contract import (
+    Contrast,
+    Negatives,
+    NegativesRow,
+    clusters_of,
+    of_all_ranks,
+)
+from viewfinder.negatives.neighbours import nearest_rows
+
+Draws = Literal["each", "shared"]
+By = Literal["current", "memory"]
+Own = Literal["excluded", "kept"]
+
+
+class Bank(Negatives):
+    """A row for every datum, renewed each time the datum is seen (Wu et al. 2018).
+
+        M[i] = alpha * M[i] + (1 - alpha) * key_i / |key_i|,  then divided by its length
+
+    (VINCE, Wu et al. 2020, equation 7, which does not divide; the released code does.) The positive
+    of a query is its own row; its negatives are other rows, drawn uniformly or the nearest.
+
+    n, dim       data, and size of a vector
+    size         so many uniform draws, with replacement; None: all
+    alpha        share of the old row, in [0, 1]; 0 keeps the last view alone
+    renormalise  divide a row by its length after the update, as all released code does
+    draws        "each" query has draws of its own, or they are "shared" by the batch
+    nearest      k: the negatives, or the rows they are drawn from, are the k of greatest cosine
+    by           neighbours of the "current" query, as the code has it, or of its row in the
+                 "memory", as the paper writes
+    own          "excluded": the query's own row is none of its negatives; "kept", as in released
+                 code, whose draws and neighbours do not leave it out
+    seed         of the first rows and the draws
+
+    At the start a row is drawn uniformly from [-sqrt(3/dim), sqrt(3/dim)], of length about 1, as in
+    CMC's code; ``fill`` puts something better there. The draws depend on (seed, step, index) alone:
+    a resumed run repeats them, and so do several ranks those of one process. State is in buffers:
+    table float (n, dim), cluster int64 (n,), step.
+
+    >>> bank = Bank(n=100, dim=8, size=16)
+    >>> contrast = bank.propose(torch.randn(4, 8), torch.tensor([3, 1, 4, 59]))
+    >>> contrast.rows.shape, contrast.positive.shape
+    (torch.Size([4, 16]), torch.Size([4, 8]))
+    """
+
+    table: Tensor
+    index: Tensor
+    cluster: Tensor
+    step: Tensor
+
+    def __init__(
+        self,
+        n: int,
+        dim: int,
+        *,
+        size: int | None = None,
+        alpha: float = 0.5,
+        renormalise: bool = True,
+        draws: Draws = "each",
+        nearest: int | None = None,
+        by: By = "current",
+        own: Own = "excluded",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if n < 2 or dim < 1 or (size is not None and size < 1):
+            raise ValueError(f"a bank needs n >= 2, dim >= 1, size >= 1, not {n}, {dim} and {size}")
+        if not 0 <= alpha <= 1:
+            raise ValueError(f"alpha is a share, between 0 and 1, not {alpha}")
+        if nearest is not None and not 1 <= nearest < n:
+            raise ValueError(f"nearest must be from 1 to {n - 1}, below n={n}, not {nearest}")
+        if nearest is not None and draws == "shared":
+            raise ValueError("neighbours are each query's own: draws cannot be shared")
+        self.size, self.alpha, self.renormalise = size, alpha, renormalise
+        self.draws, self.nearest, self.by, self.own, self.seed = draws, nearest, by, own, seed
+        generator = torch_generator(seed, "bank")
+        first = torch.rand(n, dim, generator=generator).mul_(2).sub_(1).mul_(math.sqrt(3 / dim))
+        self.register_buffer("table", first)
+        self.register_buffer("index", torch.arange(n), persistent=False)
+        self.register_buffer("cluster", torch.full((n,), -1))
+        self.register_buffer("step", torch.tensor(0))
+
+    def propose(self, query: Tensor, index: Tensor, z: Tensor | None = None) -> Contrast:
+        """Rows for queries (N, dim) of the data ``index`` (N,). The table is the bank itself, not a
+        copy: use it before the next update."""
+        self._check(index)
+        rows = self._rows(query.detach(), index)
+        # rows that are each query's own leave its datum out already
+        told = self.own == "excluded" and (rows is None or rows.ndim == 1)
+        return Contrast(
+            self.table,
+            rows,
+            positive=self.table[index],
+            index=self.index,
+            cluster=self.cluster,
+            own=index if told else None,
+        )
+
+    def _rows(self, query: Tensor, index: Tensor) -> Tensor | None:
+        without = index if self.own == "excluded" else None
+        if self.nearest is not None:
+            at = self.table[index] if self.by == "memory" else query
+            near = nearest_rows(at, self.table, self.nearest, own=without)
+            return near if self.size is None else near.gather(1, self._draw(index, self.nearest))
+        if self.size is None:
+            return None
+        if self.draws == "shared":
+            return self._draw(index.new_zeros(1), len(self.table))[0]
+        if without is None:
+            return self._draw(index, len(self.table))
+        drawn = self._draw(index, len(self.table) - 1)
+        return drawn.add_(drawn >= without[:, None])
+
+    def _draw(self, index: Tensor, below: int) -> Tensor:
+        assert self.size is not None
+        seed = derive(self.seed, "negatives", step=int(self.step))
+        return drawn_for(index, self.size, below, seed)
+
+    @torch.no_grad()
+    def update(self, keys: Tensor, index: Tensor, z: Tensor | None = None) -> None:
+        """Renew the rows of keys (N, dim), any scale. Of a datum that is there twice, on whichever
+        ranks, the last counts."""
+        self._check(index)
+        keys, index, z = of_all_ranks(keys, index, z, self.table.shape[1])
+        ordered, order = index.sort(stable=True)
+        last = order[torch.searchsorted(ordered, index, right=True) - 1]
+        keys = torch.nn.functional.normalize(keys[last].to(self.table), dim=1)
+        rows = self.table[index].lerp_(keys, 1 - self.alpha)
+        self.table[index] = torch.nn.functional.normalize(rows, dim=1) if self.renormalise else rows
+        self.cluster[index] = torch.where(z[last] >= 0, z[last], self.cluster[index])
+        self.step += 1
+
+    @torch.no_grad()
+    def relabel(self, z: Tensor) -> None:
+        """Take the clusters of all data, z int64 (n,)."""
+        self.cluster.copy_(clusters_of(self.index, z))
+
+    @torch.no_grad()
+    def fill(self, table: Tensor) -> None:
+        """Put a vector for every datum into the bank, (n, dim): of all data encoded once, say."""
+        if table.shape != self.table.shape:
+            raise ValueError(
+                f"the bank is {tuple(self.table.shape)} and cannot hold {tuple(table.shape)}"
+            )
+        self.table.copy_(torch.nn.functional.normalize(table.to(self.table), dim=1))
+
+    def _check(self, index: Tensor) -> None:
+        below = (index >= 0) & (index < len(self.table))
+        if index.ndim != 1 or not bool(below.all()):
+            raise ValueError(
+                f"index must be (N,), positions from 0 to {len(self.table) - 1}: the bank keeps "
+                "one row per datum"
+            )
+
+
+class BankOptions(Options):
+    size: PositiveInt | None = Field(
+        4096, description="uniform draws, with replacement; null: all rows, or all nearest ones"
+    )
+    alpha: float = Field(0.5, ge=0, le=1, description="share of the old row in its renewal")
+    renormalise: bool = Field(True, description="rows are divided by their length when renewed")
+    draws: Draws = Field("each", description="each query has its own draws; or shared by the batch")
+    nearest: PositiveInt | None = Field(
+        None, description="negatives are of the so many nearest rows; null: of all"
+    )
+    by: By = Field("current", description="neighbours of the current output, or of the memory")
+    own: Own = Field("excluded", description="the query's own row: excluded, or kept as any other")
+
+
+def _build(o: BankOptions, spec: Spec) -> Bank:
+    if spec.n < 2:
+        raise UserError(f"negatives=bank keeps a row per datum; there are {spec.n}")
+    if o.nearest is not None and o.nearest >= spec.n:
+        raise UserError(
+            f"negatives.nearest={o.nearest}, but a datum has only {spec.n - 1} others",
+            fix=f"negatives.nearest={max(1, spec.n // 10)}",
+        )
+    if o.nearest is not None and o.draws == "shared":
+        raise UserError(
+            "negatives.draws=shared: neighbours are each query's own", fix="negatives.draws=each"
+        )
+    return Bank(spec.n, spec.dim, seed=spec.seed, **o.model_dump())
+
+
+BANK = NegativesRow(
+    name="bank",
+    summary="a memory of one vector per datum, of which rows are drawn, or the nearest taken",
+    paper="Wu et al. 2018; VINCE, Wu et al. 2020, equation 7",
+    options=BankOptions,
+    bare="size",
+    build=_build,
+    kind="table",
+    gives_positive=True,
+    stable_index=True,
+)

@@ -1,0 +1,149 @@
+"""Similarities of each query with rows of its own of a table, of which none is kept.
+
+256 queries x 4,096 rows x 128 numbers are half a GiB in float32: rows are gathered, or their
+similarities are, a block of queries at a time. What a loss makes of the similarities of a query,
+and the slope of it, is asked for while they are there; so the backward pass need not gather again,
+and the table may change before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from viewfinder.objectives.log_partition import (
+    full_precision,
+    refuse_second_derivative,
+    row_blocks,
+)
+from viewfinder.objectives.similarity import unit
+
+# Where the table has at most so many times the rows of a query, the product with the whole table is
+# faster than gathering these: memory is read in order.
+DENSE = 32
+
+Reduced = Sequence[tuple[Tensor, Tensor]]
+Reduce = Callable[[slice, Tensor], Reduced]
+
+
+def gathered(
+    query: Tensor, table: Tensor, rows: Tensor | None, reduce: Reduce, results: int
+) -> list[Tensor]:
+    """Sums over similarities of queries with rows of a table: ``results`` tensors (N,).
+
+    query   float (N, D), divided by the temperature
+    table   float (M, D), any scale: normalised here
+    rows    int64 (N, K), those of each query, -1 for none; None: all rows for every query
+    reduce  (block of queries, their similarities (n, K)) -> for each result its value (n,), and its
+            derivative by each similarity (n, K), which is 0 where a row does not count. It may
+            write into the similarities
+    Gradients flow into query and table; there is no second derivative.
+    """
+    dense = rows is None or len(table) <= DENSE * rows.shape[1]
+    if dense or table.requires_grad:
+        table = unit(table).to(query.dtype)
+        normalised = True
+    else:
+        normalised = False
+    return list(_Gathered.apply(query, table, rows, reduce, results, dense, normalised))
+
+
+class _Gathered(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        query: Tensor,
+        table: Tensor,
+        rows: Tensor | None,
+        reduce: Reduce,
+        results: int,
+        dense: bool,
+        normalised: bool,
+    ) -> tuple[Tensor, ...]:
+        kernel = _Dense(table, rows) if dense else _Copied(table, rows, normalised)
+        values = [query.new_empty(len(query)) for _ in range(results)]
+        slopes = [torch.empty_like(query) for _ in range(results if ctx.needs_input_grad[0] else 0)]
+        with full_precision(query):
+            for block in row_blocks(len(query), kernel.width, query.device):
+                s = kernel.similarities(query, block)
+                for i, (value, slope) in enumerate(reduce(block, s)):
+                    values[i][block] = value
+                    if slopes:
+                        slopes[i][block] = kernel.pull(slope, block)
+        ctx.kernel, ctx.reduce, ctx.slopes = None, reduce, slopes
+        if ctx.needs_input_grad[1]:
+            ctx.kernel = kernel
+            ctx.save_for_backward(query, table)
+        return tuple(values)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        refuse_second_derivative()
+        to_query, to_table = None, None
+        if ctx.needs_input_grad[0]:
+            pairs = zip(ctx.slopes, gradients, strict=True)
+            to_query = torch.stack([slope * g[:, None] for slope, g in pairs]).sum(dim=0)
+        if ctx.needs_input_grad[1]:
+            query, table = ctx.saved_tensors
+            to_table = torch.zeros_like(table)
+            with full_precision(query):
+                for block in row_blocks(len(query), ctx.kernel.width, query.device):
+                    s = ctx.kernel.similarities(query, block)
+                    slopes = [slope for _, slope in ctx.reduce(block, s)]
+                    pairs = zip(slopes, gradients, strict=True)
+                    weights = sum(slope * g[block, None] for slope, g in pairs)
+                    ctx.kernel.push(to_table, weights, query, block)
+        return to_query, to_table, None, None, None, None, None
+
+
+class _Dense:
+    """By the product with the whole table, of which the similarities asked for are taken."""
+
+    def __init__(self, table: Tensor, rows: Tensor | None) -> None:
+        self.table, self.rows, self.width = table, rows, len(table)
+
+    def similarities(self, query: Tensor, block: slice) -> Tensor:
+        s = query[block] @ self.table.T
+        return s if self.rows is None else s.gather(1, self.rows[block].clamp(min=0))
+
+    def pull(self, weights: Tensor, block: slice) -> Tensor:
+        return self._spread(weights, block) @ self.table
+
+    def push(self, to_table: Tensor, weights: Tensor, query: Tensor, block: slice) -> None:
+        to_table.addmm_(self._spread(weights, block).T, query[block])
+
+    def _spread(self, weights: Tensor, block: slice) -> Tensor:
+        """The weights (n, K) of a query's rows as weights (n, M) of all rows."""
+        if self.rows is None:
+            return weights
+        everywhere = weights.new_zeros(len(weights), len(self.table))
+        return everywhere.scatter_add_(1, self.rows[block].clamp(min=0), weights)
+
+
+class _Copied:
+    """By copies of the rows of a block of queries."""
+
+    def __init__(self, table: Tensor, rows: Tensor | None, normalised: bool) -> None:
+        assert rows is not None
+        self.table, self.rows, self.normalised = table, rows, normalised
+        self.width = rows.shape[1] * table.shape[1]
+
+    def similarities(self, query: Tensor, block: slice) -> Tensor:
+        vectors = self.table[self.rows[block].clamp(min=0)]
+        if not self.normalised:
+            vectors = vectors.to(query.dtype)
+            length = torch.linalg.vector_norm(vectors, dim=2, keepdim=True)
+            vectors.div_(length.masked_fill_(length == 0, 1))
+        self.vectors = vectors  # of this block, for ``pull``
+        return torch.bmm(vectors, query[block, :, None]).squeeze(2)
+
+    def pull(self, weights: Tensor, block: slice) -> Tensor:
+        return torch.bmm(weights[:, None], self.vectors).squeeze(1)
+
+    def push(self, to_table: Tensor, weights: Tensor, query: Tensor, block: slice) -> None:
+        rows = self.rows[block].clamp(min=0).flatten()
+        outer = weights[:, :, None] * query[block, None]
+        to_table.index_add_(0, rows, outer.flatten(0, 1))
