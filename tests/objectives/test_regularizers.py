@@ -9,8 +9,6 @@ import torch
 from golden.cases import Case, assert_golden, golden_cases
 from torch import Tensor
 from torch.distributions import Bernoulli, Laplace, Normal
-
-from viewfinder.objectives import nt_xent
 from viewfinder.regularizers.terms import (
     add_noise,
     information_estimate,
@@ -18,6 +16,8 @@ from viewfinder.regularizers.terms import (
     lower_bound_estimate,
     reconstruction,
 )
+
+from viewfinder.objectives import nt_xent
 
 
 def draw(seed: int, *shape: int) -> Tensor:

@@ -10,6 +10,8 @@ from viewfinder.data.source import Split
 from viewfinder.evaluation.probes.classification import PROTOCOLS
 from viewfinder.objectives.table import OBJECTIVES
 from viewfinder.recipes.recipe import Recipe
+from viewfinder.recipes.regularizers import weight_in_words
+from viewfinder.regularizers.table import REGULARIZERS
 from viewfinder.training.assignment import kind_of_positives
 
 
@@ -18,6 +20,7 @@ def check_parts(recipe: Recipe) -> None:
     objective = OBJECTIVES[recipe.objective.name]
     negatives, target = recipe.negatives.name, recipe.target.name
     _check_views(recipe)
+    _check_regularizers(recipe)
     if negatives not in objective.negatives:
         raise UserError(
             f"objective={objective.name} cannot use negatives={negatives}: "
@@ -119,16 +122,31 @@ def _check_views(recipe: Recipe) -> None:
             f"objective={objective.name} works on {high} views and has no use for small ones",
             fix="views.small_count=0",
         )
+
+
+def _check_regularizers(recipe: Recipe) -> None:
+    """Refuse what needs, or weighs, views that the online encoder does not see."""
+    objective, count = OBJECTIVES[recipe.objective.name], recipe.views.count
     one_way = objective.one_way(recipe.objective.options()) and recipe.target.name == "momentum"
-    seen = 1 if one_way else views.count
-    both = recipe.regularizers.given & {"ip", "mib"}
-    if both and seen != 2:
-        way = "objective.symmetric=true" if views.count == 2 else "views.count=2"
-        raise UserError(
-            f"regularizers.{min(both)} compares the features of two views; the online encoder of "
-            f"{recipe.method} sees {seen}",
-            fix=f"regularizers.{min(both)}=0" + (f", or {way}" if low <= 2 else ""),
-        )
+    seen = 1 if one_way else count
+    way = "objective.symmetric=true" if count == 2 else "views.count=2"
+    both = f", or {way}" if objective.views[0] <= 2 else ""
+    for name, options in recipe.regularizers.chosen.items():
+        least, most = REGULARIZERS[name].views
+        if seen < least or (most is not None and seen > most):
+            wanted = f"{least}" if least == most else f"{least} to {most}"
+            raise UserError(
+                f"regularizers.{name} works on {wanted} views; the online encoder of "
+                f"{recipe.method} sees {seen}",
+                fix=f"regularizers.{name}=0{both}",
+            )
+        first, second = options.weights
+        if seen == 1 and second and isinstance(options.weight, tuple):
+            raise UserError(
+                f"regularizers.{name}.weight={weight_in_words(options.weight)} weighs a second "
+                f"view; the online encoder of {recipe.method} sees the first alone",
+                fix=f"regularizers.{name}={first or second:g}{both}",
+            )
 
 
 def _check_heads(recipe: Recipe) -> None:
@@ -172,18 +190,19 @@ def _smaller(k: int | list[int], images: int) -> str:
     return str(fitting).replace(" ", "") if isinstance(k, list) else str(fitting[-1])
 
 
-def _check_reconstruction(recipe: Recipe) -> None:
-    """One decoder makes all views again, so they must be alike; needs a complete recipe."""
-    if "rc" not in recipe.regularizers.given:
+def _check_views_are_alike(recipe: Recipe) -> None:
+    """A regularizer that reads the views has one module for all; needs a complete recipe."""
+    readers = [n for n in recipe.regularizers.chosen if "views" in REGULARIZERS[n].needs]
+    if not readers:
         return
     first, *others = recipe.views.augmentations()[: recipe.views.count]
     for key in ("size", "mean", "std"):
         values = [getattr(one, key) for one in (first, *others)]
         if len(set(values)) > 1:
             raise UserError(
-                f"regularizers.rc has one decoder for all views, but views.first.{key} is "
+                f"regularizers.{readers[0]} takes views that are alike, but views.first.{key} is "
                 f"{values[0]} and views.second.{key} {values[1]}",
-                fix=f"the same {key} for both, or regularizers.rc=0",
+                fix=f"the same {key} for both, or regularizers.{readers[0]}=0",
             )
 
 
@@ -201,7 +220,7 @@ def check_data(recipe: Recipe, split: Split) -> None:
             f"positives.k={most} clusters, but there are only {len(split)} images",
             fix=f"positives.k={_smaller(positives.k, len(split))}",
         )
-    _check_reconstruction(recipe)
+    _check_views_are_alike(recipe)
     if recipe.batch_size > len(split):
         raise UserError(
             f"batch_size is {recipe.batch_size} but there are only {len(split)} images to train on",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import lightning as L
@@ -15,6 +16,7 @@ from viewfinder.core.errors import UserError
 from viewfinder.core.randomness import derive, torch_generator
 from viewfinder.core.schedules import cosine_momentum, warmup_cosine
 from viewfinder.data.batch import Batch
+from viewfinder.data.domain import Domain, Spec
 from viewfinder.negatives.queue import Queue
 from viewfinder.networks.encoders import feature_dim
 from viewfinder.networks.frozen_features import evaluating
@@ -25,9 +27,10 @@ from viewfinder.objectives.ci_infonce import draw_partners
 from viewfinder.objectives.contract import Progress
 from viewfinder.objectives.table import find
 from viewfinder.recipes.recipe import Recipe
+from viewfinder.regularizers.contract import EncoderPass
+from viewfinder.regularizers.regularization import Regularization
 from viewfinder.runs.run import initial_weights, new_encoder
 from viewfinder.training.optimizers import build_optimizer
-from viewfinder.training.regularization import Regularization
 from viewfinder.views.augment import make_views
 
 
@@ -99,7 +102,15 @@ class Pretraining(L.LightningModule):
         if self.objective.state is not None:
             sizes = getattr(recipe.positives.options(), "sizes", ())
             self.state = self.objective.state(self.objective_options, units[-1], sizes)
-        self.regularization = Regularization(recipe, self.encoder, self.feature_dim)
+        size, channels = recipe.views.size, recipe.data.channels
+        assert size is not None and channels is not None, "the recipe is not complete"
+        domain = Domain("images", (channels, size, size))
+        self.regularization = Regularization(
+            recipe.regularizers.chosen,
+            recipe.regularizers.sigma,
+            Spec(domain, feature_dim=self.feature_dim, dim=units[-1], seed=recipe.seed),
+            self.encoder,
+        )
         self.target: nn.Module | None = None
         if recipe.target.name == "momentum":
             self.target = copy.deepcopy(self._online()).requires_grad_(False)
@@ -194,8 +205,9 @@ class Pretraining(L.LightningModule):
         with captured(self.encoder, self.regularization.stages) as stages:
             features = [self.encoder(view) for view in seen]
         noisy = self.regularization.noisy(features, generator)
+        kept = (seen[:large], features[:large], noisy[:large])
         added = self.regularization(
-            seen[:large], features[:large], noisy[:large], stages, generator
+            EncoderPass(*kept, stages=stages, generator=generator, shown=self.shown)
         )
         projected = [self.projector(x) for x in noisy]
         online = [self.assigner(self.predictor(z)) for z in projected]
@@ -210,16 +222,22 @@ class Pretraining(L.LightningModule):
                 target = [z.detach() for z in target]
         return (online[:1] if one_way else online), target, added
 
+    def shown(self, view: Tensor, number: int) -> Tensor:
+        """A view as it was before it was normalised, in [0, 1]."""
+        one = self.augmentations[number]
+        mean, std = (view.new_tensor(v).view(1, -1, 1, 1) for v in (one.mean, one.std))
+        return (view * std + mean).clamp(0, 1)
+
     @torch.no_grad()
     def decoded(self, views: Sequence[Tensor]) -> list[Tensor]:
-        """What RC's decoder makes of views' frozen features; nothing without RC."""
+        """What a regularizer decodes of views' frozen features, images in [0, 1]; or nothing."""
+        made = []
         with evaluating(self):
-            return [
-                image.float().cpu()
-                for view in views
-                if (image := self.regularization.decoded(self.encoder(view.to(self.device))))
-                is not None
-            ]
+            for number, view in enumerate(views):
+                features = self.encoder(view.to(self.device))
+                image = self.regularization.decoded(features, partial(self.shown, number=number))
+                made += [] if image is None else [image.float().cpu()]
+        return made
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if self.target is None:
