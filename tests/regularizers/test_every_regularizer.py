@@ -230,6 +230,16 @@ def test_views_of_another_modality_are_refused_by_name(name: str) -> None:
         Regularization({name: row.options()}, 0.0, spec, nn.Identity())
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"needs": ()}, {"needs": ("feature",)}, {"across_ranks": "kyes"}, {"sign": 0}],
+    ids=str,
+)
+def test_a_row_that_declares_nonsense_is_refused(wrong: dict) -> None:
+    with pytest.raises(ValueError, match=f"ip: {next(iter(wrong))} is "):
+        replace(REGULARIZERS["ip"], **wrong)
+
+
 def test_the_modules_are_their_rows() -> None:
     situation = Situation(REGULARIZERS["rc"])
     seen = random_pass(situation, 5, views=2)

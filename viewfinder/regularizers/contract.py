@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from pydantic import Field, NonNegativeFloat
@@ -15,6 +15,7 @@ from viewfinder.core.table import Options, Row
 from viewfinder.data.domain import Modality, Spec
 
 Need = Literal["views", "features", "noisy", "stages"]
+AcrossRanks = Literal["nothing", "keys", "batch"]
 Elements = Literal["sum", "mean"]
 ByStage = Mapping[str, Sequence[Tensor]]
 
@@ -24,8 +25,8 @@ class RegularizerOptions(Options):
 
     weight: NonNegativeFloat | tuple[NonNegativeFloat, NonNegativeFloat] = Field(
         1.0,
-        description="what it is multiplied by; two numbers: the 1st, 3rd, ... view, and the 2nd, "
-        "4th, ...",
+        description="what it is multiplied by; two numbers: the 1st, 3rd, ... view by the first, "
+        "the others by the second",
     )
 
     @property
@@ -132,7 +133,7 @@ class Regularizer(Row):
     views         least and greatest number of views; None: no limit
     noise         the head is to see noisy features with it, unless the recipe says otherwise
     stages        (options) -> names of the encoder's inner stages that it reads
-    parameters    its module has parameters, which are trained with the encoder's
+    parameters    its module has parameters, which are trained with the encoder
     modality      of the views it can be used with; None: any
     """
 
@@ -140,7 +141,7 @@ class Regularizer(Row):
     options: type[RegularizerOptions] = RegularizerOptions
     build: Callable[[Any, Spec], Term]
     needs: tuple[Need, ...]
-    across_ranks: Literal["nothing", "keys", "batch"]
+    across_ranks: AcrossRanks
     sign: Literal[1, -1] = 1
     views: tuple[int, int | None] = (1, None)
     noise: bool = False
@@ -148,6 +149,14 @@ class Regularizer(Row):
     parameters: bool = False
     modality: Modality | None = None
     bare: str | None = "weight"
+
+    def __post_init__(self) -> None:
+        facts = {"needs": (self.needs, Need), "across_ranks": ((self.across_ranks,), AcrossRanks)}
+        for fact, (given, known) in facts.items():
+            if not given or set(given) - set(get_args(known)):
+                raise ValueError(f"{self.name}: {fact} is {given}, of {get_args(known)}")
+        if self.sign not in (1, -1):
+            raise ValueError(f"{self.name}: sign is {self.sign}, not 1 or -1")
 
     def __call__(self, term: nn.Module, seen: EncoderPass) -> Tensor:
         """What ``term``, a module that this row built, gives for a pass: (V,) or a scalar.

@@ -52,7 +52,7 @@ class Match(Term):
 
 IP_REGULARIZER = Regularizer(
     name="ip",
-    summary="inverse prediction: the features of two views are to be equal",
+    summary="inverse prediction: the squared distance between the features of two views",
     formula="mean_i || f(v_1i) - f(v_2i) ||^2",
     paper="Wang et al. 2022, after Tsai et al. 2021",
     options=MatchOptions,

@@ -1,4 +1,4 @@
-"""LBE: noisy features must tell which view they are of (Wang et al. 2022, implementation II)."""
+"""LBE: noisy features must tell which view they come from (Wang et al. 2022, implementation II)."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class Estimate(Term):
 
 LBE_REGULARIZER = Regularizer(
     name="lbe",
-    summary="lower bound estimate: noisy features must tell which view they are of",
+    summary="lower bound estimate of what noisy features know of their view",
     formula="-1/N sum_k log sum_l exp( -rho || z_l - f(v_k) ||^2 )",
     paper="Wang et al. 2022, equation 14",
     options=LBEOptions,

@@ -16,7 +16,7 @@ from viewfinder.regularizers.ip import Match, MatchOptions
 
 MIB_REGULARIZER = Regularizer(
     name="mib",
-    summary="multi-view information bottleneck: ip of encoders made stochastic by noise",
+    summary="multi-view information bottleneck: ip for encoders made stochastic by noise",
     formula="mean_i || f(v_1i) - f(v_2i) ||^2, the head sees f(v) + sigma * e",
     paper="Federici et al. 2020; Wang et al. 2022",
     options=MatchOptions,

@@ -98,7 +98,7 @@ class Reconstruction(Term):
 
 RC_REGULARIZER = Regularizer(
     name="rc",
-    summary="reconstruction: a decoder makes each view again from its features",
+    summary="reconstruction of each view from its features by a decoder",
     formula="-log q(v | z), such as || v - mu(z) ||^2 with the decoder mu",
     paper="Wang et al. 2022, implementation I",
     options=RCOptions,

@@ -116,9 +116,8 @@ def weighted(term: Tensor, weights: Sequence[float]) -> Tensor:
     >>> weighted(torch.tensor([1.0, 10.0]), [2, 0.5]).item()
     7.0
     """
-    scale = max(weights)
-    if term.ndim:  # relative to the largest, so that equal weights are exactly one factor
-        return scale * (term * term.new_tensor([w / scale for w in weights])).sum()
-    if min(weights) != scale:
+    if min(weights) == max(weights):
+        return weights[0] * term.sum()
+    if not term.ndim:
         raise ValueError(f"one term for all views takes one weight, not {list(weights)}")
-    return scale * term
+    return (term * term.new_tensor(weights)).sum()
