@@ -18,8 +18,9 @@ from viewfinder.negatives.table import NEGATIVES
 from viewfinder.objectives.table import OBJECTIVES
 from viewfinder.positives.table import POSITIVES
 from viewfinder.recipes.methods import METHODS
-from viewfinder.recipes.parts import Estimate, Match, OptionalAugmentation, Part, Reconstruct
+from viewfinder.recipes.parts import OptionalAugmentation, Part
 from viewfinder.recipes.recipe import Recipe, build, parts
+from viewfinder.regularizers import REGULARIZERS, Regularizer
 from viewfinder.views.augment import Augmentation
 from viewfinder.views.presets import PRESETS, VARIANTS, preset
 
@@ -27,12 +28,6 @@ TABLES: dict[str, list[Any]] = {
     "objective": list(OBJECTIVES.values()),
     "positives": list(POSITIVES.values()),
     "negatives": list(NEGATIVES.values()),
-}
-REGULARIZERS: dict[str, type[Part]] = {
-    "rc": Reconstruct,
-    "lbe": Estimate,
-    "ip": Match,
-    "mib": Match,
 }
 DOCS = Path(__file__).parent
 BEGIN, END = "<!-- generated -->\n", "<!-- end -->\n"
@@ -56,9 +51,9 @@ def pages() -> dict[Path, str]:
     for name in METHODS:
         file = DOCS / "methods" / f"{name}.md"
         found[file] = _filled(file, method(name))
-    for name, part in REGULARIZERS.items():
+    for name, row in REGULARIZERS.items():
         file = DOCS / "regularizers" / f"{name}.md"
-        found[file] = _filled(file, table(part, f"regularizers.{name}."))
+        found[file] = _filled(file, regularizer(row))
     return found
 
 
@@ -79,8 +74,9 @@ def recipe_page() -> str:
         if name in TABLES:
             blocks += [options(name, row) for row in TABLES[name]]
         if name == "regularizers":
-            for word, own in REGULARIZERS.items():
-                blocks += [f"{own.__doc__}\n", table(own, f"{name}.{word}.")]
+            for row in REGULARIZERS.values():
+                blocks.append(f"`regularizers={row.name}`: {row.summary} ({row.paper}).\n")
+                blocks += [f"    {row.formula}\n", regularizer(row)]
     return "\n".join(block for block in blocks if block)
 
 
@@ -165,6 +161,20 @@ def options(part: str, row: Any) -> str:
         text += f"\n    {formula}\n"
     rows = [_row(f"`{part}.{key}`", field) for key, field in row.options.model_fields.items()]
     return f"{text}\n{_keys(rows)}" if rows else text
+
+
+def regularizer(row: Regularizer) -> str:
+    """What a regularizer declares, and its options."""
+    least, most = row.views
+    facts = ["Minimised" if row.sign > 0 else "Maximised"]
+    facts += [f"needs {least} views in the online encoder"] if least == most != 1 else []
+    facts += ["the head sees noisy features"] if row.noise else []
+    facts += ["has parameters of its own, trained with the encoder"] if row.parameters else []
+    keys = [
+        _row(f"`regularizers.{row.name}.{key}`{' (*bare*)' if key == row.bare else ''}", field)
+        for key, field in row.options.model_fields.items()
+    ]
+    return f"{'; '.join(facts)}.\n\n{_keys(keys)}"
 
 
 def _keys(rows: list[str]) -> str:

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from viewfinder.core.errors import UserError
-from viewfinder.objectives.carl import CARL, carl
+from viewfinder.objectives.carl import CARL, carl, kl_to_uniform
 from viewfinder.recipes.recipe import build
-from viewfinder.regularizers.terms import kl_to_uniform
 
 
 @pytest.mark.parametrize("case", golden_cases("carl"))

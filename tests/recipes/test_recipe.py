@@ -183,7 +183,7 @@ def test_regularizers_by_name_have_a_weight_of_1(named: Any, tmp_path: Path) -> 
     one = build("byol", parse_overrides(["regularizers=rc", "regularizers=rc+lbe"]))
     assert one.regularizers == recipe.regularizers
     for nothing in (None, "none", []):
-        assert not build("byol", {"regularizers": nothing}).regularizers.given
+        assert not build("byol", {"regularizers": nothing}).regularizers.chosen
     own = build("byol", {"regularizers": {"lbe": {"weight": 0.1, "rho": 0.3}, "noise": 0}})
     assert str(own.regularizers) == "lbe 0.1 (rho 0.3) + noise 0"
 

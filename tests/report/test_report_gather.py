@@ -205,6 +205,8 @@ def test_decoded_columns_are_named(tmp_path: Path) -> None:
 def test_regularizers_are_told_with_their_weights() -> None:
     plain = build("simclr", {"regularizers": {"rc": 1, "lbe": 0.1, "ip": 0}}).plain()
     assert _part("regularizers", plain["regularizers"]) == "rc 1 + lbe 0.1"
+    pair = build("simclr", {"regularizers": {"rc": [1, 0.5]}}).plain()
+    assert _part("regularizers", pair["regularizers"]) == "rc [1,0.5]"
     noisy = build("simclr", {"regularizers": {"noise": 0.2}}).plain()
     assert _part("regularizers", noisy["regularizers"]) == "noise 0.2"
     assert _part("regularizers", build("simclr").plain()["regularizers"]) == "none"

@@ -22,6 +22,7 @@ from viewfinder.data.stored import ArrayData
 from viewfinder.positives.sampler import SAMPLERS
 from viewfinder.recipes.methods import METHODS
 from viewfinder.recipes.recipe import Recipe, build, complete, merge
+from viewfinder.regularizers import REGULARIZERS
 from viewfinder.runs.checkpoint import load_weights
 from viewfinder.runs.run import Run, load_encoder
 from viewfinder.training.fit import fit, network
@@ -75,7 +76,7 @@ VARIANTS: list[tuple[str, dict]] = [
     ("swav", {"objective": {"queue": 16}, "views": {"count": 3}}),
     ("carl", {"objective": {"pairs": "symmetric"}}),
     ("simclr", {"regularizers": {"rc": 1, "lbe": {"weight": 1, "stages": {"stage1": 1.0}}}}),
-    ("byol", {"regularizers": {"rc": 1, "lbe": 0.1, "mib": 1}}),
+    ("byol", {"regularizers": dict.fromkeys(REGULARIZERS, 0.1)}),
     ("cross-entropy", {"regularizers": {"rc": 0.001, "lbe": 0.1}}),
 ]
 

@@ -23,22 +23,31 @@ def stage_names(encoder: nn.Module) -> list[str]:
     ]
 
 
-def check_stages(encoder: nn.Module, names: Sequence[str], images: Tensor) -> None:
-    """Raise UserError where a stage cannot be used: the encoder has no submodule of that name
-    (likely ones are listed), or passing ``images`` it is not called once or gives no (N, D),
-    (N, T, D) or (N, D, H, W). Nothing about the encoder changes."""
+def check_stages(
+    encoder: nn.Module, names: Sequence[str], shape: Sequence[int], key: str
+) -> set[str]:
+    """Those of the stages whose output is the encoder's own, as the last map of a ResNet is.
+
+    shape  of one input
+    key    of the recipe that names the stages, for the messages
+
+    Raises UserError where a stage cannot be used: the encoder has no submodule of that name (likely
+    ones are listed), or it is not called once in a pass, or gives no (N, D), (N, T, D) or
+    (N, D, H, W). Nothing about the encoder changes.
+    """
     known = stage_names(encoder)
     for name in names:
         if name not in dict(encoder.named_modules()):
             guess = nearest(name, known) or (known[-1] if known else None)
             raise UserError(
                 f"the encoder has no stage {name!r}. It has: {', '.join(known)}",
-                fix=f"regularizers.lbe.stages={{{guess}: 1}}" if guess else None,
+                fix=f"{key}={{{guess}: 1}}" if guess else None,
             )
+    x = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
     training = encoder.training
     try:
         with torch.no_grad(), captured(encoder.eval(), names) as seen:
-            encoder(images)
+            output = encoder(x)
     finally:
         encoder.train(training)
     for name, outputs in seen.items():
@@ -46,8 +55,13 @@ def check_stages(encoder: nn.Module, names: Sequence[str], images: Tensor) -> No
             raise UserError(
                 f"stage {name!r} of the encoder is called {len(outputs)} times for each view; "
                 "what a stage is must be called once",
-                fix=f"another of {', '.join(known)} in regularizers.lbe.stages",
+                fix=f"another of {', '.join(known)} in {key}",
             )
+    return {
+        name
+        for name, (pooled,) in seen.items()
+        if pooled.shape == output.shape and torch.allclose(pooled, output, rtol=1e-4)
+    }
 
 
 def _pooled(name: str, output: Any) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, Self
 
 import torch
@@ -15,10 +16,41 @@ from viewfinder.objectives.assigner import usage
 from viewfinder.objectives.contract import Inputs, Objective, Options, Progress
 from viewfinder.objectives.correlation import check_statistics
 from viewfinder.objectives.similarity import check_pair, float32_or_better
-from viewfinder.regularizers.terms import Constant, constant_offset, kl_to_uniform
 
+Constant = Literal["natural", "log2"]
 MeanOver = Literal["anchor", "both"]
 Decay = Literal["linear", "exponential", "cosine"]
+
+
+def kl_to_uniform(logits: Tensor, *, constant: Constant = "natural") -> Tensor:
+    """KL(P || uniform) = log K + sum_k P_k log P_k of the mean assignment P = mean_i softmax_i.
+
+    (CARL, equations 5 and 6.) In nats: 0 where all classes are used alike, log K where all rows are
+    sure of the same one.
+
+    It is no row of the table of regularizers: without it the best solution is one prototype for
+    all, and its weight falls by a schedule of its own inside equations 7 and 8. So it is a part of
+    the loss, not an addition to it.
+
+    logits    float (N, K), K >= 2
+    constant  "log2": with log_2 K instead of log K, as the equation is printed
+    Returns a scalar. Raises ValueError for other shapes.
+
+    >>> kl_to_uniform(100 * torch.eye(4)).item()
+    0.0
+    """
+    if logits.ndim != 2 or logits.shape[1] < 2 or not len(logits):
+        raise ValueError(f"logits must be (N, K) with K >= 2, not {tuple(logits.shape)}")
+    classes = logits.shape[1]
+    log_p = F.log_softmax(float32_or_better(logits), dim=1)
+    log_mean = log_p.logsumexp(dim=0) - math.log(len(logits))
+    divergence = (log_mean.exp() * (log_mean + math.log(classes))).sum()
+    return divergence + constant_offset(classes, constant)
+
+
+def constant_offset(classes: int, constant: Constant) -> float:
+    """What the printed constant is too large by: 0 for the natural one."""
+    return 0.0 if constant == "natural" else math.log2(classes) - math.log(classes)
 
 
 def carl(

@@ -14,6 +14,8 @@ from viewfinder.objectives.table import OBJECTIVES
 from viewfinder.positives.contract import Kind, RefreshedOptions
 from viewfinder.positives.sampler import SAMPLERS
 from viewfinder.recipes.recipe import Recipe
+from viewfinder.recipes.regularizers import weight_in_words
+from viewfinder.regularizers.table import REGULARIZERS
 
 
 def check_parts(recipe: Recipe) -> None:
@@ -21,6 +23,7 @@ def check_parts(recipe: Recipe) -> None:
     objective = OBJECTIVES[recipe.objective.name]
     negatives, target = recipe.negatives.row, recipe.target.row
     _check_views(recipe)
+    _check_regularizers(recipe)
     if negatives.kind not in objective.negatives:
         usable = [row.name for row in NEGATIVES.values() if row.kind in objective.negatives]
         raise UserError(
@@ -146,16 +149,6 @@ def _check_views(recipe: Recipe) -> None:
         _check_pairs(recipe)
     else:
         _check_count(recipe)
-    seen = _views_shown(recipe)
-    both = recipe.regularizers.given & {"ip", "mib"}
-    if both and seen != 2:
-        way = "objective.pairs=symmetric" if recipe.views.count == 2 else "views.count=2"
-        possible = recipe.views.count == 2 or recipe.objective.row.scores == "views"
-        raise UserError(
-            f"regularizers.{min(both)} compares the features of two views; the online encoder of "
-            f"{recipe.method} sees {seen}",
-            fix=f"regularizers.{min(both)}=0" + (f", or {way}" if possible else ""),
-        )
 
 
 def _check_pairs(recipe: Recipe) -> None:
@@ -208,6 +201,30 @@ def _views_shown(recipe: Recipe) -> int:
     return len({query for query, _ in pairs})
 
 
+def _check_regularizers(recipe: Recipe) -> None:
+    """Refuse what needs, or weighs, views that the online encoder does not see."""
+    seen, count = _views_shown(recipe), recipe.views.count
+    way = "objective.pairs=symmetric" if count == 2 else "views.count=2"
+    possible = count == 2 or recipe.objective.row.scores == "views"
+    both = f", or {way}" if possible else ""
+    for name, options in recipe.regularizers.chosen.items():
+        least, most = REGULARIZERS[name].views
+        if seen < least or (most is not None and seen > most):
+            wanted = f"{least}" if least == most else f"{least} to {most}"
+            raise UserError(
+                f"regularizers.{name} works on {wanted} views; the online encoder of "
+                f"{recipe.method} sees {seen}",
+                fix=f"regularizers.{name}=0{both}",
+            )
+        first, second = options.weights
+        if seen == 1 and second and isinstance(options.weight, tuple):
+            raise UserError(
+                f"regularizers.{name}.weight={weight_in_words(options.weight)} weighs a second "
+                f"view; the online encoder of {recipe.method} sees the first alone",
+                fix=f"regularizers.{name}={first or second:g}{both}",
+            )
+
+
 def _check_heads(recipe: Recipe) -> None:
     predictor, projector = recipe.head.predictor, recipe.head.projector
     objective = OBJECTIVES[recipe.objective.name]
@@ -243,25 +260,26 @@ def _check_heads(recipe: Recipe) -> None:
         )
 
 
-def _check_reconstruction(recipe: Recipe) -> None:
-    """One decoder makes all views again, so they must be alike; needs a complete recipe."""
-    if "rc" not in recipe.regularizers.given:
+def _check_views_are_alike(recipe: Recipe) -> None:
+    """A regularizer that reads the views has one module for all; needs a complete recipe."""
+    readers = [n for n in recipe.regularizers.chosen if "views" in REGULARIZERS[n].needs]
+    if not readers:
         return
     first, *others = recipe.views.augmentations()[: recipe.views.count]
     for key in ("size", "mean", "std"):
         values = [getattr(one, key) for one in (first, *others)]
         if len(set(values)) > 1:
             raise UserError(
-                f"regularizers.rc has one decoder for all views, but views.first.{key} is "
+                f"regularizers.{readers[0]} takes views that are alike, but views.first.{key} is "
                 f"{values[0]} and views.second.{key} {values[1]}",
-                fix=f"the same {key} for both, or regularizers.rc=0",
+                fix=f"the same {key} for both, or regularizers.{readers[0]}=0",
             )
 
 
 def check_data(recipe: Recipe, split: Split) -> None:
     """Raise UserError where the recipe asks for what the data does not have."""
     recipe.positives.row.check(recipe.positives.options(), split)
-    _check_reconstruction(recipe)
+    _check_views_are_alike(recipe)
     if recipe.batch_size > len(split):
         raise UserError(
             f"batch_size is {recipe.batch_size} but there are only {len(split)} images to train on",

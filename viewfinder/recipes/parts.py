@@ -31,7 +31,6 @@ from viewfinder.objectives.pairs import PAIRINGS
 from viewfinder.objectives.table import OBJECTIVES
 from viewfinder.positives.sampler import SAMPLERS
 from viewfinder.positives.table import POSITIVES
-from viewfinder.regularizers.terms import Elements, Likelihood, SumOver
 from viewfinder.views.augment import Augmentation
 from viewfinder.views.presets import preset
 
@@ -215,106 +214,6 @@ class ObjectivePart(Choice):
         description="which views are compared with which, for objectives that score pairs: "
         f"{', '.join(PAIRINGS)}; null: as the objective's paper",
     )
-
-
-class Weighted(Part):
-    """A regularizer: ``regularizers.rc=1`` sets its weight, which is 1 where only other keys of it
-    are set, and 0 leaves it out."""
-
-    bare: ClassVar[str] = "weight"
-    weight: NonNegativeFloat = Field(1.0, description="what it is multiplied by")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _number(cls, given: Any) -> Any:
-        return {"weight": given} if isinstance(given, int | float) else given
-
-
-class Reconstruct(Weighted):
-    """RC: a decoder makes each view again from its features."""
-
-    likelihood: Likelihood = Field("gaussian", description="gaussian, laplace or bernoulli")
-    elements: Elements = Field(
-        "mean", description="mean over the numbers of a view, as the weights of the paper's "
-        "experiments are for; or sum, as its formula has it"
-    )  # fmt: skip
-
-
-class Estimate(Weighted):
-    """LBE: the InfoNCE bound on what noisy features know of their view is maximised."""
-
-    rho: PositiveFloat | None = Field(
-        None, description="scale of squared distances; null: 25.6 / the features' width, which is "
-        "the paper's 0.05 at 512 and its code's 0.0125 at 2048"
-    )  # fmt: skip
-    sum_over: SumOver = Field(
-        "noisy", description="noisy, as equation 14; means, as the released code"
-    )
-    views: Literal["joined", "each"] = Field(
-        "joined", description="joined: one estimate over the views together, as the released code; "
-        "each: the sum of one a view"
-    )  # fmt: skip
-    stages: dict[str, PositiveFloat] | None = Field(
-        None, min_length=1, description="weights of inner stages by submodule, such as "
-        "{layer3: 0.5, layer4: 1}; null: the features alone"
-    )  # fmt: skip
-
-
-class Match(Weighted):
-    """IP and MIB: the squared distance between the two views' features."""
-
-    elements: Elements = Field("mean", description="mean or sum over the features' dimensions")
-
-
-DEFAULT_NOISE = 0.1
-
-
-class Regularizers(Part):
-    """What is added to the objective; ``regularizers=rc+lbe`` is both, with a weight of 1."""
-
-    rc: Reconstruct | None = Field(None, description="reconstruction of each view, weight lambda_1")
-    lbe: Estimate | None = Field(None, description="lower bound estimate of I(z, v), lambda_2")
-    ip: Match | None = Field(None, description="inverse predictive term: features of views agree")
-    mib: Match | None = Field(None, description="multi-view bottleneck: ip, with noisy features")
-    noise: NonNegativeFloat | None = Field(
-        None, description="standard deviation of the noise on the features that the head and lbe "
-        f"see in training; null: {DEFAULT_NOISE} with lbe or mib, else 0"
-    )  # fmt: skip
-
-    @model_validator(mode="before")
-    @classmethod
-    def _names(cls, given: Any) -> Any:
-        """Names alone are regularizers with their defaults."""
-        if isinstance(given, str) or given is None:
-            words = [word.strip() for word in (given or "none").split("+")]
-            given = [word for word in words if word != "none"]
-        return {str(name): {} for name in given} if isinstance(given, list) else given
-
-    @property
-    def sigma(self) -> float:
-        """Standard deviation of the noise on the features."""
-        if self.noise is not None:
-            return self.noise
-        return DEFAULT_NOISE if self.given & {"lbe", "mib"} else 0.0
-
-    @property
-    def given(self) -> set[str]:
-        """Which are used: those with a weight above 0."""
-        parts = {"rc": self.rc, "lbe": self.lbe, "ip": self.ip, "mib": self.mib}
-        return {name for name, part in parts.items() if part is not None and part.weight > 0}
-
-    def __str__(self) -> str:
-        """What is used, with weights and whatever is set: "rc 1 + lbe 0.1 (rho 0.3)"."""
-        words = []
-        for name in ("rc", "lbe", "ip", "mib"):
-            part = getattr(self, name)
-            if name in self.given:
-                options = part.model_dump(exclude_defaults=True, exclude={"weight"})
-                told = ", ".join(f"{key} {value}" for key, value in options.items())
-                words.append(f"{name} {part.weight:g}" + (f" ({told})" if told else ""))
-        if self.noise is not None:
-            words.append(f"noise {self.noise:g}")
-        return " + ".join(words) or "none"
 
 
 class Encoder(Part):

@@ -29,12 +29,14 @@ from viewfinder.recipes.parts import (
     Optimizer,
     Part,
     PositivesPart,
-    Regularizers,
     Schedule,
     Target,
     Views,
     readable,
 )
+from viewfinder.recipes.regularizers import Regularizers
+from viewfinder.recipes.regularizers import keys as regularizer_keys
+from viewfinder.regularizers.table import REGULARIZERS
 from viewfinder.views.augment import Augmentation
 
 
@@ -81,12 +83,15 @@ class Recipe(Part):
         """The recipe as nested JSON data with every option; ``build(None, ...)`` means the same."""
         plain = self.model_dump(mode="json")
         # What the row of the method sets is written even where null, or reading would set it again.
-        row = METHODS[self.method].settings.get("views", {})
+        settings = METHODS[self.method].settings
+        row = settings.get("views", {})
         plain["views"] = {k: v for k, v in plain["views"].items() if v is not None or k in row}
         for own in ("first", "second"):
             if own in plain["views"]:
                 kept = {k: v for k, v in plain["views"][own].items() if v is not None}
                 plain["views"][own] = kept
+        for name in Regularizers.model_validate(settings.get("regularizers")).model_extra or ():
+            plain["regularizers"].setdefault(name, None)
         return {**plain, **{key: part.plain() for key, part in self.choices().items()}}
 
     def choices(self) -> dict[str, Choice]:
@@ -129,7 +134,7 @@ def keys() -> dict[str, str]:
         for row in part.table.values():
             for inner, own in row.options.model_fields.items():
                 found.setdefault(f"{name}.{inner}", own.description or "")
-    return found
+    return found | regularizer_keys()
 
 
 def _part_of(field: FieldInfo) -> type[Part] | None:
@@ -151,9 +156,8 @@ def _bare(path: Sequence[str]) -> str | None:
     if len(path) == 1 and path[0] in known:
         part = known[path[0]]
         return part.bare if part.bare in part.model_fields else None
-    if len(path) == 2 and path[0] in known and path[1] in known[path[0]].model_fields:
-        inner = _part_of(known[path[0]].model_fields[path[1]])
-        return inner.bare if inner is not None and inner.bare in inner.model_fields else None
+    if len(path) == 2 and path[0] == "regularizers" and path[1] in REGULARIZERS:
+        return REGULARIZERS[path[1]].bare
     return None
 
 

@@ -39,13 +39,14 @@ def save_views(
     originals  uint8 (n, C, H, W), tensor or array
     views      each float (n, c, h, w), normalised as (x / 255 - mean) / std; sizes may differ
     mean, std  one number a channel, or one for all
-    decoded    what a decoder made of the first views' features, like the views
+    decoded    what a decoder made of the first views' features, float (n, c, h, w) in [0, 1]
 
     >>> save_views(run / "artifacts/views.npz", batch.data[:12],
     ...            [v[:12] for v in views], mean, std)  # doctest: +SKIP
     """
     columns = [_nhwc(originals).astype(np.uint8)]
-    columns += [_denormalise(_nhwc(view), mean, std) for view in (*views, *decoded)]
+    columns += [_denormalise(_nhwc(view), mean, std) for view in views]
+    columns += [_denormalise(_nhwc(image), [0.0], [1.0]) for image in decoded]
     shapes = [(c.shape[3], c.shape[1], c.shape[2]) for c in columns]
     if len({len(c) for c in columns}) != 1:
         raise ValueError(f"views of one batch expected, got {[len(c) for c in columns]} images")

@@ -13,6 +13,7 @@ import numpy as np
 import yaml
 
 from viewfinder.core.errors import UserError
+from viewfinder.recipes.regularizers import weight_in_words
 from viewfinder.report.artifacts import load_embeddings, load_views
 from viewfinder.report.content import PARTS, Embedded, ReportContent, Score
 from viewfinder.report.projection import thin
@@ -110,13 +111,23 @@ def _part(part: str, value: Any) -> str:
     if part == "regularizers":
         weights = {k: v.get("weight") for k, v in value.items() if isinstance(v, Mapping)}
         weights["noise"] = value.get("noise")
-        return " + ".join(f"{k} {_number(v):g}" for k, v in weights.items() if _number(v)) or "none"
+        used = {k: told for k, v in weights.items() if (told := _weight(v))}
+        return " + ".join(f"{k} {told}" for k, told in used.items()) or "none"
     name = str(value.get("name", ""))
     options = {k: v for k, v in value.items() if k != "name"}
     if options.get("sampler") == "shuffle":
         del options["sampler"]  # as everywhere
     plain = [f"{k} {v}" for k, v in options.items() if isinstance(v, str | int | float)]
     return ", ".join([name, *plain] if name else plain) or "none"
+
+
+def _weight(value: Any) -> str:
+    """A weight, or one per view, in words; "" where it is 0 or no weight."""
+    several = value if isinstance(value, list) else [value]
+    numbers = [number for one in several if (number := _number(one)) is not None]
+    if not any(numbers):
+        return ""
+    return weight_in_words(numbers if isinstance(value, list) else numbers[0])
 
 
 def _history(path: Path) -> dict[str, list[float | None]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import lightning as L
@@ -27,9 +28,10 @@ from viewfinder.positives.assignment import Centroids
 from viewfinder.positives.contract import KeepsClusters
 from viewfinder.positives.sampler import SAMPLERS
 from viewfinder.recipes.recipe import Recipe
+from viewfinder.regularizers.contract import EncoderPass
+from viewfinder.regularizers.regularization import Regularization
 from viewfinder.runs.run import initial_weights, new_encoder
 from viewfinder.training.optimizers import build_optimizer, estimators
-from viewfinder.training.regularization import Regularization
 from viewfinder.views.augment import make_views
 
 
@@ -97,32 +99,30 @@ class Pretraining(L.LightningModule):
         self.state: nn.Module | None = None
         if row.state is not None:
             self.state = row.state(options, units[-1], recipe.positives.sizes)
-        self.regularization = Regularization(recipe, encoder, width)
+        self.regularization = Regularization(
+            recipe.regularizers.chosen, recipe.regularizers.sigma, self._spec(main), encoder
+        )
         self.target = recipe.target.row.build(recipe.target.options(), self.online)
 
     def _build_negatives(self, n: int) -> None:
         """What each network's outputs are contrasted against; draws depend on the seed alone."""
-        recipe = self.recipe
-        assert recipe.data.channels is not None, "the recipe is not complete"
-        assert recipe.views.size is not None, "the recipe is not complete"
-        side = recipe.views.size
-        domain = Domain("images", (recipe.data.channels, side, side))
-        row, options = recipe.negatives.row, recipe.negatives.options()
-        made = {
-            name: row.build(
-                options,
-                Spec(
-                    domain,
-                    n=n,
-                    feature_dim=one.feature_dim,
-                    dim=one.dim,
-                    seed=recipe.seed,
-                ),
-            )
-            for name, one in self.online.items()
-        }
+        row, options = self.recipe.negatives.row, self.recipe.negatives.options()
+        made = {name: row.build(options, self._spec(one, n)) for name, one in self.online.items()}
         self.negatives = nn.ModuleDict(made)
         self.relabel()
+
+    def _spec(self, network: Network, n: int = 0) -> Spec:
+        """What a part that belongs to a network will meet."""
+        recipe = self.recipe
+        size, channels = recipe.views.size, recipe.data.channels
+        assert size is not None and channels is not None, "the recipe is not complete"
+        return Spec(
+            Domain("images", (channels, size, size)),
+            n=n,
+            feature_dim=network.feature_dim,
+            dim=network.dim,
+            seed=recipe.seed,
+        )
 
     def relabel(self) -> None:
         """Tell whoever keeps clusters that Z is new."""
@@ -167,7 +167,7 @@ class Pretraining(L.LightningModule):
         return sorted({key for _, key in self.pairs})
 
     @property
-    def shown(self) -> list[int]:
+    def passing(self) -> list[int]:
         """The views that pass through the online networks."""
         keys = self.keys if self.recipe.target.row.online else []
         return sorted({*self.queries, *keys})
@@ -211,7 +211,7 @@ class Pretraining(L.LightningModule):
         """What the online networks make of the views they are shown, each on its own: batch norm
         sees one view at a time."""
         with captured(self.encoder, self.regularization.stages) as stages:
-            features = {i: self._of(i).encoder(views[i]) for i in self.shown}
+            features = {i: self._of(i).encoder(views[i]) for i in self.passing}
         noisy = self.regularization.noisy(list(features.values()), noise)
         heads = dict(zip(features, noisy, strict=True))
         projected = {i: self._of(i).projector(x) for i, x in heads.items()}
@@ -256,11 +256,14 @@ class Pretraining(L.LightningModule):
         """What is added to the loss, by name, of the large views that the encoder was shown."""
         large = [i for i in seen.features if i < self.large]
         return self.regularization(
-            [views[i] for i in large],
-            [seen.features[i] for i in large],
-            [seen.noisy[i] for i in large],
-            seen.stages,
-            noise,
+            EncoderPass(
+                [views[i] for i in large],
+                [seen.features[i] for i in large],
+                [seen.noisy[i] for i in large],
+                stages=seen.stages,
+                generator=noise,
+                shown=self.shown,
+            )
         )
 
     def remember(self, seen: Outputs, target: Mapping[int, Tensor], index: Tensor) -> None:
@@ -303,16 +306,22 @@ class Pretraining(L.LightningModule):
         at: Any = {"epoch": self.current_epoch, "step": step, "rank": self.global_rank}
         torch.manual_seed(derive(self.recipe.seed, "network", **at))
 
+    def shown(self, view: Tensor, number: int) -> Tensor:
+        """A view as it was before it was normalised, in [0, 1]."""
+        one = self.augmentations[number]
+        mean, std = (view.new_tensor(v).view(1, -1, 1, 1) for v in (one.mean, one.std))
+        return (view * std + mean).clamp(0, 1)
+
     @torch.no_grad()
     def decoded(self, views: Sequence[Tensor]) -> list[Tensor]:
-        """What RC's decoder makes of views' frozen features; nothing without RC."""
+        """What a regularizer decodes of views' frozen features, images in [0, 1]; or nothing."""
+        made = []
         with evaluating(self):
-            return [
-                image.float().cpu()
-                for view in views
-                if (image := self.regularization.decoded(self.encoder(view.to(self.device))))
-                is not None
-            ]
+            for number, view in enumerate(views):
+                features = self.encoder(view.to(self.device))
+                image = self.regularization.decoded(features, partial(self.shown, number=number))
+                made += [] if image is None else [image.float().cpu()]
+        return made
 
     def on_after_backward(self) -> None:
         for one in estimators(self):

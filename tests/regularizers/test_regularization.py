@@ -12,13 +12,20 @@ from torch import nn
 
 from viewfinder.core.errors import UserError
 from viewfinder.data.batch import Batch
+from viewfinder.data.domain import Spec
 from viewfinder.data.source import Split
 from viewfinder.data.stored import ArrayData
-from viewfinder.networks.decoder import Decoder
-from viewfinder.networks.stages import captured, check_stages
-from viewfinder.objectives import lower_bound_estimate
 from viewfinder.recipes.check import check_parts
 from viewfinder.recipes.recipe import Recipe, build, complete, parse_overrides
+from viewfinder.regularizers import (
+    REGULARIZERS,
+    EncoderPass,
+    Regularizer,
+    RegularizerOptions,
+    Term,
+    add_noise,
+    lower_bound_estimate,
+)
 from viewfinder.runs.run import Run
 from viewfinder.training.fit import fit, network
 from viewfinder.training.module import Pretraining
@@ -66,8 +73,7 @@ def test_terms_are_those_of_the_functions_and_add_up(split: Split) -> None:
     module, views, features = parts_of_a_step(recipe, split)
     found = step(module, split)
     terms = found["terms"]
-    decoder = module.regularization.decoder
-    assert decoder is not None
+    decoder = module.regularization.terms["rc"].decoder
     # a squared error over all numbers of each view, the two views added
     rc = sum(((decoder(x) - v) ** 2).mean() for x, v in zip(features, views, strict=True))
     torch.testing.assert_close(terms["rc"], rc.detach())
@@ -109,16 +115,9 @@ def test_lbe_and_mib_bring_their_noise() -> None:
 
 
 def test_estimates_of_stages_are_weighted_and_views_added(split: Split) -> None:
-    stages = "regularizers.lbe.stages={stage1: 0.5, stage2: 2.0}"
-    rho = "regularizers.lbe.rho=0.05"
-    recipe = recipe_of("regularizers.lbe=1", stages, rho, "regularizers.noise=0")
+    words = ["lbe=1", "lbe.stages={stage1: 0.5, stage2: 2.0}", "lbe.rho=0.05", "noise=0"]
     for how in ("joined", "each"):
-        lbe = recipe.regularizers.lbe
-        assert lbe is not None
-        chosen = recipe.regularizers.model_copy(
-            update={"lbe": lbe.model_copy(update={"views": how})}
-        )
-        own = recipe.model_copy(update={"regularizers": chosen})
+        own = recipe_of(*(f"regularizers.{word}" for word in (*words, f"lbe.views={how}")))
         module, views, _ = parts_of_a_step(own, split)
         first = [module.encoder.stage1(v) for v in views]
         maps = [(x, module.encoder.stage2(x)) for x in first]
@@ -128,6 +127,90 @@ def test_estimates_of_stages_are_weighted_and_views_added(split: Split) -> None:
             together = [torch.cat(means)] if how == "joined" else means
             wanted = wanted + weight * sum(lower_bound_estimate(m, m, 0.05) for m in together)
         torch.testing.assert_close(step(module, split)["terms"]["lbe"], wanted)
+
+
+def test_a_stage_that_is_the_features_has_the_noise_that_the_head_sees(split: Split) -> None:
+    """The released code feeds one noisy h4 to head and bound."""
+    found = []
+    for stages in ([], ["regularizers.lbe.stages={stage2: 1.0}"]):
+        module = network(recipe_of("regularizers.lbe=0.5", *stages), split)
+        found.append(step(module, split))
+    assert found[0]["loss"] == found[1]["loss"]
+    # and a stage that is another tensor has a draw of its own
+    module = network(
+        recipe_of("regularizers.lbe=1", "regularizers.lbe.stages={stage1: 1, stage2: 1}"), split
+    ).double()
+    assert module.regularization.features_stages == {"stage2"}
+    features = list(torch.rand(2, 16, 8, dtype=torch.float64))
+    inner = list(torch.rand(2, 16, 4, dtype=torch.float64))
+    noisy = module.regularization.noisy(features, torch.Generator().manual_seed(0))
+    seen = EncoderPass(
+        features=features,
+        noisy=noisy,
+        stages={"stage1": inner, "stage2": features},
+        generator=torch.Generator().manual_seed(1),
+    )
+    generator = torch.Generator().manual_seed(1)
+    own = torch.cat([add_noise(x, 0.1, generator) for x in inner])
+    wanted = lower_bound_estimate(torch.cat(inner), own, 25.6 / 8)
+    wanted = wanted + lower_bound_estimate(torch.cat(features), torch.cat(noisy), 25.6 / 8)
+    torch.testing.assert_close(module.regularization(seen)["lbe"], wanted)
+
+
+def test_a_weight_of_a_view_is_of_the_view_with_its_number(split: Split) -> None:
+    """lambda_1 and lambda_2 of equation 9, through a whole step."""
+    module, views, features = parts_of_a_step(recipe_of("regularizers.rc=[2,0.5]"), split)
+    decoder = module.regularization.terms["rc"].decoder
+    each = [((decoder(x) - v) ** 2).mean() for x, v in zip(features, views, strict=True)]
+    found = step(module, split)
+    added = found["loss"].detach() - found["terms"]["objective"]
+    torch.testing.assert_close(added, (2 * each[0] + 0.5 * each[1]).detach())
+
+
+def test_a_one_way_method_takes_one_weight_or_a_second_of_0(split: Split) -> None:
+    terms = [
+        step(network(recipe_of(f"regularizers.rc={weight}", method="moco"), split), split)["terms"]
+        for weight in ("1", "[1,0]")
+    ]
+    assert terms[0]["rc"] == terms[1]["rc"]
+
+
+class SizeOptions(RegularizerOptions):
+    most: float = 100.0
+
+
+class Size(Term):
+    """A term of somebody else's: the squared length of the features, up to a bound."""
+
+    def __init__(self, options: SizeOptions, spec: Spec) -> None:
+        super().__init__()
+        self.most = options.most * spec.feature_dim
+
+    def forward(self, seen: EncoderPass) -> torch.Tensor:
+        lengths = [x.square().sum(dim=1).clamp(max=self.most) for x in seen.features]
+        return torch.stack(lengths).mean(dim=1)
+
+
+def test_a_row_that_is_added_can_be_used(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = Regularizer(
+        name="size",
+        summary="short features",
+        formula="mean_i || f(v_i) ||^2",
+        options=SizeOptions,
+        build=Size,
+        needs=("features",),
+        across_ranks="nothing",
+    )
+    with pytest.raises(UserError, match=r"unknown key regularizers\.size"):
+        recipe_of("regularizers.size=0.1")
+    monkeypatch.setattr(REGULARIZERS, "_rows", {**REGULARIZERS, "size": row})
+    recipe = recipe_of("regularizers.size=[0.1,0.2]", "regularizers.size.most=9")
+    assert str(recipe.regularizers) == "size [0.1,0.2] (most 9.0)"
+    module, _, features = parts_of_a_step(recipe, split)
+    lengths = [x.square().sum(dim=1).clamp(max=72).mean() for x in features]
+    found = step(module, split)
+    added = found["loss"].detach() - found["terms"]["objective"]
+    torch.testing.assert_close(added, (0.1 * lengths[0] + 0.2 * lengths[1]).detach())
 
 
 def test_rho_follows_the_width_of_the_features_in_all_stages(split: Split) -> None:
@@ -143,8 +226,7 @@ def test_bernoulli_reconstructs_the_view_before_it_was_normalised(split: Split) 
     recipe = recipe_of("regularizers.rc=1", "regularizers.rc.likelihood=bernoulli")
     module, views, features = parts_of_a_step(recipe, split)
     shown = [(v * 0.5 + 0.5).clamp(0, 1) for v in views]
-    decoder, loss = module.regularization.decoder, nn.BCEWithLogitsLoss()
-    assert decoder is not None
+    decoder, loss = module.regularization.terms["rc"].decoder, nn.BCEWithLogitsLoss()
     wanted = sum(loss(decoder(x), v) for x, v in zip(features, shown, strict=True))
     torch.testing.assert_close(step(module, split)["terms"]["rc"], wanted.detach())
 
@@ -157,27 +239,6 @@ def test_reconstruction_is_learned_and_each_term_is_logged(split: Split, tmp_pat
     column = rows[0].index("rc")
     assert {"loss", "objective"} <= set(rows[0])
     assert float(rows[-1][column]) < 0.9 * float(rows[1][column])
-
-
-@pytest.mark.parametrize("size", [4, 17, 28, 32, 48, 64, 96, 224])
-def test_a_decoder_makes_views_of_any_size(size: int) -> None:
-    with torch.no_grad():
-        assert Decoder(8, 1, size)(torch.zeros(2, 8)).shape == (2, 1, size, size)
-
-
-@pytest.mark.parametrize(
-    ("size", "dim", "first"),
-    [(32, 512, 1024), (64, 512, 2048), (224, 2048, 3136)],
-)
-def test_decoders_have_the_sizes_of_the_released_ones(size: int, dim: int, first: int) -> None:
-    decoder = Decoder(dim, 3, size)
-    assert decoder.start[0].out_features == first
-    last = decoder.body[-1]
-    assert last.out_channels == 3
-    assert last.bias is not None
-    convolutions = [m for m in decoder.body if isinstance(m, nn.ConvTranspose2d)]
-    strides = {32: [2, 2, 2, 1], 64: [2, 2, 2, 2, 1], 224: [2, 2, 2, 2, 2]}
-    assert [c.stride[0] for c in convolutions] == strides[size]
 
 
 @pytest.mark.parametrize(
@@ -195,6 +256,10 @@ def test_decoders_have_the_sizes_of_the_released_ones(size: int, dim: int, first
         ("pcl", ["positives=attributes"], "positives=kmeans"),
         ("simclr", ["objective=supcon", "positives.sampler=clusters"], "positives.sampler"),
         ("info", [], "unknown method"),
+        ("moco", ["regularizers.rc=[1,0.5]"], "sees the first alone.*objective.symmetric=true"),
+        ("cross-entropy", ["regularizers.rc=[0,0.5]"], "regularizers.rc=0.5, or views.count=2"),
+        ("simclr", ["regularizers.lbe=[1,0.5]"], "regularizers.lbe.views=each"),
+        ("simclr", ["regularizers.ip=[1,0.5]"], "regularizers.ip.weight is"),
     ],
 )
 def test_nonsense_is_refused(method: str, words: list[str], says: str) -> None:
@@ -206,61 +271,3 @@ def test_a_stage_that_is_not_there_is_named_with_those_that_are(split: Split) ->
     says = r"no stage 'layer4'. It has: stage1, stage2. Try: .*{stage"
     with pytest.raises(UserError, match=says):
         network(recipe_of("regularizers.lbe=1", "regularizers.lbe.stages={layer4: 1}"), split)
-
-
-def test_maps_are_averaged_and_tokens_too() -> None:
-    class Tokens(nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x.flatten(2).transpose(1, 2)
-
-    encoder = nn.Sequential(nn.Identity(), Tokens(), nn.Flatten())
-    check_stages(encoder, ["0", "1", "2"], torch.zeros(2, 4, 2, 2))
-    x = torch.arange(16.0).view(1, 4, 2, 2)
-    with captured(encoder, ["0", "1", "2"]) as seen:
-        encoder(x)
-    assert torch.equal(seen["0"][0], x.mean(dim=(2, 3)))
-    assert torch.equal(seen["1"][0], x.mean(dim=(2, 3)))
-    assert seen["2"][0].shape == (1, 16)
-    encoder(x)
-    assert len(seen["0"]) == 1
-
-
-def test_channels_may_come_last() -> None:
-    class Last(nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x.permute(0, 2, 3, 1)
-
-    x = torch.arange(32.0).view(2, 4, 2, 2)
-    encoder = nn.Sequential(Last())
-    with captured(encoder, ["0"]) as seen:
-        encoder(x)
-    assert torch.equal(seen["0"][0], x.mean(dim=(2, 3)))
-
-
-class Odd(nn.Module):
-    """A network whose stages are called twice, not at all, or give no tensor of features."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.twice, self.idle, self.flat, self.pair = (nn.Identity() for _ in range(4))
-        self.pair = nn.MultiheadAttention(4, 1)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.twice(self.twice(x)).flatten(1)
-        return x + self.flat(x.sum()) + self.pair(x, x, x)[0]
-
-
-@pytest.mark.parametrize(
-    ("stage", "says"),
-    [
-        ("twice", "called 2 times for each view"),
-        ("idle", "called 0 times for each view"),
-        ("flat", r"gives \(\); \(N, D\)"),
-        ("pair", "gives tuple"),
-    ],
-)
-def test_a_stage_that_gives_no_features_is_refused(stage: str, says: str) -> None:
-    encoder = Odd().train()
-    with pytest.raises(UserError, match=says):
-        check_stages(encoder, [stage], torch.zeros(2, 1, 2, 2))
-    assert encoder.training and not encoder.get_submodule(stage)._forward_hooks
