@@ -256,7 +256,7 @@ def test_reconstruction_is_learned_and_each_term_is_logged(split: Split, tmp_pat
         ("pcl", ["positives=attributes"], "positives=kmeans"),
         ("simclr", ["objective=supcon", "positives.sampler=clusters"], "positives.sampler"),
         ("info", [], "unknown method"),
-        ("moco", ["regularizers.rc=[1,0.5]"], "sees the first alone.*objective.symmetric=true"),
+        ("moco", ["regularizers.rc=[1,0.5]"], "sees the first alone.*objective.pairs=symmetric"),
         ("cross-entropy", ["regularizers.rc=[0,0.5]"], "regularizers.rc=0.5, or views.count=2"),
         ("simclr", ["regularizers.lbe=[1,0.5]"], "regularizers.lbe.views=each"),
         ("simclr", ["regularizers.ip=[1,0.5]"], "regularizers.ip.weight is"),
