@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic.fields import FieldInfo
 
+from viewfinder.networks.encoders import ENCODERS
 from viewfinder.objectives.table import OBJECTIVES
 from viewfinder.positives.table import POSITIVES
 from viewfinder.recipes.methods import METHODS
@@ -23,6 +24,7 @@ from viewfinder.views.augment import Augmentation
 from viewfinder.views.presets import PRESETS, VARIANTS, preset
 
 TABLES: dict[str, list[Any]] = {
+    "encoder": list(ENCODERS.values()),
     "objective": list(OBJECTIVES.values()),
     "positives": list(POSITIVES.values()),
 }

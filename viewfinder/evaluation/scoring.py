@@ -27,6 +27,8 @@ from viewfinder.training.frozen import frozen_view
 from viewfinder.training.module import Pretraining
 from viewfinder.views.augment import make_views
 
+_SHARED = {"plugins", "encoder", "data", "precision", "accelerator"}
+"""What the supervised baseline has of the run's recipe."""
 BASELINES = ("untrained", "raw pixels", "supervised")
 GALLERY_IMAGES = 12
 MAPPED_IMAGES = 1500
@@ -106,7 +108,7 @@ def _encoder_of(
 def _supervised(recipe: Recipe, source: Source, run: Run) -> nn.Module:
     """The same encoder trained with labels on the same images, as a run within the run."""
     epochs = recipe.evaluation.supervised_epochs or recipe.epochs
-    own = recipe.model_dump(mode="json", include={"encoder", "data", "precision", "accelerator"})
+    own = recipe.model_dump(mode="json", include=_SHARED)
     shared = {
         "seed": recipe.seed,
         "batch_size": min(recipe.batch_size, len(source.train)),

@@ -15,6 +15,7 @@ from viewfinder.core.errors import UserError
 from viewfinder.core.randomness import derive, torch_generator
 from viewfinder.core.schedules import cosine_momentum, warmup_cosine
 from viewfinder.data.batch import Batch
+from viewfinder.data.domain import Domain
 from viewfinder.negatives.queue import Queue
 from viewfinder.networks.encoders import feature_dim
 from viewfinder.networks.frozen_features import evaluating
@@ -71,7 +72,8 @@ class Pretraining(L.LightningModule):
             return
         assert part.small_size is not None and channels is not None, "the recipe is not complete"
         try:
-            feature_dim(self.encoder, self.recipe.encoder.name, channels, part.small_size)
+            small = Domain("images", (channels, part.small_size, part.small_size))
+            feature_dim(self.encoder, str(self.recipe.encoder), small)
         except UserError as error:
             raise UserError(
                 f"views.small_count={part.small_count}: {error}", fix="views.small_count=0"
