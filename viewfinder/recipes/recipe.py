@@ -276,7 +276,7 @@ def named_plugins(given: Mapping[str, Any]) -> list[str]:
         if row.plugin and row.bare is not None:
             factory = {**encoder, **bare}.get(row.bare)
             names = [*names, str(factory).partition(":")[0]]
-    return names
+    return list(dict.fromkeys(names))
 
 
 def _require_loaded(needed: Sequence[str], run: Path) -> None:
