@@ -15,6 +15,7 @@ from viewfinder.core.errors import UserError
 from viewfinder.core.files import write_atomically
 from viewfinder.data.source import Source, Split
 from viewfinder.data.sources.table import open_source
+from viewfinder.networks.encoders import ENCODERS, check_modality
 from viewfinder.recipes.check import check_data, check_parts
 from viewfinder.recipes.methods import METHODS
 from viewfinder.recipes.parts import Data
@@ -108,6 +109,7 @@ def training_split(data: Data, source: Source) -> Split:
 def _with_data(recipe: Recipe, where: Console | None = None) -> tuple[Recipe, Source]:
     source = open_data(recipe.data, recipe.seed, where)
     split = training_split(recipe.data, source)
+    check_modality(ENCODERS[recipe.encoder.name], split.data.modality)
     recipe = complete(recipe, split.data.shape)
     check_data(recipe, split)
     return recipe, source

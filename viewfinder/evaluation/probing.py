@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from viewfinder.core.errors import unknown
 from viewfinder.data.source import Source, Split
-from viewfinder.evaluation.pixels import LARGEST, pixel_size, raw_pixels
+from viewfinder.evaluation.pixels import LARGEST, raw_pixels, words_of
 from viewfinder.evaluation.probes.classification import PROTOCOLS, evaluate_features
 from viewfinder.evaluation.probes.quantity import regress_features
 from viewfinder.evaluation.probes.targets import Classes, find_target
@@ -73,9 +73,7 @@ def probe(
         else _encoded(kind, encoder, recipe, source, split, cache)
         for split in (source.train, test)
     )
-    layer = LAYER
-    if encoder is None:
-        layer = "pixels {}x{}x{}".format(*pixel_size(source.train.data.shape, largest))
+    layer = LAYER if encoder is not None else words_of(source.train.data, largest)
     found: list[AnyScore] = []
     for word, target in zip(targets, wanted, strict=True):
         facts: Any = {

@@ -296,6 +296,11 @@ def _require_loaded(needed: Sequence[str], run: Path) -> None:
 
 def complete(recipe: Recipe, shape: tuple[int, ...]) -> Recipe:
     """Fill in what depends on the images' shape (C, H, W): views.size, both views."""
+    if len(shape) != 3:
+        raise UserError(
+            f"views={recipe.views.preset} are views of images (C, H, W); these data are {shape}",
+            fix="a source of images",
+        )
     channels, height, width = shape
     size = recipe.views.size or min(height, width)
     if size > min(height, width):
