@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from viewfinder.core.errors import UserError, unknown
+from viewfinder.core.errors import UserError
 from viewfinder.data.source import Split
-from viewfinder.evaluation.probes.classification import PROTOCOLS
+from viewfinder.evaluation.probes.table import PROBES
 from viewfinder.objectives.table import OBJECTIVES
 from viewfinder.recipes.recipe import Recipe
 from viewfinder.training.assignment import kind_of_positives
@@ -50,8 +50,7 @@ def check_parts(recipe: Recipe) -> None:
             fix="target=momentum",
         )
     for protocol in recipe.evaluation.protocols:
-        if protocol not in PROTOCOLS:
-            raise unknown("protocol", protocol, PROTOCOLS)
+        PROBES.find(protocol)
     _check_heads(recipe)
 
 
