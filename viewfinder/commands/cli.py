@@ -33,7 +33,9 @@ def pretrain(
     out: Annotated[
         Path | None, typer.Option(help="run folder to write; default runs/METHOD-N")
     ] = None,
-    resume: Annotated[Path | None, typer.Option(help="run folder to continue")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="run folder to continue; no other words but plugins=")
+    ] = None,
     print_recipe: Annotated[
         bool, typer.Option("--print-recipe", help="print the complete recipe and stop")
     ] = False,
@@ -63,7 +65,8 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="RUN [RUN ...] [KEY=VALUE ...]",
-            help="a run folder (with transfer: several) and overrides: data.*, evaluation.*",
+            help="a run folder (with transfer: several) and overrides: data.*, evaluation.*; "
+            "plugins=MODULE where the run needs one",
         ),
     ],
     protocol: Annotated[

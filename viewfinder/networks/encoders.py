@@ -173,7 +173,6 @@ ENCODERS: Table[EncoderRow] = Table(
         EncoderRow(
             name="convnet",
             summary="stages of 3x3 convolution, batch norm and ReLU, each halving the side",
-            paper="the small network of Wang et al. 2022",
             options=ConvnetOptions,
             build=_convnet,
             maps=True,
