@@ -29,7 +29,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn import functional as F
 
-from viewfinder.evaluation.probes.linear import fit_linear_probe, standardisation
+from viewfinder.evaluation.probes.linear_probe import fit_linear_probe, standardisation
 
 ROWS, DIM, CLASSES = 50_000, 512, 10
 Data = tuple[Tensor, Tensor, Tensor, Tensor]

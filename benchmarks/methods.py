@@ -43,7 +43,7 @@ def images(steps: int) -> Split:
 
 def recipe_of(method: str, encoder: str, precision: str, **more: object) -> Recipe:
     own = {
-        "encoder": {"name": encoder, "widths": WIDTHS},
+        "encoder": {"name": encoder, **WIDTHS.get(encoder, {})},
         "precision": precision,
         "logger": "none",
         "epochs": 1,

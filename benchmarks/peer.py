@@ -29,6 +29,7 @@ from step import BATCH, WIDTHS, Clock
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from viewfinder.data.domain import Domain
 from viewfinder.data.source import Split
 from viewfinder.data.stored import ArrayData
 from viewfinder.networks.channels_last import fast_layout
@@ -59,7 +60,7 @@ class Theirs:
     """SimCLR in lightly: the loop of its documentation."""
 
     def __init__(self, name: str, pixels: np.ndarray, bf16: bool) -> None:
-        encoder, dim = build_encoder(name, channels=3, size=32, widths=WIDTHS)
+        encoder, dim = build_encoder(name, Domain("images", (3, 32, 32)), WIDTHS.get(name))
         self.encoder = fast_layout(encoder)
         self.head = SimCLRProjectionHead(dim, 512, 128)
         self.loss = NTXentLoss(temperature=0.2)
@@ -91,7 +92,7 @@ class Ours:
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
         self.split = Split("train", ArrayData(images))
         words = {
-            "encoder": {"name": name, "widths": WIDTHS},
+            "encoder": {"name": name, **WIDTHS.get(name, {})},
             "optimizer": {"name": "sgd", "lr": 0.06, "weight_decay": 5e-4},
             "precision": precision,
             "logger": "none",

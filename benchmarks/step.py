@@ -34,7 +34,8 @@ from viewfinder.training.loader import loader
 from viewfinder.training.optimizers import build_optimizer
 
 BATCH = 256
-WIDTHS = [32, 64, 128, 256]
+WIDTHS = {"convnet": {"widths": [32, 64, 128, 256]}}
+"""Options of the encoders that are measured; others have their defaults."""
 
 
 class Clock(L.Callback):
@@ -68,7 +69,7 @@ def measure(encoder: str, precision: str, rounds: int, steps: int) -> None:
     pixels = torch.from_numpy(rng.integers(0, 256, (BATCH * steps, 3, 32, 32), dtype=np.uint8))
     split = Split("train", ArrayData(pixels))
     words = {
-        "encoder": {"name": encoder, "widths": WIDTHS},
+        "encoder": {"name": encoder, **WIDTHS.get(encoder, {})},
         "precision": precision,
         "logger": "none",
     }

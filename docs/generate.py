@@ -1,7 +1,8 @@
 """Write what the documentation takes from the code: python docs/generate.py
 
 That is docs/recipe.md, the page of every recipe key, and the part between the marks
-``<!-- generated -->`` and ``<!-- end -->`` of each page of a method or a regularizer.
+``<!-- generated -->`` and ``<!-- end -->`` of docs/data.md and of each page of a method or a
+regularizer.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic.fields import FieldInfo
 
+from viewfinder.data.sources.table import SOURCES
 from viewfinder.negatives.table import NEGATIVES
+from viewfinder.networks.encoders import ENCODERS
 from viewfinder.objectives.table import OBJECTIVES
 from viewfinder.positives.table import POSITIVES
 from viewfinder.recipes.methods import METHODS
@@ -25,6 +28,7 @@ from viewfinder.views.augment import Augmentation
 from viewfinder.views.presets import PRESETS, VARIANTS, preset
 
 TABLES: dict[str, list[Any]] = {
+    "encoder": list(ENCODERS.values()),
     "objective": list(OBJECTIVES.values()),
     "positives": list(POSITIVES.values()),
     "negatives": list(NEGATIVES.values()),
@@ -48,6 +52,7 @@ def pages() -> dict[Path, str]:
     without the marks.
     """
     found = {DOCS / "recipe.md": recipe_page()}
+    found[DOCS / "data.md"] = _filled(DOCS / "data.md", sources())
     for name in METHODS:
         file = DOCS / "methods" / f"{name}.md"
         found[file] = _filled(file, method(name))
@@ -101,6 +106,20 @@ def _settings(one: Augmentation) -> list[str]:
     own = one.model_dump(mode="json", exclude_defaults=True, exclude={"size", "mean", "std"})
     own = {key: [round(v, 4) for v in x] if isinstance(x, list) else x for key, x in own.items()}
     return [f"`{key}={_plain(value)}`" for key, value in own.items()]
+
+
+def sources() -> str:
+    """What every source holds, and the options that follow the colon of some."""
+    lines = ["| source | what it holds |", "|---|---|"]
+    for row in SOURCES.values():
+        paper = f" ({row.paper})" if row.paper else ""
+        lines.append(f"| `{row.spelling}` | {row.summary}{paper} |")
+    for row in SOURCES.values():
+        if row.bare is None and row.options.model_fields:
+            fields = row.options.model_fields.items()
+            rows = [_row(f"`{key}`", field) for key, field in fields]
+            lines += ["", f"`{row.name}:key=value,...` sets", "", _keys(rows).rstrip()]
+    return "\n".join([*lines, ""])
 
 
 def method(name: str) -> str:

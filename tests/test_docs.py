@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,7 +86,11 @@ def test_the_recipes_of_commands_are_sound(
 
     for block in blocks(page, "yaml"):  # the first line names the file
         (tmp_path / re.match(r"# ([\w.-]+)", block)[1]).write_text(block)
+    for block in blocks(page, "python"):
+        if name := re.match(r"# (\w+\.py)$", block, re.MULTILINE):
+            (tmp_path / name[1]).write_text(block)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
     command = get_command(app).commands["pretrain"]
     for words in pretrain_commands(page):
         given = command.make_context("pretrain", words).params

@@ -9,7 +9,8 @@ from PIL import Image
 
 from viewfinder.core.errors import UserError
 from viewfinder.data.convert import channel_note, converted_shape, to_channels, to_square
-from viewfinder.data.stored import ArrayData, ConvertedImages, Subset
+from viewfinder.data.domain import Modality
+from viewfinder.data.stored import ArrayData, ConvertedImages, JoinedData, Subset
 
 
 @given(seed=st.integers(0, 2**32 - 1))
@@ -73,6 +74,30 @@ def test_reading_gives_memory_of_its_own() -> None:
     images = ArrayData(torch.zeros(4, 1, 2, 2, dtype=torch.uint8))
     images.read(np.arange(4)).fill_(9)
     assert int(images.tensor.sum()) == 0
+
+
+@pytest.mark.parametrize(
+    ("modality", "good"),
+    [
+        ("images", torch.zeros(5, 3, 4, 4, dtype=torch.uint8)),
+        ("points", torch.randn(5, 2)),
+        ("tokens", torch.arange(35).reshape(5, 7)),
+        ("clips", torch.zeros(5, 2, 3, 4, 4, dtype=torch.uint8)),
+    ],
+)
+def test_data_of_every_kind_are_kept_selected_and_joined(
+    modality: Modality, good: torch.Tensor
+) -> None:
+    data = ArrayData(good, modality)
+    part = Subset(data, np.array([4, 1, 0]))
+    joined = JoinedData([part, data])
+    for one in (data, part, joined):
+        assert (one.modality, one.shape) == (modality, tuple(good.shape[1:]))
+    assert torch.equal(joined.read(np.array([0, 4, 2])), good[[4, 1, 0]])
+    with pytest.raises(ValueError, match=f"{modality} are"):
+        ArrayData(good.double(), modality)
+    with pytest.raises(ValueError, match="one kind and shape"):
+        JoinedData([data, ArrayData(torch.zeros(2, 3), "points")])
 
 
 def test_array_images_refuse_other_tensors() -> None:

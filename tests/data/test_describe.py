@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from scipy.stats import entropy
 
 from viewfinder.data.describe import (
-    channel_statistics,
     describe,
     entropy_bits,
     print_description,
+    statistics,
 )
 from viewfinder.data.source import Attributes, Source, Split
 from viewfinder.data.sources.table import open_source
@@ -30,10 +30,18 @@ def test_entropy_is_scipys(values: np.ndarray) -> None:
 
 def test_statistics_are_numpys() -> None:
     images = torch.randint(0, 256, (301, 3, 5, 4), dtype=torch.uint8)
-    mean, std = channel_statistics(ArrayData(images))
+    mean, std = statistics(ArrayData(images))
     pixels = images.double().numpy() / 255
     np.testing.assert_allclose(mean, pixels.mean((0, 2, 3)), rtol=1e-12)
     np.testing.assert_allclose(std, pixels.std((0, 2, 3)), rtol=1e-12)
+
+
+def test_statistics_of_points_are_numpys_and_others_have_none() -> None:
+    points = torch.randn(301, 2)
+    mean, std = statistics(ArrayData(points, "points"))
+    np.testing.assert_allclose(mean, points.double().numpy().mean(0), rtol=1e-12)
+    np.testing.assert_allclose(std, points.double().numpy().std(0), rtol=1e-12)
+    assert statistics(ArrayData(torch.zeros(3, 5, dtype=torch.int64), "tokens")) == ([], [])
 
 
 def hostile() -> Source:
@@ -51,7 +59,7 @@ def test_description_is_plain_and_complete() -> None:
     described = describe(hostile())
     assert json.loads(json.dumps(described)) == described
     train = described["splits"]["train"]
-    assert (train["images"], train["channels"], train["height"], train["width"]) == (4, 1, 2, 3)
+    assert (train["count"], train["modality"], train["shape"]) == (4, "images", [1, 2, 3])
     assert list(train["class_counts"].values()) == [1, 3, 0]
     assert train["attributes"] == [{"name": "size", "values": 2, "missing": 2, "entropy_bits": 1.0}]
     assert described["unreadable"] == [{"path": "a\x1b.jpg", "reason": "not an image"}]

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from viewfinder.core.errors import UserError
-from viewfinder.evaluation.probes.classification import PROTOCOLS, evaluate_features
-from viewfinder.evaluation.probes.sgd import SGD_PROTOCOLS
+from viewfinder.evaluation.probes.classification import evaluate_features
+from viewfinder.evaluation.probes.sgd import SGD_PROTOCOLS, sgd_row
+from viewfinder.evaluation.probes.table import PROBES
 from viewfinder.runs.results import Score
 
 Blobs = Callable[..., tuple[Tensor, Tensor]]
@@ -25,7 +26,8 @@ def parts(blobs: Blobs) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 @pytest.mark.parametrize("protocol", ["linear", "knn", "infocl"])
 def test_separable_classes_score_one(protocol: str, parts: tuple[Tensor, ...]) -> None:
-    row = replace(SGD_PROTOCOLS["infocl"], epochs=20) if protocol == "infocl" else protocol
+    short = sgd_row(replace(SGD_PROTOCOLS["infocl"], epochs=20))
+    row = short if protocol == "infocl" else protocol
     score = evaluate_features(*parts, row, **WORDS)
     assert (score.top1, score.top5, score.n_test) == (1.0, 1.0, 70)
     assert score.per_class == {str(c): 1.0 for c in range(7)}
@@ -39,10 +41,12 @@ def test_the_protocol_can_be_repeated(parts: tuple[Tensor, ...]) -> None:
     assert linear["seed"] == 3
     assert linear["weight_decay"] in linear["weight_decays"]  # type: ignore[operator]
     assert any("standardised" in note for note in linear["notes"])  # type: ignore[union-attr]
-    neighbours = evaluate_features(*parts, "knn", k=5, temperature=0.1, **WORDS).protocol
+    neighbours = evaluate_features(
+        *parts, "knn", options={"k": 5, "temperature": 0.1}, **WORDS
+    ).protocol
     assert common <= set(neighbours)
     assert (neighbours["k"], neighbours["temperature"]) == (5, 0.1)
-    row = replace(SGD_PROTOCOLS["moco"], epochs=1)
+    row = sgd_row(replace(SGD_PROTOCOLS["moco"], epochs=1))
     sgd = evaluate_features(*parts, row, **WORDS).protocol
     assert common <= set(sgd)
     assert (sgd["lr"], sgd["epochs"], sgd["momentum"], sgd["batch_size"]) == (30.0, 1, 0.9, 256)
@@ -98,8 +102,8 @@ def nan(arguments: dict[str, Any]) -> None:
         (change(train_y=torch.arange(200) % 7), "do not fit"),
         (change(test_x=torch.empty(0, 10), test_y=torch.empty(0).long()), "test part is empty"),
         (change(class_names=["a", "b"]), "label 6 has no name"),
-        (change(protocol="lineer"), "Did you mean 'linear'"),
-        (change(protocol="knn", k=500), "500 neighbours cannot be taken from 210"),
+        (change(probe="lineer"), "Did you mean 'linear'"),
+        (change(probe="knn", options={"k": 500}), "500 neighbours cannot be taken from 210"),
         (nan, r"1 of 70 images are not finite \(positions 3\)"),
     ],
 )
@@ -114,4 +118,4 @@ def test_what_cannot_be_scored_is_named(
 
 
 def test_every_protocol_is_listed() -> None:
-    assert set(PROTOCOLS) == {"linear", "knn", "moco", "simclr", "infocl", "ci-infonce"}
+    assert set(PROBES) == {"linear", "knn", "moco", "simclr", "infocl", "ci-infonce"}

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from viewfinder.core.errors import UserError
-from viewfinder.evaluation.probes import knn
-from viewfinder.evaluation.probes.knn import knn_scores
+from viewfinder.evaluation.probes import nearest_neighbours
+from viewfinder.evaluation.probes.nearest_neighbours import knn_scores
 from viewfinder.runs.results import accuracies
 
 
@@ -64,7 +64,7 @@ def test_scale_order_and_blocks_do_not_matter(
     expected = knn_scores(queries, bank, labels, k, temperature, 3)
     shuffled = torch.randperm(30, generator=generator)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(knn, "BLOCK_SIMILARITIES", 60)  # two queries at a time
+        patch.setattr(nearest_neighbours, "BLOCK_SIMILARITIES", 60)  # two queries at a time
         got = knn_scores(scale * queries, bank[shuffled], labels[shuffled], k, temperature, 3)
     torch.testing.assert_close(got, expected)
 

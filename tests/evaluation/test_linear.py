@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from viewfinder.core.errors import UserError
-from viewfinder.evaluation.probes.linear import (
+from viewfinder.evaluation.probes.linear_probe import (
     fit_linear_probe,
     standardisation,
     stratified_order,

@@ -16,7 +16,7 @@ from viewfinder.data.shapes.source import shapes_source
 from viewfinder.data.source import Source, Split
 from viewfinder.data.stored import ArrayData
 from viewfinder.evaluation.probes.quantity import regress_features
-from viewfinder.evaluation.probes.ridge import (
+from viewfinder.evaluation.probes.ridge_regression import (
     absolute_error,
     angular_error,
     fit_ridge,

@@ -150,7 +150,7 @@ def test_a_recipe_has_the_numbers_of_the_paper(file: Path) -> None:
     assert (
         build(None, json.loads(recipe.model_dump_json(exclude_none=True))).method == recipe.method
     )
-    assert recipe.encoder.name == "resnet18"
+    assert str(recipe.encoder) == "resnet18"
     hidden = 1 if recipe.method == "moco" else 2
     assert len(recipe.head.projector) == hidden + 1
     assert recipe.head.projector[-1] == 128

@@ -311,7 +311,7 @@ def test_a_recipe_of_the_paper_is_a_desk_cell_on_other_data(file: Path) -> None:
     assert full.objective.name == small.objective.name
     assert full.views.crop_scale == small.views.crop_scale
     # the paper's numbers, from its appendix C and its code
-    assert full.encoder.name == "resnet50"
+    assert str(full.encoder) == "resnet50"
     assert full.optimizer.momentum == 0.95
     assert full.optimizer.weight_decay == 1e-4
     assert full.head.projector == [2048, 128]

@@ -200,7 +200,7 @@ def test_all_recipes_of_the_paper_are_named() -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
 def test_a_recipe_has_the_numbers_of_the_papers_code(file: Path) -> None:
     recipe = build(file=file)
-    assert recipe.encoder.name == "resnet18"
+    assert str(recipe.encoder) == "resnet18"
     assert recipe.epochs == 200
     # Adam at 0.0003 for every batch, neither weight decay nor schedule
     assert recipe.optimizer.lr * recipe.batch_size / 256 == pytest.approx(3e-4)
@@ -213,7 +213,7 @@ def test_a_recipe_has_the_numbers_of_the_papers_code(file: Path) -> None:
     if "lbe" in wanted:
         assert part.chosen["lbe"].rho == 0.05
         assert part.chosen["lbe"].stages == {"layer2": 0.25, "layer3": 0.5, "layer4": 1.0}
-    assert recipe.encoder.stem == ("strided" if "stl10" in file.stem else "small")
+    assert recipe.encoder.options().stem == ("strided" if "stl10" in file.stem else "small")
     full = complete(recipe, (3, 96, 96) if "stl10" in file.stem else (3, 32, 32))
     for view in full.views.augmentations():
         assert view.crop_scale == (0.08, 1.0)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from viewfinder.report.content import Embedded, Gallery, ReportContent, Score
+from viewfinder.report.content import Embedded, Gallery, Measurement, ReportContent
 
 HOSTILE = [
     "<script>document.title='owned'</script>",
@@ -59,8 +59,8 @@ def content(digits: Embedded) -> ReportContent:
             "learning_rate": [None, None, None],
         },
         scores=[
-            Score("trained", "linear", 0.612, 0.95, per_class, protocol, "digits"),
-            Score("raw pixels", "linear", 0.401, None, {}, {}, "digits"),
+            Measurement("trained", "linear", 0.612, 0.95, per_class, protocol, "digits"),
+            Measurement("raw pixels", "linear", 0.401, None, {}, {}, "digits"),
         ],
         gallery=Gallery(np.stack([pictures, 255 - pictures], axis=1)),
         embedded=digits,
@@ -84,7 +84,9 @@ def hostile(digits: Embedded) -> ReportContent:
         method={"views": text},
         recipe=text,
         history={"epoch": [1.0], "loss": [2.0], HOSTILE[1]: [1.0]},
-        scores=[Score(text, HOSTILE[1], 0.5, 0.9, dict.fromkeys(HOSTILE, 0.5), {text: text}, text)],
+        scores=[
+            Measurement(text, HOSTILE[1], 0.5, 0.9, dict.fromkeys(HOSTILE, 0.5), {text: text}, text)
+        ],
         embedded=Embedded(
             some.vectors,
             some.thumbnails,

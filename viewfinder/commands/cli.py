@@ -33,7 +33,9 @@ def pretrain(
     out: Annotated[
         Path | None, typer.Option(help="run folder to write; default runs/METHOD-N")
     ] = None,
-    resume: Annotated[Path | None, typer.Option(help="run folder to continue")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="run folder to continue; no other words but plugins=")
+    ] = None,
     print_recipe: Annotated[
         bool, typer.Option("--print-recipe", help="print the complete recipe and stop")
     ] = False,
@@ -45,14 +47,14 @@ def pretrain(
     from viewfinder.commands import pipeline
 
     method, overrides = _split_words(words or [])
-    if print_recipe and resume is not None:
-        recipe, resume = resume / "recipe.yaml", None
     if print_recipe:
-        sys.stdout.write(pipeline.resolved(method, overrides, recipe).to_yaml())
+        found = recipe if resume is None else resume / "recipe.yaml"
+        shown = pipeline.resolved(method, overrides, found, trusted=resume is None)
+        sys.stdout.write(shown.to_yaml())
         return
     if resume is not None:
-        _refuse_with_resume(words, recipe, out)
-        pipeline.resume(resume)
+        _refuse_with_resume(recipe, out)
+        pipeline.resume(resume, words or [])
         return
     pipeline.pretrain(method, overrides, recipe, out)
 
@@ -63,7 +65,8 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="RUN [RUN ...] [KEY=VALUE ...]",
-            help="a run folder (with transfer: several) and overrides: data.*, evaluation.*",
+            help="a run folder (with transfer: several) and overrides: data.*, evaluation.*; "
+            "plugins=MODULE where the run needs one",
         ),
     ],
     protocol: Annotated[
@@ -268,12 +271,13 @@ def _refuse_several(runs: list[Path], sets: list[str]) -> None:
         raise UserError(f"{sets[0]} names a factor", fix="--protocol transfer")
 
 
-def _refuse_with_resume(words: list[str] | None, recipe: Path | None, out: Path | None) -> None:
+def _refuse_with_resume(recipe: Path | None, out: Path | None) -> None:
     from viewfinder.core.errors import UserError
 
-    if words or recipe or out:
+    if recipe or out:
         raise UserError(
-            "--resume continues a run exactly as it was started, so it takes no other words",
+            "--resume continues a run exactly as it was started, so it takes neither --recipe nor "
+            "--out",
             fix="a new run for another recipe",
         )
 

@@ -9,22 +9,36 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Table
 
+from viewfinder.core import plugins
 from viewfinder.core.console import console, say
 from viewfinder.core.errors import UserError
 from viewfinder.core.files import write_atomically
 from viewfinder.data.source import Source, Split
 from viewfinder.data.sources.table import open_source
+from viewfinder.networks.encoders import ENCODERS, check_modality
 from viewfinder.recipes.check import check_data, check_parts
 from viewfinder.recipes.methods import METHODS
 from viewfinder.recipes.parts import Data
-from viewfinder.recipes.recipe import Recipe, build, complete, merge, parse_overrides
+from viewfinder.recipes.recipe import (
+    Recipe,
+    build,
+    complete,
+    merge,
+    named_plugins,
+    parse_overrides,
+)
 from viewfinder.runs.new_run import is_first_process, new_folder, remove_if_nothing_ran
 from viewfinder.runs.run import Run
 
 
-def resolved(method: str | None, words: Sequence[str], file: Path | None) -> Recipe:
-    """The complete recipe of a command line, checked against itself and its data."""
-    recipe = build(method, parse_overrides(words), file)
+def resolved(
+    method: str | None, words: Sequence[str], file: Path | None, *, trusted: bool = True
+) -> Recipe:
+    """The complete recipe of a command line, checked against itself and its data.
+
+    ``trusted`` is as in ``build``: False for a file found in a run folder.
+    """
+    recipe = build(method, parse_overrides(words), file, trusted=trusted)
     check_parts(recipe)
     # Standard output is the recipe alone, so that it can be sent into a file.
     return _with_data(recipe, Console(emoji=False, stderr=True))[0]
@@ -45,13 +59,29 @@ def pretrain(method: str | None, words: Sequence[str], file: Path | None, out: P
         raise
 
 
-def resume(folder: Path) -> Run:
-    """Continue a run where its newest checkpoint stands; the result is as if never interrupted."""
+def resume(folder: Path, words: Sequence[str] = ()) -> Run:
+    """Continue a run where its newest checkpoint stands; the result is as if never interrupted.
+
+    ``words`` may load the plug-ins that it needs, and nothing else.
+    """
+    if load_plugins(words):
+        raise UserError(
+            "--resume continues a run exactly as it was started, so it takes no other words than "
+            "the plugins= it needs",
+            fix="a new run for another recipe",
+        )
     run = Run(folder)
     recipe = run.recipe()
     check_parts(recipe)
     recipe, source = _with_data(recipe)
     return _train_and_finish(recipe, source, run)
+
+
+def load_plugins(words: Sequence[str]) -> list[str]:
+    """Import the modules of the words ``plugins=...``; returns the other words."""
+    own = [word for word in words if word.partition("=")[0] == "plugins"]
+    plugins.load(named_plugins(parse_overrides(own)))
+    return [word for word in words if word not in own]
 
 
 def open_data(data: Data, seed: int, where: Console | None = None) -> Source:
@@ -79,6 +109,7 @@ def training_split(data: Data, source: Source) -> Split:
 def _with_data(recipe: Recipe, where: Console | None = None) -> tuple[Recipe, Source]:
     source = open_data(recipe.data, recipe.seed, where)
     split = training_split(recipe.data, source)
+    check_modality(ENCODERS[recipe.encoder.name], split.data.modality)
     recipe = complete(recipe, split.data.shape)
     check_data(recipe, split)
     return recipe, source
@@ -114,6 +145,7 @@ def evaluate(
     from viewfinder.report.page import write_report
     from viewfinder.runs.run import load_encoder
 
+    words = load_plugins(words)
     run = Run(folder)
     encoder, recipe, _ = load_encoder(run)
     recipe = override(recipe, words, ("data", "evaluation"), data)
@@ -132,6 +164,7 @@ def embed(folder: Path, data: str, out: Path, words: Sequence[str], split: str |
     from viewfinder.evaluation.scoring import write_all_embeddings
     from viewfinder.runs.run import load_encoder
 
+    words = load_plugins(words)
     encoder, recipe, _ = load_encoder(Run(folder))
     recipe = override(recipe, words, ("data",), data)
     source = open_data(recipe.data, recipe.seed)
@@ -146,7 +179,7 @@ def describe(spec: str, words: Sequence[str]) -> None:
     from viewfinder.data.describe import describe as facts_of
     from viewfinder.data.describe import print_description
 
-    given = _only(parse_overrides(words), ("data",)).get("data", {})
+    given = _only(parse_overrides(load_plugins(words)), ("data",)).get("data", {})
     part = build("simclr", {"data": {**given, "source": spec}}).data
     source = open_source(part.source, **part.options())
     print_description(facts_of(source))
@@ -167,7 +200,7 @@ def clusters(
     """Measure what could count as the same in a source, recommend, and write Z."""
     from viewfinder.commands import clusters as choosing
 
-    overrides = _only(parse_overrides(words), ("data", "positives"))
+    overrides = _only(parse_overrides(load_plugins(words)), ("data", "positives"))
     given, settings = dict(overrides.get("data", {})), overrides.get("positives", {})
     swept = {"name", "file", "top_k", "columns", "level", "k"} & settings.keys()
     if swept:

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from viewfinder.commands.pipeline import override
+from viewfinder.commands.pipeline import load_plugins, override
 from viewfinder.core.console import console, say
 from viewfinder.core.errors import UserError
 from viewfinder.evaluation.probing import check_protocols
@@ -55,6 +55,7 @@ def transfer(
 
     Raises UserError for whatever is wrong with any run or set, before anything is measured.
     """
+    overrides = load_plugins(overrides)
     check_protocols(protocols)
     runs = _loaded(folders, overrides)
     opened: dict[str, TransferSet] = {}

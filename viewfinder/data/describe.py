@@ -13,13 +13,23 @@ _LOOKED_AT = 5000
 _BLOCK = 256
 
 
-def channel_statistics(images: Data, most: int = _LOOKED_AT) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel, of pixels in [0, 1], float64.
+def statistics(data: Data, most: int = _LOOKED_AT) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation, float64: of each channel of images, of pixels in [0, 1]; of
+    each coordinate of points. Nothing for data of other kinds.
 
-    Over all images, or over ``most`` evenly spaced ones where there are more; exact, from
-    histograms of the 256 values.
+    Over all data, or over ``most`` evenly spaced ones where there are more.
     """
-    rows = np.unique(np.linspace(0, len(images) - 1, min(most, len(images))).round()).astype(int)
+    rows = np.unique(np.linspace(0, len(data) - 1, min(most, len(data))).round()).astype(int)
+    if data.modality == "images":
+        return _channel_statistics(data, rows)
+    if data.modality == "points":
+        points = data.read(rows).double()
+        return points.mean(0).tolist(), points.std(0, correction=0).tolist()
+    return [], []
+
+
+def _channel_statistics(images: Data, rows: np.ndarray) -> tuple[list[float], list[float]]:
+    """Exact, from histograms of the 256 values."""
     counts = np.zeros((images.shape[0], 256), dtype=np.int64)
     for start in range(0, len(rows), _BLOCK):
         block = images.read(rows[start : start + _BLOCK]).numpy()
@@ -42,8 +52,8 @@ def entropy_bits(values: np.ndarray) -> float:
 def describe(source: Source) -> dict[str, Any]:
     """Everything ``viewfinder data`` shows, as JSON-able data.
 
-    spec, notes, unreadable [{path, reason}], splits {name: {images, channels, height, width, mean,
-    std, statistics_over, classes, class_counts {name: n}, label_entropy_bits, attributes [{name,
+    spec, notes, unreadable [{path, reason}], splits {name: {modality, count, shape, mean, std,
+    statistics_over, classes, class_counts {name: n}, label_entropy_bits, attributes [{name,
     values, missing, entropy_bits}], factors}}; what a split does not have is None or empty.
     """
     return {
@@ -55,14 +65,12 @@ def describe(source: Source) -> dict[str, Any]:
 
 
 def _describe_split(split: Split) -> dict[str, Any]:
-    channels, height, width = split.data.shape
-    mean, std = channel_statistics(split.data)
+    mean, std = statistics(split.data)
     counts = _class_counts(split)
     return {
-        "images": len(split),
-        "channels": channels,
-        "height": height,
-        "width": width,
+        "modality": split.data.modality,
+        "count": len(split),
+        "shape": list(split.data.shape),
         "mean": mean,
         "std": std,
         "statistics_over": min(len(split), _LOOKED_AT),
@@ -75,7 +83,7 @@ def _describe_split(split: Split) -> dict[str, Any]:
 
 
 def _class_counts(split: Split) -> dict[str, int] | None:
-    """Images a class by its name; two classes of one name are told apart by their number."""
+    """How many of each class by its name; classes of one name are told apart by their number."""
     if split.labels is None:
         return None
     known = len(split.class_names) if split.class_names is not None else 0
@@ -120,14 +128,12 @@ def print_description(description: dict[str, Any]) -> None:
     splits = description["splits"]
     table(
         description["spec"],
-        ["split", "images", "channels", "height", "width", "classes", "mean", "std"],
+        ["split", "data", "shape", "classes", "mean", "std"],
         [
             [
                 name,
-                f"{split['images']:,}",
-                str(split["channels"]),
-                str(split["height"]),
-                str(split["width"]),
+                f"{split['count']:,} {split['modality']}",
+                " x ".join(map(str, split["shape"])),
                 "-" if split["classes"] is None else str(split["classes"]),
                 _decimals(split["mean"]),
                 _decimals(split["std"]),
@@ -137,7 +143,7 @@ def print_description(description: dict[str, Any]) -> None:
     )
     balance = _balance_rows(splits)
     if balance:
-        table("Images a class", ["class", *splits], balance)
+        table("Per class", ["class", *splits], balance)
     for name, split in list(splits.items())[:1]:
         if split["attributes"]:
             table(

@@ -15,7 +15,8 @@ LARGEST = 3072  # 32 × 32 in three channels: never reduced
 
 
 def raw_pixels(images: Data, *, batch_size: int = 512, largest: int = LARGEST) -> Tensor:
-    """The pixels themselves as features, float32 (N, D) in [0, 1], channel by channel.
+    """The data themselves as features, float32 (N, D): pixels in [0, 1], channel by channel, and
+    what is no image as it is.
 
     Images of more than ``largest`` values are averaged down first (each output pixel the mean of
     the pixels it touches), both sides by one factor, to the greatest size with C·h·w ≤ largest.
@@ -23,6 +24,9 @@ def raw_pixels(images: Data, *, batch_size: int = 512, largest: int = LARGEST) -
     >>> raw_pixels(split.data).shape  # doctest: +SKIP
     torch.Size([5000, 3072])
     """
+    if images.modality != "images":
+        whole = [block.flatten(1).float() for _, block in batches(images, batch_size)]
+        return torch.cat(whole)
     channels, height, width = pixel_size(images.shape, largest)
     features = torch.empty(len(images), channels * height * width)
     for index, block in batches(images, batch_size):
@@ -31,6 +35,13 @@ def raw_pixels(images: Data, *, batch_size: int = 512, largest: int = LARGEST) -
             pixels = F.interpolate(pixels, size=(height, width), mode="area")
         features[index.start : index.stop] = pixels.flatten(1)
     return features
+
+
+def words_of(data: Data, largest: int = LARGEST) -> str:
+    """What ``raw_pixels`` gives, in words."""
+    if data.modality != "images":
+        return f"the {data.modality} themselves"
+    return "pixels {}x{}x{}".format(*pixel_size(data.shape, largest))
 
 
 def pixel_size(shape: tuple[int, ...], largest: int = LARGEST) -> tuple[int, int, int]:

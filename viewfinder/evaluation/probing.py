@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from viewfinder.core.errors import unknown
 from viewfinder.data.source import Source, Split
-from viewfinder.evaluation.pixels import LARGEST, pixel_size, raw_pixels
-from viewfinder.evaluation.probes.classification import PROTOCOLS, evaluate_features
+from viewfinder.evaluation.pixels import LARGEST, raw_pixels, words_of
+from viewfinder.evaluation.probes.classification import evaluate_features
 from viewfinder.evaluation.probes.quantity import regress_features
+from viewfinder.evaluation.probes.table import PROBES
 from viewfinder.evaluation.probes.targets import Classes, find_target
 from viewfinder.networks.frozen_features import cached_features, extract, fingerprint
 from viewfinder.recipes.recipe import Recipe
@@ -30,8 +30,7 @@ LAYER = "backbone, after pooling"
 def check_protocols(protocols: Sequence[str]) -> None:
     """Raise UserError for the first protocol that is not known, with the nearest."""
     for protocol in protocols:
-        if protocol not in PROTOCOLS:
-            raise unknown("protocol", protocol, PROTOCOLS)
+        PROBES.find(protocol)
 
 
 def untrained(recipe: Recipe) -> nn.Module:
@@ -55,7 +54,7 @@ def probe(
 
     kind       words for whose features they are; without an ``encoder`` they are the raw pixels
     recipe     complete; says how the encoder sees images, the seed, and the settings of kNN
-    protocols  of ``PROTOCOLS``, each for every target of classes; a quantity has ridge regression
+    protocols  of ``PROBES``, each for every target of classes; a quantity has ridge regression
     targets    None for the labels, or the name of a factor, see ``find_target``
     cache      folder that keeps the features; a change of weights, images or view renews them
     largest    values of raw pixels at most, see ``raw_pixels``
@@ -73,9 +72,7 @@ def probe(
         else _encoded(kind, encoder, recipe, source, split, cache)
         for split in (source.train, test)
     )
-    layer = LAYER
-    if encoder is None:
-        layer = "pixels {}x{}x{}".format(*pixel_size(source.train.data.shape, largest))
+    layer = LAYER if encoder is not None else words_of(source.train.data, largest)
     found: list[AnyScore] = []
     for word, target in zip(targets, wanted, strict=True):
         facts: Any = {
@@ -88,13 +85,15 @@ def probe(
         if not isinstance(target, Classes):
             found.append(regress_features(x, test_x, target, **facts))
             continue
-        facts |= {
-            "class_names": target.names,
+        parts, facts["class_names"] = (x, target.train, test_x, target.test), target.names
+        settings = {
             "k": min(recipe.evaluation.k, len(x)),
             "temperature": recipe.evaluation.temperature,
         }
-        y, test_y = target.train, target.test
-        found += [evaluate_features(x, y, test_x, test_y, one, **facts) for one in protocols]
+        for one in protocols:
+            known = PROBES[one].options.model_fields
+            own = {key: value for key, value in settings.items() if key in known}
+            found.append(evaluate_features(*parts, one, options=own, **facts))
     return found
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from viewfinder.core.console import say
 from viewfinder.core.errors import InterruptedRun, RunStopped, UserError
 from viewfinder.core.randomness import numpy_generator, torch_generator
-from viewfinder.data.source import Source
+from viewfinder.data.source import Source, Split
 from viewfinder.data.stored import ArrayData, JoinedData
 from viewfinder.evaluation.embed import write_embeddings
 from viewfinder.evaluation.probes.targets import find_target
@@ -27,6 +27,8 @@ from viewfinder.training.frozen import frozen_view
 from viewfinder.training.module import Pretraining
 from viewfinder.views.augment import make_views
 
+_SHARED = {"plugins", "encoder", "data", "precision", "accelerator"}
+"""What the supervised baseline has of the run's recipe."""
 BASELINES = ("untrained", "raw pixels", "supervised")
 GALLERY_IMAGES = 12
 MAPPED_IMAGES = 1500
@@ -106,7 +108,7 @@ def _encoder_of(
 def _supervised(recipe: Recipe, source: Source, run: Run) -> nn.Module:
     """The same encoder trained with labels on the same images, as a run within the run."""
     epochs = recipe.evaluation.supervised_epochs or recipe.epochs
-    own = recipe.model_dump(mode="json", include={"encoder", "data", "precision", "accelerator"})
+    own = recipe.model_dump(mode="json", include=_SHARED)
     shared = {
         "seed": recipe.seed,
         "batch_size": min(recipe.batch_size, len(source.train)),
@@ -126,11 +128,17 @@ def _supervised(recipe: Recipe, source: Source, run: Run) -> nn.Module:
 
 
 def save_artifacts(recipe: Recipe, source: Source, run: Run, module: Pretraining) -> None:
-    """Store the views as the network saw them, with what a decoder makes of them, and held-out
-    embeddings with thumbnails."""
-    from viewfinder.report.artifacts import save_embeddings, save_views
-
+    """Store what the report shows: views of images, and held-out embeddings."""
     split = source.splits[recipe.data.split]
+    if split.data.modality == "images":
+        _save_gallery(recipe, split, run, module)
+    _save_map(recipe, source.test or source.train, run, module)
+
+
+def _save_gallery(recipe: Recipe, split: Split, run: Run, module: Pretraining) -> None:
+    """The views as the network saw them, with what a decoder makes of them."""
+    from viewfinder.report.artifacts import save_views
+
     shown = split.data.read(np.arange(min(GALLERY_IMAGES, len(split))))
     augmentations = recipe.views.augmentations()
     views = make_views(shown, augmentations, torch_generator(recipe.seed, "gallery"))
@@ -144,17 +152,21 @@ def save_artifacts(recipe: Recipe, source: Source, run: Run, module: Pretraining
         decoded=module.decoded(views[: recipe.views.count]),
     )
 
-    held = source.test or source.train
+
+def _save_map(recipe: Recipe, held: Split, run: Run, module: Pretraining) -> None:
+    """Embeddings of held-out data, with thumbnails of images."""
+    from viewfinder.report.artifacts import save_embeddings
+
     n = min(MAPPED_IMAGES, len(held))
     chosen = np.sort(numpy_generator(recipe.seed, "map").choice(len(held), n, replace=False))
-    images = held.data.read(chosen)
+    part = ArrayData(held.data.read(chosen), held.data.modality)
     device = pick_device(recipe.accelerator)
-    vectors = extract(module.encoder, ArrayData(images), frozen_view(recipe), device=device)
+    vectors = extract(module.encoder, part, frozen_view(recipe), device=device)
     paths = held.paths
     save_embeddings(
         run.artifacts / "embeddings.npz",
         vectors,
-        images,
+        part.tensor if part.modality == "images" else None,
         labels=None if held.labels is None else held.labels[chosen],
         class_names=held.class_names,
         names=[paths[i] for i in chosen] if paths else [f"image {i}" for i in chosen],

@@ -1,90 +1,129 @@
-"""From a name to a backbone: the papers' small networks, any timm model, or a user's own class."""
+"""Encoders: the papers' small networks, any model of timm, or a user's own class, as one table."""
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Sequence
-from pathlib import Path
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
+from pydantic import Field, PositiveInt
 from torch import nn
 
+from viewfinder.core import plugins
 from viewfinder.core.errors import UserError, nearest
+from viewfinder.core.table import Options, Row, Table
+from viewfinder.data.domain import DTYPES, Domain, Modality
 from viewfinder.networks.convnet import ConvNet
+from viewfinder.networks.mlp import Activation, mlp
+
+
+def _no_word(word: str) -> bool:
+    return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderRow(Row):
+    """How an encoder is built, and what is known of it before it is.
+
+    build       maps its options and the domain of the views to a module: the views as floats
+                (tokens as int64) -> features float (N, D); D is found by running it
+    modalities  what it takes
+    maps        whether its stages give maps (N, D, h, w), which local objectives need
+    pretrained  whether there are weights to start from: then ``pretrained`` is one of its options
+    plugin      whether its bare option is ``module:name`` of a plug-in that must be loaded
+    claims      which words that name no row are this row's bare option: ``encoder=resnet18``
+    """
+
+    build: Callable[[Any, Domain], nn.Module]
+    modalities: tuple[Modality, ...] = ("images",)
+    maps: bool = False
+    pretrained: bool = False
+    plugin: bool = False
+    claims: Callable[[str], bool] = _no_word
+
+
+class ConvnetOptions(Options):
+    widths: list[PositiveInt] = Field(
+        [32, 64, 128, 256, 512], min_length=1, description="channels of each stage"
+    )
+
+
+class MlpOptions(Options):
+    widths: list[PositiveInt] = Field(
+        [32, 64, 128, 256, 512], min_length=1, description="units of each layer"
+    )
+    activation: Activation = Field("relu", description="relu, tanh or gelu")
+    last_activation: bool = Field(True, description="an activation after the last layer too")
+
+
+class TimmOptions(Options):
+    model: str = Field(description="name of the model; encoder=resnet18 sets it")
+    stem: Literal["auto", "small", "strided", "original"] = Field(
+        "auto", description="of a ResNet. small: 3x3 of stride 1, no max-pool; strided: the same "
+        "of stride 2; original: 7x7 and max-pool; auto: small at 64 px and below, else original"
+    )  # fmt: skip
+    pretrained: bool = Field(False, description="start from timm's pretrained weights")
+
+
+class OwnOptions(Options):
+    factory: str = Field(
+        description="package.module:Class, a torch.nn.Module, or a function of that module that "
+        "makes one; called with channels=... where it takes it; encoder=package.module:Class sets "
+        "it"
+    )  # fmt: skip
+
 
 STEMS = {"small": 1, "strided": 2}
 """The strides of stems without max-pool."""
+LARGEST_SMALL = 64
+"""The side up to which views count as small: a 7x7 stem costs points there."""
 
 
-def build_encoder(
-    name: str,
-    *,
-    channels: int,
-    size: int,
-    widths: Sequence[int] = (32, 64, 128, 256, 512),
-    stem: str = "small",
-    pretrained: bool = False,
-) -> tuple[nn.Module, int]:
-    """A backbone that maps float (N, channels, size, size) to (N, D), and D.
-
-    name     "convnet" or "mlp" (both take ``widths``), a timm model ("resnet18"), or
-             "package.module:Class", called as Class() or, where it takes it, Class(channels=...)
-    stem     "small" replaces a ResNet's 7x7 stride-2 stem and max-pool by a 3x3 stride-1
-             convolution, which small images need, "strided" by one of stride 2; "original" leaves
-             it. Other models ignore it.
-
-    Raises UserError for an unknown model, a class that cannot be imported or built, and an output
-    that is not (N, D).
-
-    >>> encoder, dim = build_encoder("resnet18", channels=1, size=32)
-    >>> dim
-    512
-    """
-    if pretrained and (":" in name or name in ("convnet", "mlp")):
-        raise UserError(
-            f"encoder.pretrained=true, but {name} has no weights to start from: timm's models do",
-            fix="encoder=resnet18 encoder.pretrained=true",
-        )
-    if ":" in name:
-        encoder = _own(name, channels)
-    elif name == "convnet":
-        encoder = ConvNet(channels, widths)
-    elif name == "mlp":
-        encoder = _flat_mlp(channels * size * size, widths)
-    else:
-        encoder = _timm(name, channels, size, stem, pretrained)
-    return encoder, feature_dim(encoder, name, channels, size)
+def _convnet(options: ConvnetOptions, domain: Domain) -> nn.Module:
+    return ConvNet(domain.channels, options.widths)
 
 
-def _flat_mlp(inputs: int, widths: Sequence[int]) -> nn.Module:
-    layers: list[nn.Module] = [nn.Flatten()]
-    before = inputs
-    for width in widths:
-        layers += [nn.Linear(before, width), nn.ReLU(inplace=True)]
-        before = width
-    return nn.Sequential(*layers)
+def _mlp(options: MlpOptions, domain: Domain) -> nn.Module:
+    layers = mlp(
+        math.prod(domain.shape),
+        options.widths,
+        options.activation,
+        last_activation=options.last_activation,
+    )
+    return nn.Sequential(nn.Flatten(), *layers)
 
 
-def _timm(name: str, channels: int, size: int, stem: str, pretrained: bool) -> nn.Module:
+def _timm(options: TimmOptions, domain: Domain) -> nn.Module:
     import timm
 
+    name = options.model
     if not timm.is_model(name):
-        guess = nearest(name, timm.list_models())
+        guess = nearest(name, [*ENCODERS, *timm.list_models()])
         hint = f" Did you mean {guess!r}?" if guess else ""
+        known = ", ".join(row.name for row in ENCODERS.values() if row.bare is None)
         raise UserError(
-            f"unknown encoder {name!r}: not convnet, mlp, a timm model or module:Class.{hint}"
+            f"unknown encoder {name!r}: not {known}, a timm model or package.module:Class.{hint}"
         )
-    arguments = {"num_classes": 0, "in_chans": channels, "pretrained": pretrained}
+    arguments = {
+        "num_classes": 0,
+        "in_chans": domain.channels,
+        "pretrained": options.pretrained,
+    }
     try:
         try:
-            model = timm.create_model(name, **arguments, img_size=size)
+            model = timm.create_model(name, **arguments, img_size=domain.size)
         except TypeError:  # convolutional models take no image size
             model = timm.create_model(name, **arguments)
     except Exception as error:
         raise UserError(f"timm could not build {name!r}: {error}") from error
+    stem = options.stem
+    if stem == "auto":
+        stem = "small" if domain.size <= LARGEST_SMALL else "original"
     if stem in STEMS and isinstance(getattr(model, "maxpool", None), nn.Module):
-        _small_stem(model, channels, STEMS[stem])
+        _small_stem(model, domain.channels, STEMS[stem])
     return model
 
 
@@ -97,53 +136,155 @@ def _small_stem(model: nn.Module, channels: int, stride: int) -> None:
     model.maxpool = nn.Identity()
 
 
-def _own(name: str, channels: int) -> nn.Module:
-    module_name, _, class_name = name.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:  # a script's folder is importable, a console command's is not
-        sys.path.insert(0, here)
-    try:
-        factory = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError) as error:
+def _own(options: OwnOptions, domain: Domain) -> nn.Module:
+    where, _, name = options.factory.partition(":")
+    module = plugins.module(where)
+    made_by = getattr(module, name, None)
+    if not _makes_modules(made_by, where):
+        what = "nothing of that name" if made_by is None else f"a {type(made_by).__name__}"
         raise UserError(
-            f"encoder {name!r} cannot be imported: {error}",
-            fix="package.module:Class, importable from the current folder",
-        ) from error
+            f"encoder {options.factory!r}: {where} has {what} there; a subclass of "
+            "torch.nn.Module is expected, or a function of that module that returns one"
+        )
+    assert callable(made_by)
     try:
-        made = factory(channels=channels) if _takes_channels(factory) else factory()
+        takes_channels = "channels" in inspect.signature(made_by).parameters
+        made = made_by(channels=domain.channels) if takes_channels else made_by()
     except Exception as error:
-        raise UserError(f"encoder {name!r} could not be built: {error}") from error
+        raise UserError(f"encoder {options.factory!r} could not be built: {error}") from error
     if not isinstance(made, nn.Module):
-        raise UserError(f"encoder {name!r} made a {type(made).__name__}, not a torch.nn.Module")
+        raise UserError(
+            f"encoder {options.factory!r} made a {type(made).__name__}, not a torch.nn.Module"
+        )
     return made
 
 
-def _takes_channels(factory: object) -> bool:
-    import inspect
+def _makes_modules(candidate: object, where: str) -> bool:
+    """Whether it is a kind of network, or a function written in the module ``where``."""
+    if inspect.isclass(candidate):
+        return issubclass(candidate, nn.Module)
+    written_in = str(getattr(candidate, "__module__", ""))
+    return inspect.isfunction(candidate) and f"{written_in}.".startswith(f"{where}.")
 
-    try:
-        return "channels" in inspect.signature(factory).parameters  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return False
+
+ENCODERS: Table[EncoderRow] = Table(
+    "encoder",
+    [
+        EncoderRow(
+            name="convnet",
+            summary="stages of 3x3 convolution, batch norm and ReLU, each halving the side",
+            options=ConvnetOptions,
+            build=_convnet,
+            maps=True,
+        ),
+        EncoderRow(
+            name="mlp",
+            summary="a multi-layer perceptron of points, or of the numbers of an image",
+            options=MlpOptions,
+            build=_mlp,
+            modalities=("images", "points"),
+        ),
+        EncoderRow(
+            name="timm",
+            summary="any model of timm, such as resnet18",
+            paper="Wightman 2019",
+            options=TimmOptions,
+            bare="model",
+            build=_timm,
+            maps=True,
+            pretrained=True,
+            claims=lambda word: ":" not in word,
+        ),
+        EncoderRow(
+            name="own",
+            summary="a class or function of your own, package.module:Class",
+            options=OwnOptions,
+            bare="factory",
+            build=_own,
+            modalities=("images", "points", "tokens", "clips"),
+            plugin=True,
+            claims=lambda word: ":" in word,
+        ),
+    ],
+)
 
 
-def feature_dim(encoder: nn.Module, name: str, channels: int, size: int) -> int:
-    """The width D of the output, found by running two blank images through in eval mode.
+def choice(word: str) -> tuple[str, dict[str, str]]:
+    """The row that a word names, and the option that the word sets.
+
+    >>> choice("convnet"), choice("resnet18"), choice("my.nets:Net")
+    (('convnet', {}), ('timm', {'model': 'resnet18'}), ('own', {'factory': 'my.nets:Net'}))
+    """
+    if word.partition(":")[0] in ENCODERS:
+        return ENCODERS.parse(word)
+    claiming = next((row for row in ENCODERS.values() if row.claims(word)), None)
+    if claiming is None or claiming.bare is None:
+        return ENCODERS.find(word).name, {}
+    return claiming.name, {claiming.bare: word}
+
+
+def build_encoder(
+    word: str, domain: Domain, options: Mapping[str, Any] | None = None
+) -> tuple[nn.Module, int]:
+    """An encoder of views of a domain, and the width D of the features float (N, D) it gives.
+
+    word     a row of ``ENCODERS``, a timm model's name, or package.module:Class of a plug-in
+             that is loaded
+    options  of the row; pydantic's ValidationError for what the row does not know
+
+    Raises UserError for an unknown model, a class that is not loaded or cannot be built, a
+    modality that the encoder does not take, and an output that is not (N, D).
+
+    >>> encoder, dim = build_encoder("resnet18", Domain("images", (1, 32, 32)), {"stem": "small"})
+    >>> dim
+    512
+    """
+    name, bare = choice(word)
+    row = ENCODERS[name]
+    check_modality(row, domain.modality)
+    chosen = row.options(**{**(options or {}), **bare})
+    encoder = row.build(chosen, domain)
+    return encoder, feature_dim(encoder, word_of(row, chosen), domain)
+
+
+def word_of(row: EncoderRow, options: Options) -> str:
+    """The word that chooses an encoder: resnet18, not timm."""
+    return row.name if row.bare is None else str(getattr(options, row.bare))
+
+
+def check_modality(row: EncoderRow, modality: Modality) -> None:
+    """Raise UserError where an encoder does not take data of a kind."""
+    if modality not in row.modalities:
+        takers = [other.name for other in ENCODERS.values() if modality in other.modalities]
+        raise UserError(
+            f"encoder={row.name} takes {' or '.join(row.modalities)}, and these data are "
+            f"{modality}; such data are taken by {', '.join(takers)}",
+            fix=f"encoder={takers[0]}",
+        )
+
+
+def feature_dim(encoder: nn.Module, name: str, domain: Domain) -> int:
+    """The width D of the output, found by running two blank views through in eval mode.
 
     Raises UserError where the encoder does not take them or its output is not (N, D).
     """
+    kind = DTYPES[domain.modality]
+    blank = torch.zeros(2, *domain.shape, dtype=kind if kind == torch.int64 else torch.float32)
     training = encoder.training
     encoder.eval()
     try:
         with torch.no_grad():
-            out = encoder(torch.zeros(2, channels, size, size))
+            out = encoder(blank)
     except Exception as error:
+        shape = "x".join(str(side) for side in domain.shape)
         raise UserError(
-            f"encoder {name!r} does not take images of {channels}x{size}x{size}: {error}"
+            f"encoder {name!r} does not take {domain.modality} of {shape}: {error}"
         ) from error
     finally:
         encoder.train(training)
     if not isinstance(out, torch.Tensor) or out.ndim != 2 or len(out) != 2:
         got = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
-        raise UserError(f"encoder {name!r} returned {got} for 2 images; (2, D) was expected")
+        raise UserError(
+            f"encoder {name!r} returned {got} for 2 {domain.modality}; (2, D) was expected"
+        )
     return out.shape[1]

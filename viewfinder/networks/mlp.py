@@ -1,7 +1,8 @@
-"""The plain multi-layer perceptron of the toy experiments."""
+"""The plain multi-layer perceptron."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal, get_args
 
@@ -12,23 +13,26 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "ge
 
 
 def mlp(
-    inputs: int, hidden: int, layers: int, outputs: int, activation: Activation = "relu"
+    inputs: int,
+    widths: Sequence[int],
+    activation: Activation = "relu",
+    *,
+    last_activation: bool = False,
 ) -> nn.Sequential:
-    """``layers`` linear layers: ``layers`` - 1 of width ``hidden`` with activation, then outputs.
+    """A linear layer for each of ``widths``, with an activation between them, or after each.
 
-    float (N, inputs) -> (N, outputs). PyTorch's default initialisation, from the global generator:
-    seed it with ``torch.random.fork_rng`` and ``torch.manual_seed`` where it has to repeat.
-    Raises ValueError for fewer than one layer or an unknown activation.
+    float (N, inputs) -> (N, widths[-1]). PyTorch's default initialisation, from the global
+    generator: seed it with ``torch.random.fork_rng`` and ``torch.manual_seed`` where it has to
+    repeat. Raises ValueError for no layer at all or an unknown activation.
 
-    >>> len([m for m in mlp(2, 128, 5, 2) if isinstance(m, nn.Linear)])
+    >>> len([m for m in mlp(2, [128, 128, 128, 128, 2]) if isinstance(m, nn.Linear)])
     5
     """
-    if layers < 1:
-        raise ValueError(f"layers must be at least 1, not {layers}")
+    if not widths:
+        raise ValueError("widths are empty; at least one layer is expected")
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation must be one of {get_args(Activation)}, not {activation!r}")
-    widths = [inputs, *[hidden] * (layers - 1), outputs]
     modules: list[nn.Module] = []
-    for before, after in pairwise(widths):
+    for before, after in pairwise([inputs, *widths]):
         modules += [nn.Linear(before, after), ACTIVATIONS[activation]()]
-    return nn.Sequential(*modules[:-1])
+    return nn.Sequential(*(modules if last_activation else modules[:-1]))

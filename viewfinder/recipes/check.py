@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from viewfinder.core.errors import UserError, unknown
+from viewfinder.core.errors import UserError
 from viewfinder.core.optimizers import OPTIMIZERS
 from viewfinder.data.source import Split
-from viewfinder.evaluation.probes.classification import PROTOCOLS
+from viewfinder.evaluation.probes.table import PROBES
 from viewfinder.negatives.table import NEGATIVES
 from viewfinder.objectives.pairs import PAIRINGS, pairs_of
 from viewfinder.objectives.table import OBJECTIVES
@@ -47,8 +47,7 @@ def check_parts(recipe: Recipe) -> None:
             fix=f"negatives={known[0]}",
         )
     for protocol in recipe.evaluation.protocols:
-        if protocol not in PROTOCOLS:
-            raise unknown("protocol", protocol, PROTOCOLS)
+        PROBES.find(protocol)
     _check_heads(recipe)
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Optional, Self
+from typing import Any, ClassVar, Optional, Self
 
 from pydantic import (
     BaseModel,
@@ -21,11 +21,14 @@ from pydantic import (
     model_validator,
 )
 
-from viewfinder.core.errors import UserError, nearest
+from viewfinder.core.errors import UserError
 from viewfinder.core.learning_rate import SCHEDULES
 from viewfinder.core.optimizers import OPTIMIZERS
 from viewfinder.core.table import Table
+from viewfinder.core.validation import readable
 from viewfinder.negatives.table import NEGATIVES
+from viewfinder.networks.encoders import ENCODERS, word_of
+from viewfinder.networks.encoders import choice as encoder_choice
 from viewfinder.networks.targets import TARGETS
 from viewfinder.objectives.pairs import PAIRINGS
 from viewfinder.objectives.table import OBJECTIVES
@@ -150,10 +153,15 @@ class Choice(Part):
         """``file:z.parquet`` is name and option in one word; a word alone is a name."""
         if isinstance(given, str):
             given = {"name": given}
-        if not isinstance(given, Mapping) or ":" not in str(given.get("name", "")):
+        if not isinstance(given, Mapping) or not isinstance(given.get("name"), str):
             return given
-        name, options = cls.table.parse(given["name"])
+        name, options = cls.named(given["name"])
         return {**given, "name": name, **options}
+
+    @classmethod
+    def named(cls, word: str) -> tuple[str, dict[str, Any]]:
+        """The row that a word stands for, and the options that it sets."""
+        return cls.table.parse(word)
 
     @model_validator(mode="after")
     def _known(self) -> Self:
@@ -216,22 +224,24 @@ class ObjectivePart(Choice):
     )
 
 
-class Encoder(Part):
-    """The backbone."""
+class Encoder(Choice):
+    """The backbone, and its own options (listed per encoder)."""
 
+    table = ENCODERS
     name: str = Field(
-        "convnet", description="convnet, mlp, a timm model's name, or package.module:Class"
+        "convnet",
+        description=f"one of {', '.join(ENCODERS)}; or a timm model's name, or "
+        "package.module:Class",
     )
-    widths: list[PositiveInt] = Field(
-        [32, 64, 128, 256, 512],
-        min_length=1,
-        description="channels of each stage of the convnet, units of the mlp",
-    )
-    stem: Literal["auto", "small", "strided", "original"] = Field(
-        "auto", description="of a ResNet. small: 3x3 of stride 1, no max-pool; strided: the same "
-        "of stride 2; original: 7x7 and max-pool; auto: small at 64 px and below, else original"
-    )  # fmt: skip
-    pretrained: bool = Field(False, description="start from timm's pretrained weights")
+
+    @classmethod
+    def named(cls, word: str) -> tuple[str, dict[str, Any]]:
+        """``resnet18`` is the model of timm, ``my.nets:Net`` a class of one's own."""
+        return encoder_choice(word)
+
+    def __str__(self) -> str:
+        """The word that chooses it: resnet18, not timm."""
+        return word_of(self.row, self.options())
 
 
 class Head(Part):
@@ -289,38 +299,3 @@ class Evaluation(Part):
     )
     k: PositiveInt = Field(20, description="neighbours of kNN")
     temperature: float = Field(0.07, ge=0.002, description="temperature of kNN's weights")
-
-
-def readable(
-    error: ValidationError, keys: Mapping[str, str], prefix: tuple[str, ...] = ()
-) -> UserError:
-    """The first problem of a validation error, by its dotted key.
-
-    keys: all that there are, with their descriptions; prefix: where the model stands.
-    """
-    problem = error.errors()[0]
-    cause = (problem.get("ctx") or {}).get("error")
-    if isinstance(cause, UserError):
-        return cause
-    key = ".".join(str(step) for step in (*prefix, *problem["loc"]))
-    if problem["type"] == "extra_forbidden":
-        guess = nearest(key, keys)
-        hint = f"Did you mean {guess}?" if guess else "docs/recipe.md lists every key."
-        return UserError(f"unknown key {key}. {hint}")
-    while key not in keys and key.rpartition(".")[0] in keys and not key[-1].isdigit():
-        key = key.rpartition(".")[0]  # which kind of value of several was tried is no key
-    meaning = f" ({keys[key]})" if keys.get(key) else ""
-    return UserError(
-        f"{key} is {problem['input']!r}: {problem['msg']}{meaning}", fix=_within(key, problem)
-    )
-
-
-def _within(key: str, problem: Mapping[str, Any]) -> str | None:
-    """The nearest value inside the bound that was broken, as key=value."""
-    bounds = problem.get("ctx") or {}
-    for name in ("ge", "le"):
-        if name in bounds:
-            return f"{key}={bounds[name]:g}"
-    if "gt" in bounds and isinstance(problem["input"], int):
-        return f"{key}={bounds['gt'] + 1:g}"
-    return None

@@ -16,7 +16,10 @@ import yaml
 from pydantic import Field, PositiveInt, SerializeAsAny, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
+from viewfinder.core import plugins
 from viewfinder.core.errors import UserError, nearest, unknown
+from viewfinder.core.validation import readable
+from viewfinder.networks.encoders import ENCODERS, choice
 from viewfinder.recipes.methods import METHODS
 from viewfinder.recipes.parts import (
     Choice,
@@ -32,7 +35,6 @@ from viewfinder.recipes.parts import (
     Schedule,
     Target,
     Views,
-    readable,
 )
 from viewfinder.recipes.regularizers import Regularizers
 from viewfinder.recipes.regularizers import keys as regularizer_keys
@@ -45,6 +47,9 @@ class Recipe(Part):
 
     method: str = Field("simclr", description="row of the method table (viewfinder methods)")
     seed: int = Field(0, ge=0, description="all randomness is derived from it")
+    plugins: list[str] = Field(
+        [], description="modules with rows of your own, imported first: plugins=my_rows"
+    )
     epochs: PositiveInt = Field(10, description="passes over the training images")
     batch_size: int = Field(256, ge=2, description="images of a step, over all devices")
     precision: Literal["32", "bf16-mixed", "16-mixed"] = Field(
@@ -66,12 +71,18 @@ class Recipe(Part):
     negatives: SerializeAsAny[NegativesPart] = NegativesPart()
     objective: SerializeAsAny[ObjectivePart] = ObjectivePart()
     regularizers: Regularizers = Regularizers()
-    encoder: Encoder = Encoder()
+    encoder: SerializeAsAny[Encoder] = Encoder()
     head: Head = Head()
     target: SerializeAsAny[Target] = Target()
     optimizer: Optimizer = Optimizer()
     schedule: SerializeAsAny[Schedule] = Schedule()
     evaluation: Evaluation = Evaluation()
+
+    @field_validator("plugins", mode="before")
+    @classmethod
+    def _one_or_several(cls, given: Any) -> Any:
+        """``plugins=my_rows`` is a list of one."""
+        return [given] if isinstance(given, str) else given
 
     @field_validator("precision", mode="before")
     @classmethod
@@ -204,16 +215,31 @@ def build(
     method: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     file: Path | None = None,
+    *,
+    trusted: bool = True,
 ) -> Recipe:
     """The recipe of a method, a file and overrides; the later wins.
 
-    Raises UserError for an unknown method or key (with the nearest valid one) and for a value of
-    the wrong type.
+    The plug-ins that overrides name are imported first, and those of the file if it is
+    ``trusted``: one that the user names, not one found in a run folder.
+
+    Raises UserError for an unknown method or key (with the nearest valid one), for a value of
+    the wrong type, and for plug-ins that cannot be imported or, in a file that is not trusted,
+    have not been.
 
     >>> build("moco", {"negatives": {"size": 1024}}).negatives.size
     1024
     """
-    given = merge(_read(file) if file else {}, overrides or {})
+    plugins.load_installed()
+    layers = [_read(file) if file else {}, overrides or {}]
+    given = merge(*layers)
+    plugins.load(named_plugins(layers[1]))
+    needed = list(dict.fromkeys(name for one in (*layers, given) for name in named_plugins(one)))
+    if trusted or file is None:
+        plugins.load(needed)
+    else:
+        _require_loaded(needed, file.parent)
+    given["plugins"] = needed
     name = method or given.get("method") or "simclr"
     if not isinstance(name, str) or name not in METHODS:
         raise unknown("method", str(name), METHODS)
@@ -233,8 +259,51 @@ def build(
     return recipe
 
 
+def named_plugins(given: Mapping[str, Any]) -> list[str]:
+    """The modules that a recipe, as plain data, has imported: its plug-ins, and the module of an
+    encoder that is a class of the user's own.
+
+    >>> named_plugins({"plugins": "my_rows", "encoder": {"name": "my.nets:Net"}})
+    ['my_rows', 'my.nets']
+    """
+    listed = given.get("plugins") or []
+    names = [listed] if isinstance(listed, str) else listed
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(
+            f"plugins is {listed!r}; the names of modules are expected", fix="plugins=[my_rows]"
+        )
+    encoder = given.get("encoder")
+    if isinstance(encoder, Mapping) and isinstance(encoder.get("name"), str):
+        name, bare = choice(encoder["name"])
+        row = ENCODERS[name]
+        if row.plugin and row.bare is not None:
+            factory = {**encoder, **bare}.get(row.bare)
+            names = [*names, str(factory).partition(":")[0]]
+    return list(dict.fromkeys(names))
+
+
+def _require_loaded(needed: Sequence[str], run: Path) -> None:
+    """Raise UserError where a run needs plug-ins that the user has not loaded."""
+    if all(plugins.is_loaded(name) for name in needed):
+        return
+    word = f"plugins=[{','.join(needed)}]" if len(needed) > 1 else f"plugins={needed[0]}"
+    missing = [name for name in needed if not plugins.is_loaded(name)]
+    raise UserError(
+        f"{run} was made with plugins=[{','.join(needed)}], and {', '.join(missing)} "
+        f"{'is' if len(missing) == 1 else 'are'} not loaded here: what a run folder names is "
+        "never imported by itself",
+        fix=f"viewfinder evaluate {run} {word}, or your own command with {word}, if you trust "
+        "that code",
+    )
+
+
 def complete(recipe: Recipe, shape: tuple[int, ...]) -> Recipe:
-    """Fill in what depends on the images' shape (C, H, W): views.size, both views, the stem."""
+    """Fill in what depends on the images' shape (C, H, W): views.size, both views."""
+    if len(shape) != 3:
+        raise UserError(
+            f"views={recipe.views.preset} are views of images (C, H, W); these data are {shape}",
+            fix="a source of images",
+        )
     channels, height, width = shape
     size = recipe.views.size or min(height, width)
     if size > min(height, width):
@@ -260,14 +329,10 @@ def complete(recipe: Recipe, shape: tuple[int, ...]) -> Recipe:
             "second": second.model_dump(),
         }
     )
-    stem = recipe.encoder.stem
-    if stem == "auto":
-        stem = "small" if size <= 64 else "original"
     return recipe.model_copy(
         update={
             "views": views,
             "data": recipe.data.model_copy(update={"channels": channels}),
-            "encoder": recipe.encoder.model_copy(update={"stem": stem}),
         }
     )
 

@@ -15,7 +15,8 @@ from pydantic import (
 )
 
 from viewfinder.core.errors import UserError, nearest
-from viewfinder.recipes.parts import Part, readable
+from viewfinder.core.validation import readable
+from viewfinder.recipes.parts import Part
 from viewfinder.regularizers.contract import RegularizerOptions
 from viewfinder.regularizers.noise import DEFAULT_NOISE
 from viewfinder.regularizers.table import REGULARIZERS

@@ -13,7 +13,7 @@ PARTS = ("views", "positives", "negatives", "objective", "regularizers")
 
 
 @dataclass(frozen=True)
-class Score:
+class Measurement:
     """One measured number with the protocol that made it.
 
     features   whose features: "trained", "untrained", "supervised", "raw pixels", ...
@@ -150,7 +150,7 @@ class ReportContent:
     recipe: str = ""
     history: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
     usage: Sequence[float] = ()
-    scores: Sequence[Score] = ()
+    scores: Sequence[Measurement] = ()
     gallery: Gallery | None = None
     embedded: Embedded | None = None
     notes: Sequence[str] = ()

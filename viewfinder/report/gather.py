@@ -13,9 +13,10 @@ import numpy as np
 import yaml
 
 from viewfinder.core.errors import UserError
+from viewfinder.evaluation.probes.table import PROBES
 from viewfinder.recipes.regularizers import weight_in_words
 from viewfinder.report.artifacts import load_embeddings, load_views
-from viewfinder.report.content import PARTS, Embedded, ReportContent, Score
+from viewfinder.report.content import PARTS, Embedded, Measurement, ReportContent
 from viewfinder.report.projection import thin
 from viewfinder.report.sections import percent
 
@@ -174,12 +175,12 @@ def _entries(path: Path) -> list[Any]:
     return entries
 
 
-def _score(entry: Any, notes: list[str]) -> Score | None:
+def _score(entry: Any, notes: list[str]) -> Measurement | None:
     if not isinstance(entry, Mapping):
         notes.append("An entry of results.json is not a score and was left out.")
         return None
     protocol = _mapping(entry.get("protocol"))
-    return Score(
+    return Measurement(
         features=str(entry.get("features", "features")),
         probe=str(protocol.get("protocol", "")),
         top1=_fraction(entry.get("top1")),
@@ -231,7 +232,7 @@ def _thinned(embedded: Embedded | None, seed: int, notes: list[str]) -> Embedded
     return embedded.take(kept)
 
 
-def _summary(scores: Sequence[Score]) -> str:
+def _summary(scores: Sequence[Measurement]) -> str:
     """The result in a sentence: what the first probe reads from the trained features, and else."""
     measured = [s for s in scores if s.top1 is not None]
     own = next((s for s in measured if s.features == "trained"), None)
@@ -255,5 +256,4 @@ def _summary(scores: Sequence[Score]) -> str:
 
 
 def _probe(probe: str) -> str:
-    known = {"linear": "A linear probe", "knn": "A nearest-neighbour vote"}
-    return known.get(probe, probe or "A probe")
+    return PROBES[probe].phrase if probe in PROBES else probe or "A probe"

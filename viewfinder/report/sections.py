@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from viewfinder.report.content import Embedded, Gallery, ReportContent, Score
+from viewfinder.report.content import Embedded, Gallery, Measurement, ReportContent
 
 FEATURES = {
     "trained": "the encoder of this run, frozen",
@@ -58,14 +58,14 @@ def score_groups(content: ReportContent) -> list[dict[str, Any]]:
 
     Those on other data than the first, the run's own, are marked as ``transfer``.
     """
-    groups: dict[tuple[str, str], list[Score]] = {}
+    groups: dict[tuple[str, str], list[Measurement]] = {}
     for score in content.scores:
         groups.setdefault((score.probe, score.data), []).append(score)
     several = len({score.data for score in content.scores}) > 1
     first = content.scores[0].data if content.scores else ""
     return [
         {
-            "title": PROBES.get(probe, probe) or "Score",
+            "title": PROBES.get(probe, probe) or "Measurement",
             "data": data if several else "",
             "transfer": data != first,
             "chance": _chance(scores, content),
@@ -84,7 +84,7 @@ def score_groups(content: ReportContent) -> list[dict[str, Any]]:
     ]
 
 
-def _chance(scores: Sequence[Score], content: ReportContent) -> float | None:
+def _chance(scores: Sequence[Measurement], content: ReportContent) -> float | None:
     if any(s.r2 is not None for s in scores):
         return None
     classes = max(len(s.per_class) for s in scores)
@@ -93,7 +93,7 @@ def _chance(scores: Sequence[Score], content: ReportContent) -> float | None:
     return 1 / classes if classes > 1 else None
 
 
-def score_rows(scores: Sequence[Score]) -> list[dict[str, Any]]:
+def score_rows(scores: Sequence[Measurement]) -> list[dict[str, Any]]:
     """Rows of the table of scores, each with its protocol."""
     return [
         {

@@ -10,9 +10,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from viewfinder.networks.encoders import build_encoder
+from viewfinder.networks.encoders import ENCODERS, build_encoder
 from viewfinder.core.errors import UserError
 from viewfinder.core.randomness import derive
+from viewfinder.data.domain import Domain
 from viewfinder.recipes.recipe import Recipe, build
 from viewfinder.runs.checkpoint import find_last, load_into, load_weights
 from viewfinder.networks.channels_last import fast_layout
@@ -58,13 +59,17 @@ class Run:
         return self.folder / "report.html"
 
     def recipe(self) -> Recipe:
-        """The complete recipe the run was started with."""
+        """The complete recipe the run was started with.
+
+        Nothing it names is imported. Raises UserError where the folder is no run, and where the
+        run needs plug-ins that are not loaded.
+        """
         if not self.recipe_file.exists():
             raise UserError(
                 f"{self.folder} is not a run: it has no recipe.yaml",
                 fix="the folder that viewfinder pretrain --out wrote",
             )
-        return build(file=self.recipe_file)
+        return build(file=self.recipe_file, trusted=False)
 
     def last_checkpoint(self) -> Path | None:
         """The newest whole checkpoint, or None."""
@@ -79,18 +84,17 @@ def initial_weights(seed: int) -> Iterator[None]:
         yield
 
 
-def new_encoder(recipe: Recipe) -> tuple[nn.Module, int]:
-    """The encoder of a complete recipe, and its feature dimension; see ``initial_weights``."""
+def new_encoder(recipe: Recipe, *, pretrained: bool = True) -> tuple[nn.Module, int]:
+    """The encoder of a complete recipe, and its feature dimension; see ``initial_weights``.
+
+    ``pretrained`` False: without the public weights that the recipe may start from.
+    """
     size, channels = recipe.views.size, recipe.data.channels
     assert size is not None and channels is not None, "the recipe is not complete"
-    encoder, dim = build_encoder(
-        recipe.encoder.name,
-        channels=channels,
-        size=size,
-        widths=recipe.encoder.widths,
-        stem=recipe.encoder.stem,
-        pretrained=recipe.encoder.pretrained,
-    )
+    row, options = ENCODERS[recipe.encoder.name], recipe.encoder.options().model_dump()
+    if row.pretrained and not pretrained:
+        options["pretrained"] = False
+    encoder, dim = build_encoder(row.name, Domain("images", (channels, size, size)), options)
     return fast_layout(encoder), dim
 
 
@@ -106,8 +110,7 @@ def load_encoder(run: Run, checkpoint: Path | None = None) -> tuple[nn.Module, R
         raise UserError(
             f"{run.folder} has no checkpoint yet", fix=f"viewfinder pretrain --resume {run.folder}"
         )
-    own = recipe.encoder.model_copy(update={"pretrained": False})  # the checkpoint has them all
-    encoder, _ = new_encoder(recipe.model_copy(update={"encoder": own}))
+    encoder, _ = new_encoder(recipe, pretrained=False)  # the checkpoint has all weights
     prefix = "networks.main.encoder."
     weights = {k[len(prefix) :]: v for k, v in load_weights(path).items() if k.startswith(prefix)}
     load_into(encoder, weights, f"the checkpoint {path}")

@@ -137,7 +137,8 @@ class Pretraining(L.LightningModule):
             return
         assert part.small_size is not None and channels is not None, "the recipe is not complete"
         try:
-            feature_dim(encoder, self.recipe.encoder.name, channels, part.small_size)
+            small = Domain("images", (channels, part.small_size, part.small_size))
+            feature_dim(encoder, str(self.recipe.encoder), small)
         except UserError as error:
             raise UserError(
                 f"views.small_count={part.small_count}: {error}", fix="views.small_count=0"

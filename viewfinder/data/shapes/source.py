@@ -11,25 +11,29 @@ index) alone, and an index shows the same scene at every size.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from viewfinder.core.errors import UserError
+from viewfinder.data.convert import channel_note
+from viewfinder.data.options import ReadOptions
 from viewfinder.data.shapes.attributes import draw_attributes
 from viewfinder.data.shapes.factors import Factors, draw_factors, split_key
 from viewfinder.data.shapes.render import render
 from viewfinder.data.shapes.tree import CLASS_NAMES, CLASS_PATH_IDS
 from viewfinder.data.source import Source, Split
-from viewfinder.data.stored import ArrayData
+from viewfinder.data.stored import ArrayData, ConvertedImages
 
 TRAIN, TEST = 10_000, 2_000
 SIZES = (16, 256)
+DEFAULT_SIZE = 32
 
 
 def shapes_source(
-    size: int = 32,
+    size: int = DEFAULT_SIZE,
     limit: int | None = None,
     seed: int = 0,
     *,
@@ -78,6 +82,19 @@ def shapes_source(
         counts = {name: min(count, limit) for name, count in counts.items()}
     splits = {name: shapes_split(name, np.arange(n), size, seed) for name, n in counts.items()}
     return Source(spec="shapes", splits=splits)
+
+
+def read_shapes(options: ReadOptions) -> Source:
+    """``shapes`` as a recipe's data part has it: at 32 px unless ``options.size``."""
+    source = shapes_source(options.size or DEFAULT_SIZE, options.limit, options.seed)
+    note = channel_note(source.train.data.shape[0], options.channels, "shapes")
+    if note is None:
+        return source
+    splits = {
+        name: replace(split, data=ConvertedImages(split.data, options.channels, None))
+        for name, split in source.splits.items()
+    }
+    return replace(source, splits=splits, notes=[*source.notes, note])
 
 
 def shapes_split(name: str, index: np.ndarray, size: int = 32, seed: int = 0) -> Split:

@@ -82,7 +82,7 @@ def _size_note(name: str, data: ArraySplit, options: ReadOptions) -> str | None:
     return f"{name}: the centre square of {height}x{width} was {verb} to {options.size}"
 
 
-def read_digits(argument: str, options: ReadOptions) -> Source:
+def read_digits(options: ReadOptions) -> Source:
     """scikit-learn's 1,797 handwritten digits, real, 8x8, one channel, values 0..16 to 0..255."""
     from sklearn.datasets import load_digits
 

@@ -6,12 +6,51 @@ import math
 from typing import Literal, get_args
 
 import torch
+from pydantic import Field, PositiveFloat
 from torch import Tensor
 
+from viewfinder.core.randomness import torch_generator
+from viewfinder.core.table import Options
 from viewfinder.data.batch import Batch
+from viewfinder.data.options import ReadOptions
+from viewfinder.data.source import Source, Split
+from viewfinder.data.stored import ArrayData
 
 Arrangement = Literal["interleaved", "mirrored"]
 Even = Literal["angle", "arc"]
+
+
+class SpiralsOptions(Options):
+    """What ``spirals:key=value,...`` sets."""
+
+    radius: PositiveFloat = Field(1.0, description="distance of the outermost points")
+    turns: PositiveFloat = Field(2.0, description="how often each spiral winds")
+    arrangement: Arrangement = Field("interleaved", description="interleaved or mirrored")
+    even: Even = Field("angle", description="points even in angle, or along the arc")
+    train: int = Field(10_000, ge=2, description="points of train")
+    test: int = Field(2_000, ge=2, description="points of test")
+
+
+def read_spirals(own: SpiralsOptions, how: ReadOptions) -> Source:
+    """Train and test, drawn from ``how.seed``; of each the first ``how.limit`` points."""
+    splits = {}
+    for name, count in (("train", own.train), ("test", own.test)):
+        batch = spirals(
+            count,
+            torch_generator(how.seed, f"spirals/{name}"),
+            radius=own.radius,
+            turns=own.turns,
+            arrangement=own.arrangement,
+            even=own.even,
+        )
+        assert batch.label is not None
+        splits[name] = Split(
+            name,
+            ArrayData(batch.data[: how.limit], "points"),
+            labels=batch.label[: how.limit].numpy(),
+            class_names=["first spiral", "second spiral"],
+        )
+    return Source("spirals", splits)
 
 
 def spirals(

@@ -1,72 +1,147 @@
-"""Opening a source of images from its spec string: a table of names and their readers."""
+"""The table of sources, and opening one from its spec string."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
 
 from viewfinder.core.errors import UserError, nearest, unknown
-from viewfinder.data.convert import channel_note
+from viewfinder.core.table import Options, Row, Table
+from viewfinder.core.validation import readable
+from viewfinder.data.domain import Modality
 from viewfinder.data.options import ReadOptions
-from viewfinder.data.source import Source, Split
+from viewfinder.data.source import Source
 from viewfinder.data.sources.arrays import read_digits, read_npz
 from viewfinder.data.sources.folder import read_folder
 from viewfinder.data.sources.imagenet import read_imagenet, read_imagenet100
 from viewfinder.data.sources.paper_sets import read_cub, read_wider, read_zappos
+from viewfinder.data.sources.spirals import SpiralsOptions, read_spirals
+from viewfinder.data.sources.stl10 import read_stl10
 from viewfinder.data.sources.torchvision_sets import SETS, read_torchvision
 from viewfinder.data.sources.transfer_sets import read_aircraft, read_dtd, read_flower, read_gtsrb
 from viewfinder.data.splits import with_test
-from viewfinder.data.stored import ConvertedImages
-
-SHAPES_SIZE = 32
-Reader = Callable[[str, ReadOptions], Source]
 
 
-def _read_shapes(argument: str, options: ReadOptions) -> Source:
-    from viewfinder.data.shapes.source import shapes_source
+class AtPath(Options):
+    """The path behind the colon."""
 
-    source = shapes_source(options.size or SHAPES_SIZE, options.limit, options.seed)
-    note = channel_note(source.train.data.shape[0], options.channels, "shapes")
-    if note is None:
-        return source
-
-    def converted(split: Split) -> Split:
-        return replace(split, data=ConvertedImages(split.data, options.channels, None))
-
-    splits = {name: converted(split) for name, split in source.splits.items()}
-    return replace(source, splits=splits, notes=[*source.notes, note])
+    path: str = Field(description="file or folder")
 
 
-# Where images come from: the word before the colon (or all of the spec), and who reads it.
-READERS: Mapping[str, Reader] = {
-    "shapes": _read_shapes,
-    "digits": read_digits,
-    "npz": read_npz,
-    "folder": read_folder,
-    "ut-zappos50k": read_zappos,
-    "wider-attribute": read_wider,
-    "cub200": read_cub,
-    "dtd-split1": read_dtd,
-    "vgg-flower": read_flower,
-    "gtsrb": read_gtsrb,
-    "fgvc-aircraft": read_aircraft,
-    "imagenet": read_imagenet,
-    "imagenet100": read_imagenet100,
-    **dict.fromkeys(SETS, read_torchvision),
-}
-_WITH_ARGUMENT = (
-    "npz",
-    "folder",
-    "ut-zappos50k",
-    "wider-attribute",
-    "cub200",
-    "dtd-split1",
-    "vgg-flower",
-    "gtsrb",
-    "fgvc-aircraft",
-    "imagenet",
-    "imagenet100",
+@dataclass(frozen=True, kw_only=True)
+class SourceRow(Row):
+    """Where data come from.
+
+    read      a Source from the row's own options, which follow the colon of a spec, and from how
+              it is to be read
+    modality  what it holds
+    labels    whether a table of labels, ``data.labels``, may be laid beside it
+
+    A row with a bare option is written ``name:PATH``; one with other options
+    ``name:key=value,...``; one without any ``name``.
+    """
+
+    read: Callable[[Any, ReadOptions], Source]
+    modality: Modality = "images"
+    labels: bool = False
+
+    @property
+    def spelling(self) -> str:
+        """How it is written in a spec: ``npz:PATH``."""
+        return self.name if self.bare is None else f"{self.name}:{self.bare.upper()}"
+
+
+def _at_path(
+    name: str,
+    summary: str,
+    read: Callable[[str, ReadOptions], Source],
+    *,
+    paper: str = "",
+    labels: bool = False,
+) -> SourceRow:
+    """A row whose reader takes what follows the colon."""
+    return SourceRow(
+        name=name,
+        summary=summary,
+        paper=paper,
+        options=AtPath,
+        bare="path",
+        read=lambda own, how: read(own.path, how),
+        labels=labels,
+    )
+
+
+def _named(
+    name: str, summary: str, read: Callable[[ReadOptions], Source], paper: str = ""
+) -> SourceRow:
+    """A row that its name alone says all of."""
+    return SourceRow(name=name, summary=summary, paper=paper, read=lambda own, how: read(how))
+
+
+def _read_shapes(how: ReadOptions) -> Source:
+    from viewfinder.data.shapes.source import read_shapes
+
+    return read_shapes(how)
+
+
+SOURCES: Table[SourceRow] = Table(
+    "data source",
+    [
+        _named("shapes", "drawn shapes of 16 classes with all their factors", _read_shapes),
+        _named("digits", "1,797 handwritten digits of 8x8 px, from scikit-learn", read_digits),
+        SourceRow(
+            name="spirals",
+            summary="two spirals of points in the plane",
+            paper="Wu et al. 2020, figure 1",
+            options=SpiralsOptions,
+            read=read_spirals,
+            modality="points",
+        ),
+        _at_path("npz", "arrays in an npz file, or a folder of them", read_npz, labels=True),
+        _at_path("folder", "image files below a folder", read_folder, labels=True),
+        _at_path(
+            "ut-zappos50k",
+            "UT-Zappos50K: shoes with attributes",
+            read_zappos,
+            paper="Yu and Grauman 2014",
+        ),
+        _at_path(
+            "wider-attribute",
+            "WIDER Attribute: scenes with attributes",
+            read_wider,
+            paper="Li et al. 2016",
+        ),
+        _at_path(
+            "cub200", "CUB-200-2011: birds with attributes", read_cub, paper="Wah et al. 2011"
+        ),
+        _at_path(
+            "dtd-split1", "DTD: textures, its first split", read_dtd, paper="Cimpoi et al. 2014"
+        ),
+        _at_path(
+            "vgg-flower", "Oxford 102 flowers", read_flower, paper="Nilsback and Zisserman 2008"
+        ),
+        _at_path(
+            "gtsrb", "German traffic signs, cut out", read_gtsrb, paper="Stallkamp et al. 2011"
+        ),
+        _at_path("fgvc-aircraft", "aircraft variants", read_aircraft, paper="Maji et al. 2013"),
+        _at_path("imagenet", "ImageNet-1K", read_imagenet, paper="Russakovsky et al. 2015"),
+        _at_path(
+            "imagenet100",
+            "classes of ImageNet that a list beside it names",
+            read_imagenet100,
+            paper="Russakovsky et al. 2015",
+        ),
+        _named("stl10", "STL-10, with its unlabelled part", read_stl10, "Coates et al. 2011"),
+        *(
+            _named(name, f"torchvision's {one.factory}", partial(read_torchvision, name))
+            for name, one in SETS.items()
+        ),
+    ],
 )
 
 
@@ -82,12 +157,13 @@ def open_source(
     limit: int | None = None,
     seed: int = 0,
 ) -> Source:
-    """Open the images a spec string names: ``shapes``, ``digits``, ``npz:PATH``, ``folder:DIR`` or
-    one of torchvision's sets (``cifar10``, ``stl10``, ``fashion-mnist``, ...).
+    """Open the data a spec string names: ``shapes``, ``digits``, ``npz:PATH``, ``folder:DIR``, one
+    of torchvision's sets (``cifar10``, ``stl10``, ...) or any other row of ``SOURCES``. A file or
+    folder that exists is understood without its prefix.
 
-    The other arguments are described at ``ReadOptions``. ``limit`` counts the images of each split
+    The other arguments are described at ``ReadOptions``. ``limit`` counts the data of each split
     as they lie in the source. Where there is no test split, a validation split takes its place, and
-    otherwise a part of train is held out: a stratified fifth, or of unlabelled images a random
+    otherwise a part of train is held out: a stratified fifth, or of unlabelled data a random
     fifth, at most 2000. Whatever had to be decided stands in the source's ``notes``.
 
     Raises UserError for anything that cannot be read as asked.
@@ -96,7 +172,7 @@ def open_source(
     >>> len(source.train), len(source.test), source.train.data.shape
     (1438, 359, (1, 8, 8))
     """
-    options = ReadOptions(
+    how = ReadOptions(
         root=None if root is None else Path(root),
         download=download,
         strict=strict,
@@ -106,33 +182,70 @@ def open_source(
         limit=limit,
         seed=seed,
     )
-    name, colon, argument = spec.partition(":")
-    if name not in READERS:
-        raise _unknown_spec(spec)
-    if bool(colon) != (name in _WITH_ARGUMENT):
-        raise UserError(
-            f"data source {spec!r}: {name} takes {'a path' if not colon else 'nothing'} after it",
-            fix=f"{name}:PATH" if not colon else name,
-        )
-    if options.labels is not None and name not in _WITH_ARGUMENT:
-        raise UserError(
-            f"data.labels goes with npz: and folder:, but the source is {spec}",
-            fix="leave data.labels out",
-        )
-    source = READERS[name](argument if name in _WITH_ARGUMENT else name, options)
-    source = with_test(replace(source, spec=spec), seed)
+    whole = _with_prefix(spec)
+    row = SOURCES[whole.partition(":")[0]]
+    own = _own_options(row, whole)
+    _check_fits(row, how)
+    source = with_test(replace(row.read(own, how), spec=whole), seed)
+    if whole != spec:
+        source = replace(source, notes=[f"{spec} is read as {whole}", *source.notes])
     first = [split for split in ("train", "test") if split in source.splits]
     return replace(source, splits={key: source.splits[key] for key in [*first, *source.splits]})
 
 
-def _unknown_spec(spec: str) -> UserError:
+def _with_prefix(spec: str) -> str:
+    """The spec with the name of its row; UserError where it names neither a row nor a path."""
+    if spec.partition(":")[0] in SOURCES:
+        return spec
     path = Path(spec).expanduser()
     if spec and path.exists():
-        kind = "npz" if path.suffix == ".npz" or list(path.glob("*.npz")) else "folder"
-        return UserError(f"data source {spec!r} does not say what it is", fix=f"{kind}:{spec}")
-    names = [f"{name}:PATH" if name in _WITH_ARGUMENT else name for name in READERS]
-    guess = nearest(spec.partition(":")[0], READERS)
+        arrays = path.suffix == ".npz" or any(path.glob("*.npz"))
+        return f"npz:{spec}" if arrays else f"folder:{spec}"
+    guess = nearest(spec.partition(":")[0], SOURCES)
     if ":" in spec and guess is not None:  # the place would make every name unlike
-        fix = f"{guess}:PATH" if guess in _WITH_ARGUMENT else guess
-        return UserError(f"unknown data source {spec!r}", fix=fix)
-    return unknown("data source", spec, names)
+        raise UserError(f"unknown data source {spec!r}", fix=SOURCES[guess].spelling)
+    raise unknown("data source", spec, [row.spelling for row in SOURCES.values()])
+
+
+def _own_options(row: SourceRow, spec: str) -> Options:
+    """The options that follow the colon of a spec."""
+    _, colon, text = spec.partition(":")
+    if bool(colon) != (row.bare is not None) and (row.bare or not row.options.model_fields):
+        taken = "nothing" if row.bare is None else f"a {row.bare}"
+        raise UserError(
+            f"data source {spec!r}: {row.name} takes {taken} after it", fix=row.spelling
+        )
+    if row.bare is not None:
+        return row.options(**{row.bare: text})
+    given = {}
+    for word in text.split(",") if text else []:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise UserError(
+                f"data source {spec!r}: {word!r} is not of the form key=value; {row.name} has "
+                f"{', '.join(row.options.model_fields)}",
+                fix=f"{row.name}:{next(iter(row.options.model_fields))}=...",
+            )
+        given[key] = value
+    try:
+        return row.options(**given)
+    except ValidationError as error:
+        fields = row.options.model_fields.items()
+        known = {f"{row.name}.{key}": field.description or "" for key, field in fields}
+        raise readable(error, known, prefix=(row.name,)) from error
+
+
+def _check_fits(row: SourceRow, how: ReadOptions) -> None:
+    """Raise UserError for options that mean nothing for a source."""
+    if how.labels is not None and not row.labels:
+        takers = " and ".join(f"{one.name}:" for one in SOURCES.values() if one.labels)
+        raise UserError(
+            f"data.labels goes with {takers}, but the source is {row.name}",
+            fix="leave data.labels out",
+        )
+    for key in ("size", "channels"):
+        if row.modality != "images" and getattr(how, key) is not None:
+            raise UserError(
+                f"data.{key} converts images, but {row.name} holds {row.modality}",
+                fix=f"leave data.{key} out",
+            )

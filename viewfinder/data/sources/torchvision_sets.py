@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from viewfinder.core.errors import UserError
 from viewfinder.data.file_splits import read_file_splits
 from viewfinder.data.options import ReadOptions
 from viewfinder.data.source import Source, Split
 from viewfinder.data.sources.arrays import ArraySplit, build_split, tensor_blocks
-from viewfinder.data.stored import ArrayData
 
 DEFAULT_ROOT = Path("data")
 
@@ -42,7 +40,6 @@ SETS: Mapping[str, TorchvisionSet] = {
     "kmnist": TorchvisionSet("KMNIST", _TRAIN, "KMNIST/raw"),
     "usps": TorchvisionSet("USPS", _TRAIN, "usps.bz2"),
     "svhn": TorchvisionSet("SVHN", _SPLIT, "train_32x32.mat"),
-    "stl10": TorchvisionSet("STL10", _SPLIT, "stl10_binary"),
     "eurosat": TorchvisionSet("EuroSAT", {"train": {}}, "eurosat/2750"),
     "flowers102": TorchvisionSet("Flowers102", _THREE, "flowers-102"),
     "dtd": TorchvisionSet("DTD", _THREE, "dtd/dtd"),
@@ -61,10 +58,11 @@ SETS: Mapping[str, TorchvisionSet] = {
 
 def read_torchvision(name: str, options: ReadOptions) -> Source:
     """Read one of ``SETS``; UserError saying where it must lie if it does not."""
-    root = (options.root or DEFAULT_ROOT).expanduser()
-    if name == "stl10":
-        return _read_stl10(root, options)
-    sets = {split: _open(name, split, root, options.download) for split in SETS[name].splits}
+    root = root_of(options)
+    entry = SETS[name]
+    sets = {
+        split: opened(name, entry, split, root, download=options.download) for split in entry.splits
+    }
     if all(hasattr(data, "data") for data in sets.values()):
         splits: dict[str, Split] = {}
         notes: list[str] = []
@@ -80,10 +78,15 @@ def read_torchvision(name: str, options: ReadOptions) -> Source:
     return Source(name, read.splits, read.notes, read.unreadable)
 
 
-def _open(name: str, split: str, root: Path, download: bool) -> Any:
+def root_of(options: ReadOptions) -> Path:
+    """The folder below which all sets lie."""
+    return (options.root or DEFAULT_ROOT).expanduser()
+
+
+def opened(name: str, entry: TorchvisionSet, split: str, root: Path, *, download: bool) -> Any:
+    """torchvision's data set; UserError where it is missing, damaged or cannot be fetched."""
     from torchvision import datasets
 
-    entry = SETS[name]
     factory, arguments = getattr(datasets, entry.factory), dict(entry.splits[split])
     try:
         return factory(root=str(root), download=download, **arguments)
@@ -94,17 +97,18 @@ def _open(name: str, split: str, root: Path, download: bool) -> Any:
                 fix=f"put it there by hand, as {root / entry.place}",
             ) from None
         if not (root / entry.place).exists():
-            raise _missing(name, root) from None
+            raise missing(name, entry, root) from None
         raise UserError(
             f"{name} in {root / entry.place} is incomplete or damaged: {error}",
             fix="remove it, then data.download=true",
         ) from None
 
 
-def _missing(name: str, root: Path) -> UserError:
+def missing(name: str, entry: TorchvisionSet, root: Path) -> UserError:
+    """The error for a set that is not where it must lie."""
     return UserError(
-        f"{name} is not in {root}: {root / SETS[name].place} is expected",
-        fix=f"data.download=true, or data.root=FOLDER that holds {SETS[name].place}",
+        f"{name} is not in {root}: {root / entry.place} is expected",
+        fix=f"data.download=true, or data.root=FOLDER that holds {entry.place}",
     )
 
 
@@ -147,59 +151,3 @@ def _file_labels(data: Any) -> list[int]:
     if hasattr(data, "_labels"):
         return list(data._labels)
     return [label for _, label in getattr(data, "samples", None) or data._samples]
-
-
-def _read_stl10(root: Path, options: ReadOptions) -> Source:
-    """STL-10 read here: torchvision would load and check 2.7 GB of unlabelled images each time.
-
-    Splits "train" (5,000 labelled), "test" (8,000) and "unlabeled" (100,000, mapped from the file
-    where it is taken whole and unconverted).
-    """
-    folder = root / SETS["stl10"].place
-    if options.download and not folder.exists():
-        _open("stl10", "test", root, download=True)
-    if not folder.exists():
-        raise _missing("stl10", root)
-    names_file = folder / "class_names.txt"
-    names = names_file.read_text().split() if names_file.exists() else None
-    splits: dict[str, Split] = {}
-    notes: list[str] = []
-    for name in ("train", "test", "unlabeled"):
-        images = _stl10_images(folder / f"{name}_X.bin")
-        labels = None
-        if name != "unlabeled":
-            labels = _stl10_labels(folder / f"{name}_y.bin", len(images))
-        if labels is None and not (options.limit or options.size or options.channels):
-            splits[name] = Split(name, ArrayData(images))
-            continue
-        data = ArraySplit(
-            len(images),
-            (3, 96, 96),
-            tensor_blocks(images),
-            labels=labels,
-            class_names=None if labels is None else names,
-        )
-        splits[name], more = build_split(name, data, options)
-        notes += more
-    return Source("stl10", splits, notes)
-
-
-def _stl10_images(path: Path) -> Tensor:
-    """uint8 (N, 3, 96, 96), mapped; the file holds each image's columns one after another."""
-    if not path.exists():
-        raise UserError(
-            f"there is no file {path}", fix="remove its folder, then data.download=true"
-        )
-    if path.stat().st_size == 0 or path.stat().st_size % (3 * 96 * 96):
-        raise UserError(f"{path} is truncated", fix="remove its folder, then data.download=true")
-    pixels = np.memmap(path, dtype=np.uint8, mode="c").reshape(-1, 3, 96, 96)
-    return torch.from_numpy(pixels).transpose(2, 3)
-
-
-def _stl10_labels(path: Path, count: int) -> np.ndarray:
-    if not path.exists() or path.stat().st_size != count:
-        raise UserError(
-            f"{path} is missing or does not hold {count} labels",
-            fix="remove its folder, then data.download=true",
-        )
-    return np.fromfile(path, dtype=np.uint8).astype(np.int64) - 1

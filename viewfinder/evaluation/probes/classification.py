@@ -2,78 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 from torch import Tensor
 
-from viewfinder.core.errors import UserError, unknown
-from viewfinder.evaluation.probes.knn import knn_scores
-from viewfinder.evaluation.probes.linear import TOLERANCE, fit_linear_probe
-from viewfinder.evaluation.probes.sgd import SGD_PROTOCOLS, SGDProtocol, fit_sgd_probe
+from viewfinder.core.errors import UserError
+from viewfinder.core.validation import readable
+from viewfinder.evaluation.probes.contract import ProbeRow
+from viewfinder.evaluation.probes.table import PROBES
 from viewfinder.networks.frozen_features import check_finite
 from viewfinder.runs.results import Score, accuracies
 
-PROTOCOLS: tuple[str, ...] = ("linear", "knn", *SGD_PROTOCOLS)
-Labels = Tensor | np.ndarray
+Array = Tensor | np.ndarray
+OWN_DATA, AS_GIVEN = "own data", "features as given"
+"""What a score says of its data and layer where nobody does."""
 
 
 def evaluate_features(
-    train_x: Tensor,
-    train_y: Labels | None,
-    test_x: Tensor,
-    test_y: Labels | None,
-    protocol: str | SGDProtocol = "linear",
+    train_x: Array,
+    train_y: Array | None,
+    test_x: Array,
+    test_y: Array | None,
+    probe: str | ProbeRow = "linear",
     *,
-    data: str,
-    layer: str,
+    options: Mapping[str, Any] | None = None,
+    data: str = OWN_DATA,
+    layer: str = AS_GIVEN,
     features: str = "trained",
     split: str = "train -> test",
     class_names: Sequence[str] | None = None,
     seed: int = 0,
-    k: int = 20,
-    temperature: float | None = 0.07,
-    weight_decays: Sequence[float] | None = None,
-    held_out: float = 0.15,
 ) -> Score:
     """Score frozen features by a probe fitted on ``train`` and measured once on ``test``.
 
-    train_x (N, D), test_x (M, D) float, on one device; labels int (N,), (M,), classes from 0.
-    protocol: "linear" (logistic regression, weight decay chosen on a held-out part of train),
-    "knn" (cosine; weights exp(s/temperature), or one vote each where ``temperature`` is None), a
-    name in ``SGD_PROTOCOLS`` or such a row. Everything else that makes the number goes into
-    ``Score.protocol``; ``data`` and ``layer`` are words for what the features are of
-    ("cifar10", "backbone, after pooling"; "raw pixels").
+    train_x (N, D), test_x (M, D) float, tensors on one device or numpy arrays; labels int (N,),
+    (M,), classes from 0. probe: a name in ``PROBES`` or a row; ``options`` are its own (k and
+    temperature of "knn", weight_decays and held_out of "linear"). Everything else that makes the
+    number goes into ``Score.protocol``; ``data`` and ``layer`` are words for what the features are
+    of ("cifar10", "backbone, after pooling"; "raw pixels").
 
     Raises UserError for labels that are missing, no integer classes, of one class only or of a
     class that is only in test, for lengths that do not fit, features that are not finite, an
-    unknown protocol and values that the protocol refuses.
+    unknown probe and options that the probe refuses.
 
-    >>> score = evaluate_features(x, y, test_x, test_y, "knn", k=20, temperature=0.07,
+    >>> score = evaluate_features(x, y, test_x, test_y, "knn", options={"k": 5},
     ...                           data="cifar10", layer="backbone")  # doctest: +SKIP
     """
-    train, test = _checked("train", train_x, train_y), _checked("test", test_x, test_y)
+    row = PROBES.find(probe) if isinstance(probe, str) else probe
+    own = _own_options(row, options or {})
+    x, test_x = as_features(train_x, test_x)
+    train, test = _checked("train", x, train_y), _checked("test", test_x, test_y)
     classes, targets = train.unique(return_inverse=True)
     names = _names(classes.tolist(), class_names)
     wanted = _among(test, classes, class_names).to(test_x.device)
-    parts = train_x, targets.to(train_x.device), test_x
-    if protocol == "knn":
-        scores, details = _knn(*parts, len(classes), k, temperature)
-    elif protocol == "linear":
-        scores, details = _linear(*parts, len(classes), weight_decays, held_out, seed)
-    else:
-        scores, details = _sgd(*parts, len(classes), protocol, seed)
+    scores, details = row.scores(own, x, targets.to(x.device), test_x, len(classes), seed)
     top1, top5, per_class = accuracies(scores, wanted, names)
     facts: dict[str, JsonValue] = {
         "layer": layer,
         "data": data,
         "split": split,
-        "n_train": len(train_x),
+        "n_train": len(x),
         "classes": len(classes),
-        "dim": train_x.shape[1],
+        "dim": x.shape[1],
     }
     return Score(
         features=features,
@@ -85,7 +79,24 @@ def evaluate_features(
     )
 
 
-def _checked(name: str, x: Tensor, y: Labels | None) -> Tensor:
+def as_features(train_x: Array, test_x: Array) -> tuple[Tensor, Tensor]:
+    """Both as tensors of one floating type, the wider of theirs; whole numbers as float32."""
+    x, test = torch.as_tensor(train_x), torch.as_tensor(test_x)
+    kind = torch.promote_types(torch.promote_types(x.dtype, test.dtype), torch.float16)
+    kind = kind if x.is_floating_point() or test.is_floating_point() else torch.float32
+    return x.to(kind), test.to(kind)
+
+
+def _own_options(row: ProbeRow, given: Mapping[str, Any]) -> Any:
+    try:
+        return row.options(**given)
+    except ValidationError as error:
+        fields = row.options.model_fields.items()
+        known = {f"{row.name}.{key}": field.description or "" for key, field in fields}
+        raise readable(error, known, prefix=(row.name,)) from error
+
+
+def _checked(name: str, x: Tensor, y: Array | None) -> Tensor:
     """The labels as int64 on the CPU, after all that can be wrong with one part."""
     if y is None:
         raise UserError(
@@ -138,89 +149,3 @@ def _among(test: Tensor, classes: Tensor, class_names: Sequence[str] | None) -> 
             fix="a larger data.limit, or a split by class",
         )
     return torch.searchsorted(classes, test)
-
-
-def _knn(
-    train_x: Tensor,
-    train_y: Tensor,
-    test_x: Tensor,
-    classes: int,
-    k: int,
-    temperature: float | None,
-) -> tuple[Tensor, dict[str, JsonValue]]:
-    scores = knn_scores(test_x, train_x, train_y, k, temperature, classes)
-    return scores.masked_fill(scores == 0, -torch.inf), {
-        "protocol": "knn",
-        "k": k,
-        "temperature": temperature,
-        "similarity": "cosine",
-        "vote": "one each" if temperature is None else "exp(similarity / temperature)",
-        "selection": "none: nothing is fitted or chosen, all of train is the bank",
-        "seed": None,
-        "notes": [],
-    }
-
-
-def _linear(
-    train_x: Tensor,
-    train_y: Tensor,
-    test_x: Tensor,
-    classes: int,
-    weight_decays: Sequence[float] | None,
-    held_out: float,
-    seed: int,
-) -> tuple[Tensor, dict[str, JsonValue]]:
-    probe = fit_linear_probe(
-        train_x, train_y, classes, weight_decays=weight_decays, held_out=held_out, seed=seed
-    )
-    notes: list[JsonValue] = ["features standardised with the mean and deviation of train"]
-    details: dict[str, JsonValue] = {
-        "protocol": "linear",
-        "classifier": "multinomial logistic regression: "
-        "mean cross-entropy + weight_decay / 2 · |W|², the bias not decayed",
-        "optimiser": f"L-BFGS, to a largest gradient of {TOLERANCE:g}",
-        "weight_decay": probe.weight_decay,
-        "iterations": probe.iterations,
-        "selection": "none: the weight decay was given",
-        "seed": seed,
-        "notes": notes,
-    }
-    if (selection := probe.selection) is not None:
-        details["selection"] = (
-            f"highest top-1 on {selection.rows} stratified held-out images of train "
-            f"(fraction {held_out:g}), a tie by lower cross-entropy; then fitted on all of train"
-        )
-        details["weight_decays"] = list(selection.weight_decays)
-        details["held_out_top1"] = list(selection.top1)
-        if selection.chosen in (0, len(selection.weight_decays) - 1):
-            notes.append("the chosen weight decay is at the end of those tried")
-    if probe.gradient > TOLERANCE:
-        notes.append(f"the fit stopped early, at a largest gradient of {probe.gradient:.2g}")
-    return probe.scores(test_x), details
-
-
-def _sgd(
-    train_x: Tensor,
-    train_y: Tensor,
-    test_x: Tensor,
-    classes: int,
-    protocol: str | SGDProtocol,
-    seed: int,
-) -> tuple[Tensor, dict[str, JsonValue]]:
-    row = SGD_PROTOCOLS.get(protocol) if isinstance(protocol, str) else protocol
-    if row is None:
-        raise unknown("protocol", str(protocol), PROTOCOLS)
-    layer = fit_sgd_probe(train_x, train_y, classes, row, seed=seed)
-    with torch.no_grad():
-        scores = layer(test_x)
-    fields = asdict(row)
-    deviates, milestones = fields.pop("deviates"), fields.pop("milestones")
-    return scores, {
-        "protocol": fields.pop("name"),
-        "optimiser": "SGD",
-        **fields,
-        "milestones": None if milestones is None else list(milestones),
-        "selection": "none: fixed values, last epoch",
-        "seed": seed,
-        "notes": ["features as they are, not standardised", *deviates],
-    }

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import torch
 from pydantic import JsonValue
-from torch import Tensor
 
 from viewfinder.core.errors import UserError
-from viewfinder.evaluation.probes.ridge import (
+from viewfinder.evaluation.probes.classification import (
+    AS_GIVEN,
+    OWN_DATA,
+    Array,
+    as_features,
+)
+from viewfinder.evaluation.probes.ridge_regression import (
     RidgeProbe,
     absolute_error,
     angular_error,
@@ -21,12 +26,12 @@ from viewfinder.runs.results import RegressionScore
 
 
 def regress_features(
-    train_x: Tensor,
-    test_x: Tensor,
+    train_x: Array,
+    test_x: Array,
     target: Quantity,
     *,
-    data: str,
-    layer: str,
+    data: str = OWN_DATA,
+    layer: str = AS_GIVEN,
     features: str = "trained",
     split: str = "train -> test",
     seed: int = 0,
@@ -34,32 +39,33 @@ def regress_features(
 ) -> RegressionScore:
     """Score frozen features by a ridge regression fitted on ``train`` and measured on ``test``.
 
-    train_x (N, D), test_x (M, D) float. An angle is predicted as (cosine, sine): R² is that of the
-    pair, the error the mean distance on the circle. Other quantities: R² over all columns, and the
-    mean absolute error over all columns, in the target's unit.
+    train_x (N, D), test_x (M, D) float, tensors or numpy arrays. An angle is predicted as (cosine,
+    sine): R² is that of the pair, the error the mean distance on the circle. Other quantities: R²
+    over all columns, and the mean absolute error over all columns, in the target's unit.
 
     Raises UserError for lengths that do not fit, fewer than 3 rows, features that are not finite.
 
     >>> regress_features(x, test_x, find_target(source, "position"), data="shapes#position",
     ...                  layer="backbone").error  # in px  # doctest: +SKIP
     """
-    for name, x, y in (("train", train_x, target.train), ("test", test_x, target.test)):
-        if x.ndim != 2 or len(x) != len(y):
-            raise UserError(f"{name}: features {(*x.shape,)} and {len(y)} values do not fit")
-        check_finite(x)
-    if len(train_x) < 3:
-        raise UserError(f"{len(train_x)} train images are too few to choose a penalty")
-    wanted, truth = (torch.from_numpy(y).to(train_x.device) for y in (target.train, target.test))
+    x, test = as_features(train_x, test_x)
+    for name, part, y in (("train", x, target.train), ("test", test, target.test)):
+        if part.ndim != 2 or len(part) != len(y):
+            raise UserError(f"{name}: features {(*part.shape,)} and {len(y)} values do not fit")
+        check_finite(part)
+    if len(x) < 3:
+        raise UserError(f"{len(x)} train images are too few to choose a penalty")
+    wanted, truth = (torch.from_numpy(y).to(x.device) for y in (target.train, target.test))
     if target.period is not None:
         probe = fit_ridge_probe(
-            train_x, on_circle(wanted[:, 0], target.period), held_out=held_out, seed=seed
+            x, on_circle(wanted[:, 0], target.period), held_out=held_out, seed=seed
         )
-        found = probe.predict(test_x)
+        found = probe.predict(test)
         error = angular_error(truth[:, 0], found, target.period)
         truth = on_circle(truth[:, 0], target.period)
     else:
-        probe = fit_ridge_probe(train_x, wanted, held_out=held_out, seed=seed)
-        found = probe.predict(test_x)
+        probe = fit_ridge_probe(x, wanted, held_out=held_out, seed=seed)
+        found = probe.predict(test)
         error = absolute_error(truth, found)
     facts: dict[str, JsonValue] = {
         "target": target.name,
@@ -69,16 +75,16 @@ def regress_features(
         "layer": layer,
         "data": data,
         "split": split,
-        "n_train": len(train_x),
+        "n_train": len(x),
         "values": target.train.shape[1],
-        "dim": train_x.shape[1],
+        "dim": x.shape[1],
     }
     return RegressionScore(
         features=features,
         r2=r_squared(truth, found),
         error=error,
         unit=target.unit,
-        n_test=len(test_x),
+        n_test=len(test),
         protocol={**_details(probe, held_out), **facts},
     )
 

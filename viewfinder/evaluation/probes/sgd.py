@@ -7,7 +7,7 @@ image is seen the same way in each epoch. This is said in each score.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 
 import torch
@@ -17,6 +17,8 @@ from torch.nn import functional as F
 from viewfinder.core.errors import UserError
 from viewfinder.core.randomness import torch_generator
 from viewfinder.core.schedules import cosine, multistep
+from viewfinder.core.table import Options
+from viewfinder.evaluation.probes.contract import Details, ProbeRow
 
 
 @dataclass(frozen=True)
@@ -144,3 +146,36 @@ def fit_sgd_probe(
             fix="protocol linear, which scales the features and needs no learning rate",
         )
     return layer
+
+
+def sgd_row(schedule: SGDProtocol) -> ProbeRow:
+    """The probe of a schedule, a row of ``SGD_PROTOCOLS`` or one of your own.
+
+    >>> short = sgd_row(replace(SGD_PROTOCOLS["moco"], epochs=10))  # doctest: +SKIP
+    """
+
+    def scores(
+        options: Options, x: Tensor, y: Tensor, test_x: Tensor, classes: int, seed: int
+    ) -> tuple[Tensor, Details]:
+        layer = fit_sgd_probe(x, y, classes, schedule, seed=seed)
+        with torch.no_grad():
+            found = layer(test_x)
+        fields = asdict(schedule)
+        deviates, milestones = fields.pop("deviates"), fields.pop("milestones")
+        return found, {
+            "protocol": fields.pop("name"),
+            "optimiser": "SGD",
+            **fields,
+            "milestones": None if milestones is None else list(milestones),
+            "selection": "none: fixed values, last epoch",
+            "seed": seed,
+            "notes": ["features as they are, not standardised", *deviates],
+        }
+
+    return ProbeRow(
+        name=schedule.name,
+        summary=f"a linear layer by SGD, {schedule.epochs} epochs from {schedule.lr:g}",
+        paper=schedule.source,
+        scores=scores,
+        phrase=f"A linear layer by the schedule of {schedule.name}",
+    )

@@ -90,7 +90,7 @@ def find_target(source: Source, word: str | None) -> Classes | Quantity:
     scaled = [kind.scale * v.astype(np.float64).reshape(len(v), -1) for v in values]
     found = Quantity(name, scaled[0], scaled[1], kind.unit, kind.period)
     for split, numbers in (("train", found.train), ("test", found.test)):
-        _check(f"{name} of {source.spec} ({split})", numbers)
+        check_quantity(f"{name} of {source.spec} ({split})", numbers)
     if found.period is not None and found.train.shape[1] != 1:
         raise UserError(f"{name} has {found.train.shape[1]} values an image; an angle is one")
     return found
@@ -126,7 +126,8 @@ def _factor(source: Source, split: Split, name: str) -> np.ndarray:
     return values
 
 
-def _check(where: str, values: np.ndarray) -> None:
+def check_quantity(where: str, values: np.ndarray) -> None:
+    """Raise UserError where values float (N, K) are not finite, or are constant."""
     broken = int((~np.isfinite(values)).any(axis=1).sum())
     if broken:
         raise UserError(f"{where}: {broken} of {len(values)} rows are not finite")

@@ -110,9 +110,9 @@ def _encoders(reading: Reading, seed: int) -> nn.ModuleList:
     """The encoder of the views and that of what they are compared with, often one and the same."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "spirals/weights"))
-        shape = (2, reading.hidden, reading.layers, reading.outputs)
-        first = mlp(*shape, reading.activation)  # type: ignore[arg-type]
-        second = mlp(*shape, reading.activation) if reading.keys == "second" else first  # type: ignore[arg-type]
+        widths = [reading.hidden] * (reading.layers - 1) + [reading.outputs]
+        first = mlp(2, widths, reading.activation)  # type: ignore[arg-type]
+        second = mlp(2, widths, reading.activation) if reading.keys == "second" else first  # type: ignore[arg-type]
     return nn.ModuleList([first, second])
 
 

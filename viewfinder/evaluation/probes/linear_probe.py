@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from pydantic import Field, JsonValue
 from torch import Tensor
 
 from viewfinder.core.errors import UserError
 from viewfinder.core.randomness import torch_generator
+from viewfinder.core.table import Options
+from viewfinder.evaluation.probes.contract import Details, ProbeRow
 from viewfinder.evaluation.probes.logistic import (
     LogisticFit,
     Preconditioner,
@@ -168,3 +171,58 @@ def _select(
     chosen = min(range(len(hits)), key=lambda m: (-hits[m], losses[m]))
     decay_values = tuple(decays.tolist())
     return Selection(decay_values, tuple(hits), tuple(losses), chosen, len(y)), fit
+
+
+class LinearOptions(Options):
+    weight_decays: list[float] | None = Field(
+        None, min_length=1, description="weight decays to choose from; null: a grid of eight"
+    )
+    held_out: float = Field(
+        0.15, gt=0, lt=1, description="part of train that the choice is made on"
+    )
+
+
+def _scores(
+    options: LinearOptions, x: Tensor, y: Tensor, test_x: Tensor, classes: int, seed: int
+) -> tuple[Tensor, Details]:
+    probe = fit_linear_probe(
+        x,
+        y,
+        classes,
+        weight_decays=options.weight_decays,
+        held_out=options.held_out,
+        seed=seed,
+    )
+    notes: list[JsonValue] = ["features standardised with the mean and deviation of train"]
+    details: Details = {
+        "protocol": "linear",
+        "classifier": "multinomial logistic regression: "
+        "mean cross-entropy + weight_decay / 2 · |W|², the bias not decayed",
+        "optimiser": f"L-BFGS, to a largest gradient of {TOLERANCE:g}",
+        "weight_decay": probe.weight_decay,
+        "iterations": probe.iterations,
+        "selection": "none: the weight decay was given",
+        "seed": seed,
+        "notes": notes,
+    }
+    if (selection := probe.selection) is not None:
+        details["selection"] = (
+            f"highest top-1 on {selection.rows} stratified held-out images of train (fraction "
+            f"{options.held_out:g}), a tie by lower cross-entropy; then fitted on all of train"
+        )
+        details["weight_decays"] = list(selection.weight_decays)
+        details["held_out_top1"] = list(selection.top1)
+        if selection.chosen in (0, len(selection.weight_decays) - 1):
+            notes.append("the chosen weight decay is at the end of those tried")
+    if probe.gradient > TOLERANCE:
+        notes.append(f"the fit stopped early, at a largest gradient of {probe.gradient:.2g}")
+    return probe.scores(test_x), details
+
+
+LINEAR = ProbeRow(
+    name="linear",
+    summary="logistic regression, its weight decay chosen on a held-out part of train",
+    options=LinearOptions,
+    scores=_scores,
+    phrase="A linear probe",
+)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
 from viewfinder.core.errors import UserError
+from viewfinder.core.table import Options
+from viewfinder.evaluation.probes.contract import Details, ProbeRow
 
 BLOCK_SIMILARITIES = 2**24
 SMALLEST_TEMPERATURE = 0.002  # exp(1/T) is a float64 down to 0.0015
@@ -81,3 +84,37 @@ def _check(
         )
     if int(bank_labels.min()) < 0 or int(bank_labels.max()) >= num_classes:
         raise ValueError(f"bank_labels must lie in [0, {num_classes})")
+
+
+class KnnOptions(Options):
+    k: int = Field(20, description="neighbours that vote")
+    temperature: float | None = Field(
+        0.07, description="of the weights exp(similarity / temperature); null: one vote each"
+    )
+
+
+def _scores(
+    options: KnnOptions, x: Tensor, y: Tensor, test_x: Tensor, classes: int, seed: int
+) -> tuple[Tensor, Details]:
+    k, temperature = options.k, options.temperature
+    scores = knn_scores(test_x, x, y, k, temperature, classes)
+    return scores.masked_fill(scores == 0, -torch.inf), {
+        "protocol": "knn",
+        "k": k,
+        "temperature": temperature,
+        "similarity": "cosine",
+        "vote": "one each" if temperature is None else "exp(similarity / temperature)",
+        "selection": "none: nothing is fitted or chosen, all of train is the bank",
+        "seed": None,
+        "notes": [],
+    }
+
+
+KNN = ProbeRow(
+    name="knn",
+    summary="a weighted vote of the nearest neighbours by cosine similarity",
+    paper="Wu et al. 2018, section 3.4",
+    options=KnnOptions,
+    scores=_scores,
+    phrase="A nearest-neighbour vote",
+)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from viewfinder.core.randomness import torch_generator
-from viewfinder.evaluation.probes.linear import standardisation
+from viewfinder.evaluation.probes.linear_probe import standardisation
 
 PENALTIES: tuple[float, ...] = tuple(float(f"{10 ** (i / 2):.3g}") for i in range(-12, 5))
 """The penalties tried on standardised features: half decades from 1e-6 to 100."""
