@@ -13,13 +13,13 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
 from pydantic.fields import FieldInfo
+from viewfinder.views.augment import Augmentation
 
 from viewfinder.objectives.table import OBJECTIVES
 from viewfinder.positives.table import POSITIVES
 from viewfinder.recipes.methods import METHODS
 from viewfinder.recipes.parts import Estimate, Match, OptionalAugmentation, Part, Reconstruct
 from viewfinder.recipes.recipe import Recipe, build, parts
-from viewfinder.views.augment import Augmentation
 from viewfinder.views.presets import PRESETS, VARIANTS, preset
 
 TABLES: dict[str, list[Any]] = {

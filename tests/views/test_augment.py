@@ -10,10 +10,10 @@ from pydantic import ValidationError
 from scipy.stats import binomtest
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
-
-from viewfinder.core.errors import UserError
 from viewfinder.views.augment import Augmentation, apply, evaluation_view, make_views
 from viewfinder.views.color import Jitter
+
+from viewfinder.core.errors import UserError
 from viewfinder.views.render import Draw, draw, render
 
 EVERYTHING = Augmentation(

@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kstest
 from torchvision.transforms.v2 import functional as F
-
 from viewfinder.views.blur import default_kernel, gaussian_blur, sample_sigma
 
 

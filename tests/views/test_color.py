@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare, ks_2samp
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
-
 from viewfinder.views.color import Jitter, color_jitter, grey, sample_jitter, solarize
 
 OPERATIONS = (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue)

@@ -7,9 +7,9 @@ from dataclasses import fields
 import pytest
 import torch
 from torch._subclasses.fake_tensor import DynamicOutputShapeException, FakeTensorMode
-
 from viewfinder.views.augment import evaluation_view
 from viewfinder.views.color import Jitter
+
 from viewfinder.views.presets import preset
 from viewfinder.views.render import Draw, draw, render, render_tasks
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from viewfinder.views.augment import make_views
 
 from viewfinder.core.errors import UserError
-from viewfinder.views.augment import make_views
 from viewfinder.views.presets import PRESETS, VARIANTS, preset
 
 

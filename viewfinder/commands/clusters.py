@@ -108,11 +108,10 @@ def _features(folder: Path, split: Split) -> np.ndarray:
     """Features of the split from the encoder of a run."""
     from viewfinder.networks.frozen_features import extract
     from viewfinder.runs.run import Run, load_encoder, pick_device
-    from viewfinder.training.frozen import frozen_view
 
     encoder, recipe, _ = load_encoder(Run(folder))
     device = pick_device(recipe.accelerator)
-    return extract(encoder, split.images, frozen_view(recipe), device=device).numpy()
+    return extract(encoder, split.images, recipe.view_maker().frozen, device=device).numpy()
 
 
 def show(found: Sweep, unit: Unit, console: Console) -> None:

@@ -22,7 +22,6 @@ from viewfinder.networks.frozen_features import cached_features, extract, finger
 from viewfinder.recipes.recipe import Recipe
 from viewfinder.runs.results import AnyScore
 from viewfinder.runs.run import initial_weights, new_encoder, pick_device
-from viewfinder.training.frozen import frozen_view
 
 LAYER = "backbone, after pooling"
 
@@ -115,14 +114,13 @@ def _encoded(
         extract,
         encoder,
         split.images,
-        frozen_view(recipe),
+        recipe.view_maker().frozen,
         device=pick_device(recipe.accelerator),
         precision=recipe.precision,
     )
     if cache is None:
         return compute()
-    view = recipe.views.augmentations()[0]
-    facts = (split.name, content_key(split), f"{view.size} {view.mean} {view.std}")
+    facts = (split.name, content_key(split), recipe.view_maker().describe_frozen())
     file = cache / f"{kind}-{_file_words(source.spec)}-{split.name}.safetensors"
     return cached_features(file, fingerprint(encoder, *facts, recipe.precision), compute)
 

@@ -23,9 +23,7 @@ from viewfinder.recipes.recipe import Recipe, build, merge
 from viewfinder.runs.results import Score, append_results
 from viewfinder.runs.run import Run, pick_device
 from viewfinder.training.fit import fit
-from viewfinder.training.frozen import frozen_view
 from viewfinder.training.module import Pretraining
-from viewfinder.views.augment import make_views
 
 BASELINES = ("untrained", "raw pixels", "supervised")
 GALLERY_IMAGES = 12
@@ -132,16 +130,13 @@ def save_artifacts(recipe: Recipe, source: Source, run: Run, module: Pretraining
 
     split = source.splits[recipe.data.split]
     shown = split.images.read(np.arange(min(GALLERY_IMAGES, len(split))))
-    augmentations = recipe.views.augmentations()
-    views = make_views(shown, augmentations, torch_generator(recipe.seed, "gallery"))
-    one = augmentations[0]
+    maker = recipe.view_maker()
+    views = maker(shown, torch_generator(recipe.seed, "gallery"))
     save_views(
         run.artifacts / "views.npz",
         shown,
-        views,
-        one.mean,
-        one.std,
-        decoded=module.decoded(views[: recipe.views.count]),
+        [maker.shown(view, i) for i, view in enumerate(views)],
+        decoded=module.decoded(views[: maker.count]),
     )
 
     held = source.test or source.train
@@ -149,7 +144,7 @@ def save_artifacts(recipe: Recipe, source: Source, run: Run, module: Pretraining
     chosen = np.sort(numpy_generator(recipe.seed, "map").choice(len(held), n, replace=False))
     images = held.images.read(chosen)
     device = pick_device(recipe.accelerator)
-    vectors = extract(module.encoder, ArrayImages(images), frozen_view(recipe), device=device)
+    vectors = extract(module.encoder, ArrayImages(images), maker.frozen, device=device)
     paths = held.paths
     save_embeddings(
         run.artifacts / "embeddings.npz",
@@ -173,7 +168,7 @@ def write_all_embeddings(
     write_embeddings(
         encoder,
         JoinedImages([s.images for s in chosen]),
-        frozen_view(recipe),
+        recipe.view_maker().frozen,
         out,
         index=np.concatenate([s.factors.get("source_row", np.arange(len(s))) for s in chosen]),
         paths=paths if len(paths) == rows else None,

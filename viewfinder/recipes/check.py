@@ -10,6 +10,7 @@ from viewfinder.data.source import Split
 from viewfinder.evaluation.probes.classification import PROTOCOLS
 from viewfinder.objectives.table import OBJECTIVES
 from viewfinder.recipes.recipe import Recipe
+from viewfinder.recipes.view_keys import seen_keys
 from viewfinder.training.assignment import kind_of_positives
 
 
@@ -119,6 +120,12 @@ def _check_views(recipe: Recipe) -> None:
             f"objective={objective.name} works on {high} views and has no use for small ones",
             fix="views.small_count=0",
         )
+    if objective.pairs and not views.split_row.partners:
+        raise UserError(
+            f"objective={objective.name} compares views of two images, views.split="
+            f"{views.split_row.name} cuts both from one",
+            fix="views.split=draws",
+        )
     one_way = objective.one_way(recipe.objective.options()) and recipe.target.name == "momentum"
     seen = 1 if one_way else views.count
     both = recipe.regularizers.given & {"ip", "mib"}
@@ -176,10 +183,10 @@ def _check_reconstruction(recipe: Recipe) -> None:
     """One decoder makes all views again, so they must be alike; needs a complete recipe."""
     if "rc" not in recipe.regularizers.given:
         return
-    first, *others = recipe.views.augmentations()[: recipe.views.count]
-    for key in ("size", "mean", "std"):
-        values = [getattr(one, key) for one in (first, *others)]
-        if len(set(values)) > 1:
+    first, second = (seen_keys(spec) for spec in recipe.views.specs(recipe.domain))
+    for key in first.keys() | second.keys() if recipe.views.count > 1 else ():
+        values = first.get(key), second.get(key)
+        if values[0] != values[1]:
             raise UserError(
                 f"regularizers.rc has one decoder for all views, but views.first.{key} is "
                 f"{values[0]} and views.second.{key} {values[1]}",

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
 from viewfinder.data.source import Images
-from viewfinder.networks.frozen_features import extract
+from viewfinder.networks.frozen_features import View, extract
 
 
 class Embedding:
@@ -18,7 +16,7 @@ class Embedding:
     second is given what the first asked for.
     """
 
-    def __init__(self, images: Images, view: Callable[[Tensor], Tensor], precision: str) -> None:
+    def __init__(self, images: Images, view: View, precision: str) -> None:
         self.images, self.view, self.precision = images, view, precision
         self._key: tuple[int, int] | None = None
         self._features = torch.empty(0)

@@ -28,7 +28,6 @@ from viewfinder.recipes.recipe import Recipe
 from viewfinder.runs.run import initial_weights, new_encoder
 from viewfinder.training.optimizers import build_optimizer
 from viewfinder.training.regularization import Regularization
-from viewfinder.views.augment import make_views
 
 
 class Pretraining(L.LightningModule):
@@ -52,7 +51,7 @@ class Pretraining(L.LightningModule):
         self.recipe = recipe
         self.objective = find(recipe.objective.name)
         self.objective_options = recipe.objective.options()
-        self.augmentations = recipe.views.augmentations()
+        self.maker = recipe.view_maker()
         self.clusters: Tensor | None
         self.tags: Tensor | None
         self.register_buffer("clusters", None if clusters is None else torch.from_numpy(clusters))
@@ -129,15 +128,13 @@ class Pretraining(L.LightningModule):
         """
         generator = self._generator("views", step, batch.images.device)
         if not self.objective.pairs:
-            return make_views(batch.images, self.augmentations, generator)
+            return self.maker(batch.images, generator)
         x = y = batch.images
         if self.recipe.positives.sampler == "clusters":
             x, y = batch.images.chunk(2)
         elif self.clusters is not None:
             y = batch.images[draw_partners(self.clusters[batch.index], generator)]
-        (first,) = make_views(x, self.augmentations[:1], generator)
-        (second,) = make_views(y, self.augmentations[1:], generator)
-        return [first, second]
+        return self.maker([x, y], generator)
 
     def training_step(self, batch: Batch, step: int) -> dict[str, Any]:
         # Whatever draws from the global stream (dropout) is derived too: nothing to restore.

@@ -43,9 +43,7 @@ class Regularization(nn.Module):
         self.rho = default_rho(feature_dim) if lbe is None or lbe.rho is None else lbe.rho
         if self.stages:
             check_stages(encoder, self.stages, torch.zeros(2, channels, size, size))
-        one = recipe.views.augmentations()[0]
-        self.register_buffer("mean", torch.tensor(one.mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(one.std).view(1, -1, 1, 1), persistent=False)
+        self.maker = recipe.view_maker()
 
     @property
     def stages(self) -> list[str]:
@@ -93,9 +91,9 @@ class Regularization(nn.Module):
         assert self.decoder is not None and self.part.rc is not None
         rc = self.part.rc
         losses = []
-        for view, x in zip(views, features, strict=True):
+        for i, (view, x) in enumerate(zip(views, features, strict=True)):
             # Bernoulli is of values in [0, 1]: the view before it was normalised
-            goal = self.shown(view) if rc.likelihood == "bernoulli" else view
+            goal = self.maker.shown(view, i) if rc.likelihood == "bernoulli" else view
             losses.append(
                 reconstruction(self.decoder(x), goal, rc.likelihood, elements=rc.elements)
             )
@@ -129,16 +127,12 @@ class Regularization(nn.Module):
             ]
         return torch.stack(total).sum()
 
-    def shown(self, view: Tensor) -> Tensor:
-        """A view as it was before it was normalised, in [0, 1]."""
-        return (view * self.std + self.mean).clamp(0, 1)  # type: ignore[operator]
-
     @torch.no_grad()
     def decoded(self, features: Tensor) -> Tensor | None:
-        """What the decoder makes of features (N, D), normalised like views; None without RC."""
+        """What the decoder makes of features (N, D), as a picture in [0, 1]; None without RC."""
         if self.decoder is None or self.part.rc is None:
             return None
         made: Tensor = self.decoder(features)
         if self.part.rc.likelihood == "bernoulli":
-            return (made.sigmoid() - self.mean) / self.std  # type: ignore[operator]
-        return made
+            return made.sigmoid()
+        return self.maker.shown(made)
