@@ -4,8 +4,8 @@
 
 Peer: the same augmentation (``preset("simclr", size)``), image by image with torchvision's
 transforms on PIL images, in a DataLoader with two workers, ending in collated float batches.
-Ours: the preset's maker on uint8 batches in the main process. Random images; batches of 256 at 32 px
-(crop, flip, jitter, grey), of 64 at 96 px (blur too).
+Ours: the preset's maker on uint8 batches in the main process. Random images; batches of 256 at
+32 px (crop, flip, jitter, grey), of 64 at 96 px (blur too).
 
 The two take turns, so that other work on the machine meets both, and medians of the rounds count:
 at 32 px ours should make at least 4 times the images a second, at 96 px at least 1.5 times. The

@@ -20,7 +20,14 @@ from viewfinder.papers.minimal_sufficient import (
     weights,
 )
 from viewfinder.papers.registry import EXPERIMENTS, RECIPES, reproduce
-from viewfinder.recipes.recipe import build, complete
+from viewfinder.recipes.recipe import Recipe, build, complete
+
+
+def options_of(recipe: Recipe) -> list[dict[str, Any]]:
+    """The options of each step, by name, of the first and of the second view."""
+    specs = recipe.views.specs(recipe.domain)
+    return [{item.step.name: item.options for item in spec.items} for spec in specs]
+
 
 OWN = [name for name in EXPERIMENTS if name.startswith("minimal-sufficient/")]
 SETS = {

@@ -1,7 +1,7 @@
 """The short keys that override options of the steps of views: ``views.blur_sigma``, and the like.
 
-They are made of the table of steps: ``<step>_<option>`` for every option, and ``<step>`` for the one
-that the step's name alone sets.
+They are made of the table of steps: ``<step>_<option>`` for every option, and ``<step>`` for the
+one that the step's name alone sets.
 """
 
 from __future__ import annotations
