@@ -28,7 +28,6 @@ from viewfinder.networks.frozen_features import extract
 from viewfinder.recipes.parts import Data
 from viewfinder.recipes.recipe import build, complete
 from viewfinder.runs.run import pick_device
-from viewfinder.training.frozen import frozen_view
 
 CLASSES, SIDE = 10, 32
 
@@ -67,7 +66,7 @@ def main() -> None:
                 extract(
                     encoder,
                     split.data,
-                    frozen_view(recipe),
+                    recipe.view_maker().frozen,
                     device=device,
                     precision=recipe.precision,
                 )

@@ -4,8 +4,8 @@
 
 Peer: the same augmentation (``preset("simclr", size)``), image by image with torchvision's
 transforms on PIL images, in a DataLoader with two workers, ending in collated float batches.
-Ours: ``make_views`` of uint8 batches in the main process. Random images; batches of 256 at 32 px
-(crop, flip, jitter, grey), of 64 at 96 px (blur too).
+Ours: the preset's maker on uint8 batches in the main process. Random images; batches of 256 at
+32 px (crop, flip, jitter, grey), of 64 at 96 px (blur too).
 
 The two take turns, so that other work on the machine meets both, and medians of the rounds count:
 at 32 px ours should make at least 4 times the images a second, at 96 px at least 1.5 times. The
@@ -19,6 +19,7 @@ import resource
 import statistics
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,8 +28,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms as T
 
-from viewfinder.views.augment import Augmentation, make_views
-from viewfinder.views.presets import preset
+from viewfinder.views import ViewMaker, preset
+from viewfinder.views.compose import preset_items
+from viewfinder.views.steps.blur import default_kernel
 
 WORKERS = 2
 TARGETS = {32: 4.0, 96: 1.5}
@@ -43,21 +45,20 @@ class Speed:
     cost: float
 
 
-def torchvision_transform(view: Augmentation) -> T.Compose:
-    """The augmentation in torchvision's classes, for PIL images."""
+def torchvision_transform(size: int) -> T.Compose:
+    """The preset in torchvision's classes, for PIL images."""
+    options: dict[str, Any] = {i.step.name: i.options for i in preset_items("simclr", size)[0]}
+    crop, jitter, blur = options["crop"], options["jitter"], options["blur"]
+    kernel = default_kernel(size)
     return T.Compose(
         [
-            T.RandomResizedCrop(view.size, view.crop_scale, view.crop_ratio),
-            T.RandomHorizontalFlip(view.flip_p),
-            T.RandomApply([T.ColorJitter(*view.jitter)], view.jitter_p),
-            T.RandomGrayscale(view.grey_p),
-            *(
-                [T.RandomApply([T.GaussianBlur(view.kernel, view.blur_sigma)], view.blur_p)]
-                if view.blur_p
-                else []
-            ),
+            T.RandomResizedCrop(size, crop.scale, crop.ratio),
+            T.RandomHorizontalFlip(options["flip"].p),
+            T.RandomApply([T.ColorJitter(*jitter.strength)], jitter.p),
+            T.RandomGrayscale(options["grey"].p),
+            *([T.RandomApply([T.GaussianBlur(kernel, blur.sigma)], blur.p)] if blur.p else []),
             T.ToTensor(),
-            T.Normalize(view.mean * 3, view.std * 3),
+            T.Normalize(options["normalise"].mean * 3, options["normalise"].std * 3),
         ]
     )
 
@@ -65,9 +66,9 @@ def torchvision_transform(view: Augmentation) -> T.Compose:
 class TwoViews(Dataset[tuple[Tensor, Tensor]]):
     """Two views of PIL images, one image at a time."""
 
-    def __init__(self, images: Tensor, view: Augmentation, length: int) -> None:
+    def __init__(self, images: Tensor, length: int) -> None:
         self.images = [Image.fromarray(x) for x in images.permute(0, 2, 3, 1).numpy()]
-        self.transform = torchvision_transform(view)
+        self.transform = torchvision_transform(images.shape[-1])
         self.length = length
 
     def __len__(self) -> int:
@@ -85,9 +86,9 @@ def processor_time() -> float:
     return own.ru_utime + own.ru_stime + workers.ru_utime + workers.ru_stime
 
 
-def peer(images: Tensor, view: Augmentation, batches: int) -> Speed:
+def peer(images: Tensor, batches: int) -> Speed:
     """One pass over a DataLoader; the first batch of each worker, with its start, is not timed."""
-    data = TwoViews(images, view, len(images) * batches)
+    data = TwoViews(images, len(images) * batches)
     used = processor_time()
     loader = DataLoader(data, len(images), num_workers=WORKERS)
     stamps = [time.perf_counter() for _ in loader]
@@ -96,15 +97,15 @@ def peer(images: Tensor, view: Augmentation, batches: int) -> Speed:
     return Speed(timed / (stamps[-1] - stamps[WORKERS - 1]), 1e3 * used / len(data))
 
 
-def ours(images: Tensor, view: Augmentation, seconds: float) -> Speed:
+def ours(images: Tensor, maker: ViewMaker, seconds: float) -> Speed:
     """Views of the same batch again and again."""
     generator = torch.Generator().manual_seed(0)
-    make_views(images, [view, view], generator)
+    maker(images, generator)
     times, used = [], processor_time()
     start = time.perf_counter()
     while time.perf_counter() - start < seconds:
         begin = time.perf_counter()
-        make_views(images, [view, view], generator)
+        maker(images, generator)
         times.append(time.perf_counter() - begin)
     used = processor_time() - used
     return Speed(len(images) / statistics.median(times), 1e3 * used / len(images) / len(times))
@@ -112,13 +113,13 @@ def ours(images: Tensor, view: Augmentation, seconds: float) -> Speed:
 
 def compare(size: int, rounds: int, seconds: float) -> None:
     """Print the speeds at one size and their ratio."""
-    view = preset("simclr", size)[0]
+    maker = preset("simclr", size)
     pixels = np.random.default_rng(0).integers(0, 256, (BATCH[size], 3, size, size), np.uint8)
     images = torch.from_numpy(pixels)
     batches = 2 * WORKERS
-    pilot = peer(images, view, batches)
+    pilot = peer(images, batches)
     batches = max(batches, WORKERS * round(pilot.rate * seconds / len(images) / WORKERS) + WORKERS)
-    pairs = [(ours(images, view, seconds), peer(images, view, batches)) for _ in range(rounds)]
+    pairs = [(ours(images, maker, seconds), peer(images, batches)) for _ in range(rounds)]
     mine, theirs = (
         Speed(*(statistics.median(getattr(p[i], f) for p in pairs) for f in ("rate", "cost")))
         for i in range(2)

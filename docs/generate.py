@@ -21,11 +21,14 @@ from viewfinder.networks.encoders import ENCODERS
 from viewfinder.objectives.table import OBJECTIVES
 from viewfinder.positives.table import POSITIVES
 from viewfinder.recipes.methods import METHODS
-from viewfinder.recipes.parts import OptionalAugmentation, Part
+from viewfinder.recipes.parts import Part
 from viewfinder.recipes.recipe import Recipe, build, parts
+from viewfinder.recipes.view_keys import short_key
 from viewfinder.regularizers import REGULARIZERS, Regularizer
-from viewfinder.views.augment import Augmentation
-from viewfinder.views.presets import PRESETS, VARIANTS, preset
+from viewfinder.views import PRESETS, SPLITS, STEPS
+from viewfinder.views.compose import preset_items
+from viewfinder.views.items import Items
+from viewfinder.views.presets import VARIANTS
 
 TABLES: dict[str, list[Any]] = {
     "encoder": list(ENCODERS.values()),
@@ -35,6 +38,19 @@ TABLES: dict[str, list[Any]] = {
 }
 DOCS = Path(__file__).parent
 BEGIN, END = "<!-- generated -->\n", "<!-- end -->\n"
+VIEWS = """The steps are those of the preset; or a list in a YAML file, in the order written:
+
+    views:
+      steps: [crop: [0.2, 1.0], flip, jitter: [0.4, 0.4, 0.4, 0.1], grey: 0.2, blur: 0.5, normalise]
+
+Each is a name, `name: value` for the option that the name alone sets, or `name: {option: value}`.
+`views.first` and `views.second` may be such lists too. A list without a crop begins with the centre
+square. Short keys override single options: `views.KEY` in every view, `views.first.KEY` and
+`views.second.KEY` in one. Where a list lacks the step, it is inserted at its usual place, which is
+the order below. `views=PRESET` and `views.steps` leave no step of the method's row.
+
+Every step, with the key of each option, and in brackets the key that is short for it:
+"""
 INTRODUCTION = """# Every key of a recipe
 
 Generated from the code by `python docs/generate.py`; do not edit.
@@ -68,14 +84,9 @@ def recipe_page() -> str:
     blocks = [INTRODUCTION, "## The run\n", table(Recipe, "", skip=set(known))]
     for name, part in known.items():
         summary = (part.__doc__ or "").strip().splitlines()[0]
-        skip = set(OptionalAugmentation.model_fields) - {"size"} if name == "views" else set()
-        blocks += [f"## {name}\n\n{summary}\n", table(part, f"{name}.", skip)]
+        blocks += [f"## {name}\n\n{summary}\n", table(part, f"{name}.")]
         if name == "views":
-            blocks.append(
-                "One view's augmentation; `null` takes the preset's value. `views.KEY` sets it for "
-                "all views, `views.first.KEY` and `views.second.KEY` for one.\n"
-            )
-            blocks += [table(OptionalAugmentation, "views.", {"size"}), presets()]
+            blocks += [VIEWS, *map(step, STEPS), presets(), *map(split, SPLITS)]
         if name in TABLES:
             blocks += [options(name, row) for row in TABLES[name]]
         if name == "regularizers":
@@ -85,27 +96,64 @@ def recipe_page() -> str:
     return "\n".join(block for block in blocks if block)
 
 
-def presets() -> str:
-    """What each preset sets for views of each size, where that is not an augmentation's default."""
+def step(name: str) -> str:
+    """A step, and the keys that override its options."""
+    row = STEPS[name]
+    channels = row.channels(row.options())
+    facts = [row.paper] if row.paper else []
+    facts += [] if row.modalities == ("images",) else [f"for {' and '.join(row.modalities)}"]
+    facts += [f"{' or '.join(map(str, channels))} channels"] if channels else []
+    told = f" ({'; '.join(facts)})" if facts else ""
     rows = []
-    for name in PRESETS:
-        by_setting: dict[tuple[str, ...], list[str]] = {}
+    for option, field in row.options.model_fields.items():
+        bare = f" (`views.{name}`)" if option == row.bare else ""
+        rows.append(_row(f"`views.{short_key(row, option)}`{bare}", field))
+    return f"`{name}`: {row.summary}{told}.\n\n{_keys(rows)}"
+
+
+def split(name: str) -> str:
+    """A split and its options; those of the default one are keys of the views and stand there."""
+    row, keys = SPLITS[name], parts()["views"].model_fields
+    paper = f" ({row.paper})" if row.paper else ""
+    rows = []
+    for option, field in row.options.model_fields.items():
+        if option not in keys or keys[option].description != field.description:
+            bare = f" (`{name}:...`)" if option == row.bare else ""
+            rows.append(_row(f"`{{{name}: {{{option}: ...}}}}`{bare}", field))
+    return f"`views.split={name}`: {row.summary}{paper}.\n\n{_keys(rows)}"
+
+
+def presets() -> str:
+    """The steps of each preset for views of each size; what is never applied is left out."""
+    rows = []
+    for name, row in PRESETS.items():
+        by_steps: dict[tuple[str, str], list[str]] = {}
         for size in VARIANTS:
-            first, second = (_settings(one) for one in preset(name, size))
-            other = ["the same", *(word for word in second if word not in first)]
-            words = (", ".join(first) or "nothing", ", ".join(other))
-            by_setting.setdefault(words, []).append(str(size))
-        for views, sizes in by_setting.items():
-            rows.append(f"| `{name}` | {', '.join(sizes)} | {' | '.join(views)} |")
-    head = ["What a preset sets, for views of the nearest of these sizes:\n"]
+            first, second = (_steps(view) for view in preset_items(name, size))
+            by_steps.setdefault((first, second), []).append(str(size))
+        for (first, second), sizes in by_steps.items():
+            other = "the same" if first == second else second
+            about = f"`{name}`" + (f" ({row.paper})" if row.paper else "")
+            rows.append(f"| {about} | {', '.join(sizes)} | {first} | {other} |")
+    head = ["The steps of each preset, for views of the nearest of these sizes:\n"]
     head += ["| preset | px | 1st, 3rd, ... view | 2nd, 4th, ... view |", "|---|---|---|---|"]
     return "\n".join([*head, *rows, ""])
 
 
-def _settings(one: Augmentation) -> list[str]:
-    own = one.model_dump(mode="json", exclude_defaults=True, exclude={"size", "mean", "std"})
-    own = {key: [round(v, 4) for v in x] if isinstance(x, list) else x for key, x in own.items()}
-    return [f"`{key}={_plain(value)}`" for key, value in own.items()]
+def _steps(listed: Items) -> str:
+    """The steps that are applied, in order, with the options that have not a step's default."""
+    words = []
+    for item in listed:
+        if item.idle:
+            continue
+        own = item.options.model_dump(mode="json", exclude_defaults=True)
+        told = ", ".join(f"{key}: {_plain(value)}" for key, value in own.items())
+        if set(own) == {item.step.bare}:
+            told = told.partition(": ")[2]
+        elif own:
+            told = f"{{{told}}}"
+        words.append(f"`{item.step.name}{': ' if told else ''}{told}`")
+    return ", ".join(words)
 
 
 def sources() -> str:
@@ -133,7 +181,8 @@ def method(name: str) -> str:
     small = f" and {recipe.views.small_count} small ones" if recipe.views.small_count else ""
     predictor = recipe.head.predictor
     shown = {
-        "views": f"{recipe.views.count}{small}, preset `{recipe.views.preset}`",
+        "views": f"{recipe.views.count}{small}, "
+        + (f"preset `{recipe.views.preset}`" if recipe.views.preset else "steps of its own"),
         "positives": f"`{positives.name}`: {positives.summary}",
         "negatives": f"`{recipe.negatives.name}`",
         "objective": f"`{objective.name}`: {objective.summary}",

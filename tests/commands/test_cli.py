@@ -94,11 +94,11 @@ def test_embeddings_are_those_of_the_encoder(
     from viewfinder.data.sources.table import open_source
     from viewfinder.networks.frozen_features import extract
     from viewfinder.runs.run import Run, load_encoder
-    from viewfinder.training.frozen import frozen_view
 
     encoder, recipe, _ = load_encoder(Run(trained))
     source = open_source("digits", limit=100)
-    expected = [extract(encoder, s.data, frozen_view(recipe)) for s in source.splits.values()]
+    seen = recipe.view_maker().frozen
+    expected = [extract(encoder, s.data, seen) for s in source.splits.values()]
     np.testing.assert_allclose(vectors, np.concatenate(expected), rtol=1e-5, atol=1e-6)
     assert len(table) == sum(len(s) for s in source.splits.values())
 

@@ -18,7 +18,6 @@ from viewfinder.positives.kmeans import kmeans
 from viewfinder.recipes.recipe import build, complete, parse_overrides
 from viewfinder.runs.run import Run
 from viewfinder.training.fit import fit
-from viewfinder.training.frozen import frozen_view
 
 pytest.importorskip("faiss")
 
@@ -53,7 +52,7 @@ def test_positives_on_is_what_is_clustered(
     encoder, projector = module.encoder, module.projector
     if module.target is not None:
         encoder, projector = module.target.eval()[0], module.target[1]
-    want = extract(encoder, split.images, frozen_view(recipe))
+    want = extract(encoder, split.data, recipe.view_maker().frozen)
     if on != "features":  # projections are the default, as in training
         with torch.no_grad():
             want = torch.nn.functional.normalize(projector(want))

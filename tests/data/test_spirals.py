@@ -10,7 +10,7 @@ import torch
 from viewfinder.core.randomness import torch_generator
 from viewfinder.data.sources.spirals import spirals
 from viewfinder.papers.vince.fig1_train import logistic_accuracy
-from viewfinder.views.noise import uniform_noise
+from viewfinder.views.steps.noise import uniform_noise
 
 
 def make(count: int = 4000, seed: int = 0, **options: object) -> tuple[torch.Tensor, torch.Tensor]:

@@ -20,7 +20,7 @@ OBJECTIVES = [
 LARGEST = 10_500  # bytes of a case
 LATER = [
     *("barlow_twins", "vicreg", "carl", "carl_lambda_schedule", "sinkhorn", "swav", "dino"),
-    *("cl_infonce", "pcl_protonce", "pcl_concentration", "infocl"),
+    *("cl_infonce", "pcl_protonce", "pcl_concentration", "infocl", "color"),
 ]
 
 

@@ -21,7 +21,14 @@ from viewfinder.papers.minimal_sufficient import (
     weights,
 )
 from viewfinder.papers.registry import EXPERIMENTS, reproduce
-from viewfinder.recipes.recipe import build, complete
+from viewfinder.recipes.recipe import Recipe, build, complete
+
+
+def options_of(recipe: Recipe) -> list[dict[str, Any]]:
+    """The options of each step, by name, of the first and of the second view."""
+    specs = recipe.views.specs(recipe.domain)
+    return [{item.step.name: item.options for item in spec.items} for spec in specs]
+
 
 OWN = [name for name in EXPERIMENTS if name.startswith("minimal-sufficient/")]
 SETS = {
@@ -74,9 +81,9 @@ def test_factors_are_read_from_the_encoder() -> None:
 def test_only_the_first_view_shows_colours_and_keeps_their_hue() -> None:
     for name, (views, _) in factors.ROWS.items():
         recipe = complete(build(None, {"views": views, "method": "simclr"}), (3, 32, 32))
-        first, second = recipe.views.augmentations()
-        assert (first.grey_p, second.grey_p) == (0.0, float(name != factors.BOTH))
-        assert first.jitter[3] == second.jitter[3] == 0.0  # hue
+        first, second = options_of(recipe)
+        assert (first["grey"].p, second["grey"].p) == (0.0, float(name != factors.BOTH))
+        assert first["jitter"].strength[3] == second["jitter"].strength[3] == 0.0  # hue
 
 
 def scored(top1: float) -> dict[str, Any]:
@@ -215,7 +222,7 @@ def test_a_recipe_has_the_numbers_of_the_papers_code(file: Path) -> None:
         assert part.chosen["lbe"].stages == {"layer2": 0.25, "layer3": 0.5, "layer4": 1.0}
     assert recipe.encoder.options().stem == ("strided" if "stl10" in file.stem else "small")
     full = complete(recipe, (3, 96, 96) if "stl10" in file.stem else (3, 32, 32))
-    for view in full.views.augmentations():
-        assert view.crop_scale == (0.08, 1.0)
-        assert view.blur_p == 0
-        assert view.grey_p == 0.2
+    for view in options_of(full):
+        assert view["crop"].scale == (0.08, 1.0)
+        assert view["blur"].p == 0
+        assert view["grey"].p == 0.2

@@ -16,16 +16,24 @@ from viewfinder.data.source import Split
 from viewfinder.data.stored import ArrayData
 from viewfinder.recipes.check import check_data, check_parts
 from viewfinder.recipes.methods import METHODS
-from viewfinder.recipes.recipe import build, complete, keys, merge, parse_overrides
+from viewfinder.recipes.recipe import Recipe, build, complete, keys, merge, parse_overrides
 
 SHAPE = (3, 32, 32)
+
+
+def options_of(recipe: Recipe) -> list[dict[str, Any]]:
+    """The options of each step, by name, of the first and of the second view."""
+    specs = recipe.views.specs(recipe.domain)
+    return [{item.step.name: item.options for item in spec.items} for spec in specs]
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_row_of_the_table_is_a_valid_run(method: str) -> None:
     recipe = complete(build(method), SHAPE)
     check_parts(recipe)
-    assert len(recipe.views.augmentations()) == recipe.views.count + recipe.views.small_count
+    maker = recipe.view_maker()
+    assert len(maker.domains) == recipe.views.count + recipe.views.small_count
+    assert maker.count == recipe.views.count
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -35,7 +43,8 @@ def test_the_saved_recipe_reads_back_equal(method: str, tmp_path: Path) -> None:
     file.write_text(recipe.to_yaml())
     again = build(file=file)
     assert again.to_yaml() == recipe.to_yaml()
-    assert again.views.augmentations() == recipe.views.augmentations()
+    assert again.views == recipe.views
+    assert again.views.specs(again.domain) == recipe.views.specs(recipe.domain)
     assert again.objective.options() == recipe.objective.options()
     assert complete(again, SHAPE).to_yaml() == recipe.to_yaml()
 
@@ -60,9 +69,9 @@ def test_a_part_by_its_bare_name() -> None:
 
 def test_overrides_of_views_apply_to_both_and_to_one() -> None:
     words = ["views.flip_p=0", "views.second.blur_p=1.0"]
-    first, second = complete(build("byol", parse_overrides(words)), SHAPE).views.augmentations()
-    assert first.flip_p == second.flip_p == 0
-    assert second.blur_p == 1.0
+    first, second = options_of(complete(build("byol", parse_overrides(words)), SHAPE))
+    assert first["flip"].p == second["flip"].p == 0
+    assert (first["blur"].p, second["blur"].p) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -157,13 +166,12 @@ def test_parts_of_moco_can_be_swapped(words: list[str]) -> None:
     [
         (["views.small_scale=[0.5,0.1]"], "not a range"),
         (["views.small_scale=[0.1,2]"], "larger than the image"),
-        (["views.small_size=8", "views.blur_kernel=23"], "small views of 8 px"),
+        (["views.small_size=8", "views.blur_kernel=23", "views.blur_p=1"], "small views of 8 px"),
     ],
 )
 def test_small_views_that_cannot_be_made_are_refused(words: list[str], says: str) -> None:
-    recipe = build("swav", parse_overrides(words))
     with pytest.raises(UserError, match=says):
-        complete(recipe, SHAPE).views.augmentations()
+        complete(build("swav", parse_overrides(words)), SHAPE)
 
 
 def test_an_option_that_is_suggested_is_accepted() -> None:
@@ -200,10 +208,11 @@ def test_rc_makes_views_that_are_alike(key: str) -> None:
 
 
 def test_one_channel_has_one_statistic_of_each_kind() -> None:
-    first, second = complete(build("simclr"), (1, 224, 224)).views.augmentations()
-    assert first.mean == second.mean == pytest.approx(((0.485 + 0.456 + 0.406) / 3,))
-    assert first.std == second.std == pytest.approx(((0.229 + 0.224 + 0.225) / 3,))
-    assert len(complete(build("simclr"), (3, 224, 224)).views.augmentations()[0].mean) == 3
+    for view in options_of(complete(build("simclr"), (1, 224, 224))):
+        assert view["normalise"].mean == pytest.approx(((0.485 + 0.456 + 0.406) / 3,))
+        assert view["normalise"].std == pytest.approx(((0.229 + 0.224 + 0.225) / 3,))
+    colour, _ = options_of(complete(build("simclr"), (3, 224, 224)))
+    assert len(colour["normalise"].mean) == 3
 
 
 def test_views_larger_than_the_images_are_refused() -> None:

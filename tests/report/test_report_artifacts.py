@@ -19,10 +19,8 @@ from viewfinder.report.artifacts import (
 
 def test_views_come_back_as_the_pixels_they_were(tmp_path: Path) -> None:
     originals = torch.randint(0, 256, (5, 3, 8, 8), dtype=torch.uint8)
-    mean, std = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
-    centre, spread = (torch.tensor(v).view(3, 1, 1) for v in (mean, std))
-    view = ((255 - originals) / 255 - centre) / spread
-    save_views(tmp_path / "v.npz", originals, [view, view], mean, std)
+    view = (255 - originals) / 255
+    save_views(tmp_path / "v.npz", originals, [view, view])
     gallery = load_views(tmp_path / "v.npz")
     assert gallery.images.shape == (5, 3, 8, 8, 3)
     expected = originals.permute(0, 2, 3, 1).numpy()
@@ -34,7 +32,7 @@ def test_views_come_back_as_the_pixels_they_were(tmp_path: Path) -> None:
 def test_views_of_other_sizes_and_channels_share_a_gallery(tmp_path: Path) -> None:
     originals = np.zeros((2, 3, 12, 24), np.uint8)
     views = [np.full((2, 3, 16, 16), 0.5), np.full((2, 2, 8, 8), np.nan)]
-    save_views(tmp_path / "v.npz", originals, views, [0.0], [1.0])
+    save_views(tmp_path / "v.npz", originals, views)
     gallery = load_views(tmp_path / "v.npz")
     assert gallery.images.shape == (2, 3, 16, 16, 3)
     assert gallery.shapes == [(3, 12, 24), (3, 16, 16), (2, 8, 8)]
@@ -44,7 +42,7 @@ def test_views_of_other_sizes_and_channels_share_a_gallery(tmp_path: Path) -> No
 
 def test_values_beyond_the_range_of_pixels_are_cut(tmp_path: Path) -> None:
     view = np.array([-9.0, 9.0]).reshape(1, 1, 1, 2)
-    save_views(tmp_path / "v.npz", np.zeros((1, 1, 1, 2), np.uint8), [view], [0.5], [0.5])
+    save_views(tmp_path / "v.npz", np.zeros((1, 1, 1, 2), np.uint8), [view])
     assert load_views(tmp_path / "v.npz").images[0, 1].ravel().tolist() == [0, 255]
 
 
@@ -53,8 +51,6 @@ def test_large_views_are_stored_small(tmp_path: Path) -> None:
         tmp_path / "v.npz",
         np.zeros((1, 3, 300, 300), np.uint8),
         [np.zeros((1, 3, 224, 224))],
-        [0],
-        [1],
     )
     gallery = load_views(tmp_path / "v.npz")
     assert gallery.images.shape[2:4] == (96, 96)
@@ -98,8 +94,6 @@ def test_lengths_that_differ_are_refused(tmp_path: Path) -> None:
             tmp_path / "v.npz",
             np.zeros((2, 1, 4, 4), np.uint8),
             [np.zeros((3, 1, 4, 4))],
-            [0],
-            [1],
         )
 
 

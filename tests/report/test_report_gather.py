@@ -57,8 +57,6 @@ def run(tmp_path: Path) -> Path:
         tmp_path / "artifacts/views.npz",
         np.zeros((2, 1, 8, 8), np.uint8),
         [np.zeros((2, 1, 8, 8))],
-        [0.5],
-        [0.5],
     )
     save_embeddings(
         tmp_path / "artifacts/embeddings.npz",
@@ -195,7 +193,7 @@ def test_decoded_columns_are_named(tmp_path: Path) -> None:
     (tmp_path / "artifacts").mkdir()
     original = np.zeros((2, 3, 8, 8), np.uint8)
     path = tmp_path / "artifacts" / "views.npz"
-    save_views(path, original, [view, view], [0.5], [0.5], decoded=[view, view])
+    save_views(path, original, [view, view], decoded=[view, view])
     gallery = gather(tmp_path).gallery
     assert gallery is not None
     names = ["original", "view 1", "view 2", "view 1 decoded", "view 2 decoded"]

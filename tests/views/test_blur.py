@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import kstest
 from torchvision.transforms.v2 import functional as F
 
-from viewfinder.views.blur import default_kernel, gaussian_blur, sample_sigma
+from viewfinder.views.steps.blur import default_kernel, gaussian_blur, sample_sigma
 
 
 @settings(max_examples=30, deadline=None)

@@ -9,7 +9,7 @@ from scipy.stats import ks_2samp
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from viewfinder.views.crop import resized_crop, sample_crops
+from viewfinder.views.steps.crop import resized_crop, sample_crops
 
 
 @st.composite

@@ -115,13 +115,12 @@ def _outputs(folder: Path, split: Split, on: str) -> np.ndarray:
     from viewfinder.networks.frozen_features import extract
     from viewfinder.runs.run import Run, pick_device
     from viewfinder.training.embedding import network_outputs
-    from viewfinder.training.frozen import frozen_view
     from viewfinder.training.restore import restored
 
     module = restored(Run(folder))
     recipe = module.recipe
     device = pick_device(recipe.accelerator)
-    view = frozen_view(recipe)
+    view = recipe.view_maker().frozen
 
     def features(encoder: nn.Module) -> Tensor:
         return extract(encoder, split.data, view, device=device, precision=recipe.precision)

@@ -283,7 +283,7 @@ def print_methods() -> None:
         small = f" + {recipe.views.small_count} small" if recipe.views.small_count else ""
         table.add_row(
             name,
-            f"{recipe.views.count} {recipe.views.preset}{small}",
+            f"{recipe.views.count} {recipe.views.preset or 'own steps'}{small}",
             recipe.positives.name,
             f"{recipe.negatives.name} {size}" if size else recipe.negatives.name,
             recipe.objective.name,

@@ -29,8 +29,9 @@ def readable(
     while key not in keys and key.rpartition(".")[0] in keys and not key[-1].isdigit():
         key = key.rpartition(".")[0]  # which kind of value of several was tried is no key
     meaning = f" ({keys[key]})" if keys.get(key) else ""
+    msg = problem["msg"].removeprefix("Value error, ")
     return UserError(
-        f"{key} is {problem['input']!r}: {problem['msg']}{meaning}", fix=_within(key, problem)
+        f"{key} is {problem['input']!r}: {msg}{meaning}", fix=_within(key, problem)
     )
 
 

@@ -21,8 +21,7 @@ from viewfinder.evaluation.probes.targets import Classes, find_target
 from viewfinder.networks.frozen_features import cached_features, extract, fingerprint
 from viewfinder.recipes.recipe import Recipe
 from viewfinder.runs.results import AnyScore
-from viewfinder.runs.run import initial_weights, new_encoder, pick_device
-from viewfinder.training.frozen import frozen_view
+from viewfinder.runs.run import new_encoders, one_encoder, pick_device
 
 LAYER = "backbone, after pooling"
 
@@ -35,8 +34,7 @@ def check_protocols(protocols: Sequence[str]) -> None:
 
 def untrained(recipe: Recipe) -> nn.Module:
     """The encoder of a complete recipe as it was before training."""
-    with initial_weights(recipe.seed):
-        return new_encoder(recipe)[0]
+    return one_encoder(new_encoders(recipe))
 
 
 def probe(
@@ -114,14 +112,13 @@ def _encoded(
         extract,
         encoder,
         split.data,
-        frozen_view(recipe),
+        recipe.view_maker().frozen,
         device=pick_device(recipe.accelerator),
         precision=recipe.precision,
     )
     if cache is None:
         return compute()
-    view = recipe.views.augmentations()[0]
-    facts = (split.name, content_key(split), f"{view.size} {view.mean} {view.std}")
+    facts = (split.name, content_key(split), recipe.view_maker().describe_frozen())
     file = cache / f"{kind}-{_file_words(source.spec)}-{split.name}.safetensors"
     return cached_features(file, fingerprint(encoder, *facts, recipe.precision), compute)
 

@@ -23,9 +23,7 @@ from viewfinder.recipes.recipe import Recipe, build, merge
 from viewfinder.runs.results import Score, append_results
 from viewfinder.runs.run import Run, pick_device
 from viewfinder.training.fit import fit
-from viewfinder.training.frozen import frozen_view
 from viewfinder.training.module import Pretraining
-from viewfinder.views.augment import make_views
 
 _SHARED = {"plugins", "encoder", "data", "precision", "accelerator"}
 """What the supervised baseline has of the run's recipe."""
@@ -140,16 +138,13 @@ def _save_gallery(recipe: Recipe, split: Split, run: Run, module: Pretraining) -
     from viewfinder.report.artifacts import save_views
 
     shown = split.data.read(np.arange(min(GALLERY_IMAGES, len(split))))
-    augmentations = recipe.views.augmentations()
-    views = make_views(shown, augmentations, torch_generator(recipe.seed, "gallery"))
-    one = augmentations[0]
+    maker = recipe.view_maker()
+    views = maker(shown, torch_generator(recipe.seed, "gallery"))
     save_views(
         run.artifacts / "views.npz",
         shown,
-        views,
-        one.mean,
-        one.std,
-        decoded=module.decoded(views[: recipe.views.count]),
+        [maker.shown(view, i) for i, view in enumerate(views)],
+        decoded=module.decoded(views[: maker.count]),
     )
 
 
@@ -161,7 +156,7 @@ def _save_map(recipe: Recipe, held: Split, run: Run, module: Pretraining) -> Non
     chosen = np.sort(numpy_generator(recipe.seed, "map").choice(len(held), n, replace=False))
     part = ArrayData(held.data.read(chosen), held.data.modality)
     device = pick_device(recipe.accelerator)
-    vectors = extract(module.encoder, part, frozen_view(recipe), device=device)
+    vectors = extract(module.encoder, part, recipe.view_maker().frozen, device=device)
     paths = held.paths
     save_embeddings(
         run.artifacts / "embeddings.npz",
@@ -185,7 +180,7 @@ def write_all_embeddings(
     write_embeddings(
         encoder,
         JoinedData([s.data for s in chosen]),
-        frozen_view(recipe),
+        recipe.view_maker().frozen,
         out,
         index=np.concatenate([s.factors.get("source_row", np.arange(len(s))) for s in chosen]),
         paths=paths if len(paths) == rows else None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +17,7 @@ from viewfinder.core.errors import UserError, unknown
 from viewfinder.core.files import replacing, writing
 from viewfinder.data.source import Data
 
-View = Callable[[Tensor], Tensor]
+View = Callable[[Tensor], Tensor | Mapping[str, Tensor]]
 AUTOCAST = {"32": None, "64": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
@@ -73,7 +73,7 @@ def encode(
     # not inference mode: what a view or an encoder keeps for later must stay usable in training
     with torch.no_grad(), torch.autocast(device.type, dtype=kind, enabled=kind is not None):
         views = view(images.to(device))
-        features = encoder(views.double() if precision == "64" else views)
+        features = _features(encoder, views, torch.float64 if precision == "64" else None)
     if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != len(images):
         shape = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
         raise UserError(
@@ -82,6 +82,19 @@ def encode(
             fix="global pooling at the end of the encoder",
         )
     return features.float()
+
+
+def _features(
+    encoder: nn.Module, views: Tensor | Mapping[str, Tensor], dtype: torch.dtype | None
+) -> Tensor:
+    """What the encoder makes of a view; or, with a view for each network, theirs side by side."""
+    if isinstance(views, Tensor):
+        found: Tensor = encoder(views.to(dtype))
+        return found
+    if not isinstance(encoder, nn.ModuleDict):
+        (only,) = views.values()
+        return _features(encoder, only, dtype)
+    return torch.cat([encoder[name](view.to(dtype)) for name, view in views.items()], 1)
 
 
 def extract(
@@ -95,7 +108,8 @@ def extract(
 ) -> Tensor:
     """Features of all images in order, float32 (N, D) on the CPU.
 
-    ``view`` makes of uint8 images (n, C, H, W) what the encoder takes. The encoder is moved to
+    ``view`` makes of uint8 images (n, C, H, W) what the encoder takes; where the encoder is a
+    ModuleDict, what each of its networks takes, by name: their features are joined. It is moved to
     ``device`` and runs in evaluation mode without gradients: batch-norm uses its running statistics
     and leaves them, no weight changes, and the training flag of every submodule is restored.
     ``precision``: None or "32", "bf16-mixed", "16-mixed", or "64" for an encoder in float64.

@@ -16,7 +16,9 @@ class Network(nn.Module):
     encoder    float (N, ...) -> features (N, feature_dim)
     projector  units of each layer; the last is the width of the projections
     predictor  units of each layer, None: no predictor, projections are compared as they are
-    assigner   the objective's last layer, from projections to what it compares
+
+    ``assigner`` is the objective's last layer, from projections to what it compares; where it has
+    one, it takes the place of the identity.
     """
 
     def __init__(
@@ -25,8 +27,6 @@ class Network(nn.Module):
         feature_dim: int,
         projector: Sequence[int],
         predictor: Sequence[int] | None = None,
-        assigner: nn.Module | None = None,
-        *,
         batch_norm: bool = True,
     ) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Network(nn.Module):
         if predictor:
             self.predictor = head(self.dim, predictor, batch_norm=batch_norm)
         self.predicts = bool(predictor)
-        self.assigner: nn.Module = assigner or nn.Identity()
+        self.assigner: nn.Module = nn.Identity()
 
     def followed(self) -> nn.Sequential:
         """What a momentum network follows: all but the predictor."""

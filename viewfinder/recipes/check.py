@@ -15,6 +15,7 @@ from viewfinder.positives.contract import Kind, RefreshedOptions
 from viewfinder.positives.sampler import SAMPLERS
 from viewfinder.recipes.recipe import Recipe
 from viewfinder.recipes.regularizers import weight_in_words
+from viewfinder.recipes.view_keys import seen_keys
 from viewfinder.regularizers.table import REGULARIZERS
 
 
@@ -264,10 +265,10 @@ def _check_views_are_alike(recipe: Recipe) -> None:
     readers = [n for n in recipe.regularizers.chosen if "views" in REGULARIZERS[n].needs]
     if not readers:
         return
-    first, *others = recipe.views.augmentations()[: recipe.views.count]
-    for key in ("size", "mean", "std"):
-        values = [getattr(one, key) for one in (first, *others)]
-        if len(set(values)) > 1:
+    first, second = (seen_keys(spec) for spec in recipe.views.specs(recipe.domain))
+    for key in first.keys() | second.keys() if recipe.views.count > 1 else ():
+        values = first.get(key), second.get(key)
+        if values[0] != values[1]:
             raise UserError(
                 f"regularizers.{readers[0]} takes views that are alike, but views.first.{key} is "
                 f"{values[0]} and views.second.{key} {values[1]}",

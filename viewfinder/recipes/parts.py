@@ -6,26 +6,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Optional, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
     NonNegativeFloat,
-    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    ValidationError,
-    create_model,
     model_validator,
 )
 
-from viewfinder.core.errors import UserError
 from viewfinder.core.learning_rate import SCHEDULES
 from viewfinder.core.optimizers import OPTIMIZERS
 from viewfinder.core.table import Table
-from viewfinder.core.validation import readable
 from viewfinder.negatives.table import NEGATIVES
 from viewfinder.networks.encoders import ENCODERS, word_of
 from viewfinder.networks.encoders import choice as encoder_choice
@@ -34,8 +29,6 @@ from viewfinder.objectives.pairs import PAIRINGS
 from viewfinder.objectives.table import OBJECTIVES
 from viewfinder.positives.sampler import SAMPLERS
 from viewfinder.positives.table import POSITIVES
-from viewfinder.views.augment import Augmentation
-from viewfinder.views.presets import preset
 
 
 class Part(BaseModel):
@@ -66,78 +59,6 @@ class Data(Part):
     def options(self) -> dict[str, Any]:
         """How the source is to be read: what ``open_source`` takes beside it."""
         return self.model_dump(exclude={"source", "split"})
-
-
-_VIEW_KEYS = {f"views.{k}": f.description or "" for k, f in Augmentation.model_fields.items()}
-_OPTIONAL: dict[str, Any] = {
-    name: (Optional[field.annotation], Field(None, description=field.description))  # noqa: UP045
-    for name, field in Augmentation.model_fields.items()
-}
-OptionalAugmentation: Any = create_model(
-    "OptionalAugmentation",
-    __base__=Part,
-    **_OPTIONAL,
-)
-"""An augmentation in which only what is set counts: overrides of a preset."""
-
-
-class Views(OptionalAugmentation):
-    """How views are made. A field set here overrides the preset in every view."""
-
-    bare: ClassVar[str] = "preset"
-    preset: str = Field("simclr", description="simclr, moco, moco2, byol, supervised or none")
-    count: PositiveInt = Field(2, description="views of each image")
-    size: PositiveInt | None = Field(None, description="side of the view, px; null: the images'")
-    small_count: NonNegativeInt = Field(
-        0, description="further views of small crops (multi-crop); swav and dino know them"
-    )
-    small_size: PositiveInt | None = Field(
-        None, description="side of the small views, px; null: half of size"
-    )
-    small_scale: tuple[float, float] = Field(
-        (0.05, 0.25), description="area of the small crops, fractions of the image"
-    )
-    first: OptionalAugmentation | None = Field(
-        None, description="overrides of the 1st, 3rd, ... view"
-    )
-    second: OptionalAugmentation | None = Field(
-        None, description="overrides of the 2nd, 4th, ... view"
-    )
-
-    @property
-    def small_side(self) -> int:
-        """Side of the small views, px: half that of the large ones unless it is given."""
-        assert self.size is not None  # augmentations and complete see to it
-        return self.small_size or max(4, self.size // 2)
-
-    def augmentations(self) -> list[Augmentation]:
-        """One augmentation a view: the preset's, then this part's fields, then first/second's; then
-        those of the small views, which differ in size and crop alone."""
-        if self.size is None:
-            raise UserError("views.size is not set", fix="views.size=32")
-        shared = {name: getattr(self, name) for name in Augmentation.model_fields}
-        pair = []
-        for base, own in zip(
-            preset(self.preset, self.size), (self.first, self.second), strict=True
-        ):
-            layers = [base.model_dump(), shared, own.model_dump() if own else {}]
-            chosen = {k: v for layer in layers for k, v in layer.items() if v is not None}
-            try:
-                pair.append(Augmentation(**chosen))
-            except ValidationError as error:
-                raise readable(error, _VIEW_KEYS, prefix=("views",)) from error
-        large = [pair[i % 2] for i in range(self.count)]
-        return large + [self._small(pair[i % 2]) for i in range(self.small_count)]
-
-    def _small(self, like: Augmentation) -> Augmentation:
-        """A small view with the colours of a large one; what does not fit it is refused."""
-        crop: dict[str, Any] = {"size": self.small_side, "crop_scale": self.small_scale}
-        try:
-            return Augmentation(**{**like.model_dump(), **crop})
-        except ValidationError as error:
-            problem = readable(error, _VIEW_KEYS, prefix=("views",))
-            told = f"small views of {crop['size']} px, views.small_scale={list(self.small_scale)}"
-            raise UserError(f"{told}: {problem.message}", fix=problem.fix) from error
 
 
 class Choice(Part):

@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from viewfinder.core import plugins
 from viewfinder.core.errors import UserError, nearest, unknown
 from viewfinder.core.validation import readable
+from viewfinder.data.domain import Domain
 from viewfinder.networks.encoders import ENCODERS, choice
 from viewfinder.recipes.methods import METHODS
 from viewfinder.recipes.parts import (
@@ -34,12 +35,13 @@ from viewfinder.recipes.parts import (
     PositivesPart,
     Schedule,
     Target,
-    Views,
 )
 from viewfinder.recipes.regularizers import Regularizers
 from viewfinder.recipes.regularizers import keys as regularizer_keys
+from viewfinder.recipes.view_keys import further_keys
+from viewfinder.recipes.views import Views, layered
 from viewfinder.regularizers.table import REGULARIZERS
-from viewfinder.views.augment import Augmentation
+from viewfinder.views.maker import ViewMaker
 
 
 class Recipe(Part):
@@ -90,18 +92,24 @@ class Recipe(Part):
         """``precision=32`` is read as a number."""
         return str(given) if type(given) is int else given
 
+    @property
+    def domain(self) -> Domain:
+        """What the data are, at the size of the views; the recipe is complete."""
+        size, channels = self.views.size, self.data.channels
+        assert size is not None and channels is not None, "the recipe is not complete"
+        return Domain("images", (channels, size, size))
+
+    def view_maker(self) -> ViewMaker:
+        """What makes the views; the recipe is complete."""
+        return self.views.maker(self.domain)
+
     def plain(self) -> dict[str, Any]:
         """The recipe as nested JSON data with every option; ``build(None, ...)`` means the same."""
         plain = self.model_dump(mode="json")
+        plain["views"] = self.views.plain()
         # What the row of the method sets is written even where null, or reading would set it again.
-        settings = METHODS[self.method].settings
-        row = settings.get("views", {})
-        plain["views"] = {k: v for k, v in plain["views"].items() if v is not None or k in row}
-        for own in ("first", "second"):
-            if own in plain["views"]:
-                kept = {k: v for k, v in plain["views"][own].items() if v is not None}
-                plain["views"][own] = kept
-        for name in Regularizers.model_validate(settings.get("regularizers")).model_extra or ():
+        row = METHODS[self.method].settings.get("regularizers")
+        for name in Regularizers.model_validate(row).model_extra or ():
             plain["regularizers"].setdefault(name, None)
         return {**plain, **{key: part.plain() for key, part in self.choices().items()}}
 
@@ -145,7 +153,7 @@ def keys() -> dict[str, str]:
         for row in part.table.values():
             for inner, own in row.options.model_fields.items():
                 found.setdefault(f"{name}.{inner}", own.description or "")
-    return found | regularizer_keys()
+    return found | regularizer_keys() | further_keys()
 
 
 def _part_of(field: FieldInfo) -> type[Part] | None:
@@ -244,6 +252,8 @@ def build(
     if not isinstance(name, str) or name not in METHODS:
         raise unknown("method", str(name), METHODS)
     raw = merge(METHODS[name].settings, given, {"method": name})
+    views = [layer["views"] for layer in layers if layer.get("views") is not None]
+    raw["views"] = layered(METHODS[name].settings.get("views", {}), *views)
     for part in choices():
         # Options of another choice than the row's do not carry over to the one made instead.
         row, chosen = METHODS[name].settings.get(part, {}), given.get(part, {})
@@ -312,39 +322,14 @@ def complete(recipe: Recipe, shape: tuple[int, ...]) -> Recipe:
             "from the images and cannot be larger",
             fix=f"views.size={min(height, width)} or data.size={size}",
         )
-    views = recipe.views.model_copy(update={"size": size})
-    pair = views.model_copy(update={"count": 2, "small_count": 0}).augmentations()
-    first, second = (_for_channels(one, recipe.views, channels) for one in pair)
-    cleared = dict.fromkeys(Augmentation.model_fields)
-    views = Views(
-        **{
-            **cleared,
-            "preset": views.preset,
-            "count": views.count,
-            "size": size,
-            "small_count": views.small_count,
-            "small_size": views.small_side if views.small_count else None,
-            "small_scale": views.small_scale,
-            "first": first.model_dump(),
-            "second": second.model_dump(),
-        }
-    )
+    domain = Domain("images", (channels, size, size))
+    views = recipe.views.model_copy(update={"size": size}).completed(domain)
     return recipe.model_copy(
         update={
             "views": views,
             "data": recipe.data.model_copy(update={"channels": channels}),
         }
     )
-
-
-def _for_channels(one: Augmentation, given: Views, channels: int) -> Augmentation:
-    """With the mean of a preset's three statistics where images have one channel."""
-    update = {
-        key: (sum(values) / len(values),)
-        for key, values in (("mean", one.mean), ("std", one.std))
-        if channels == 1 and len(values) > 1 and getattr(given, key) is None
-    }
-    return one.model_copy(update=update)
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -30,23 +30,19 @@ def save_views(
     path: Path,
     originals: Any,
     views: Sequence[Any],
-    mean: Sequence[float],
-    std: Sequence[float],
     decoded: Sequence[Any] = (),
 ) -> None:
     """Store what the network was shown, for the gallery of views. A dozen images are plenty.
 
     originals  uint8 (n, C, H, W), tensor or array
-    views      each float (n, c, h, w), normalised as (x / 255 - mean) / std; sizes may differ
-    mean, std  one number a channel, or one for all
-    decoded    what a decoder made of the first views' features, float (n, c, h, w) in [0, 1]
+    views      each float (n, c, h, w) in [0, 1]; sizes may differ
+    decoded    what a decoder made of the first views' features, like the views
 
     >>> save_views(run / "artifacts/views.npz", batch.data[:12],
-    ...            [v[:12] for v in views], mean, std)  # doctest: +SKIP
+    ...            [maker.shown(v[:12], i) for i, v in enumerate(views)])  # doctest: +SKIP
     """
     columns = [_nhwc(originals).astype(np.uint8)]
-    columns += [_denormalise(_nhwc(view), mean, std) for view in views]
-    columns += [_denormalise(_nhwc(image), [0.0], [1.0]) for image in decoded]
+    columns += [_bytes(_nhwc(view)) for view in (*views, *decoded)]
     shapes = [(c.shape[3], c.shape[1], c.shape[2]) for c in columns]
     if len({len(c) for c in columns}) != 1:
         raise ValueError(f"views of one batch expected, got {[len(c) for c in columns]} images")
@@ -163,6 +159,7 @@ def _nhwc(images: Any) -> np.ndarray:
     return array.transpose(0, 2, 3, 1)
 
 
-def _denormalise(view: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
-    pixels = view.astype(np.float64) * np.asarray(std) + np.asarray(mean)
-    return np.round(np.nan_to_num(pixels).clip(0, 1) * 255).astype(np.uint8)
+def _bytes(view: np.ndarray) -> np.ndarray:
+    """Values in [0, 1] as 8 bits; what is beyond is cut, what is no number is 0."""
+    pixels = np.nan_to_num(view.astype(np.float64))
+    return np.round(pixels.clip(0, 1) * 255).astype(np.uint8)

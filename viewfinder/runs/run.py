@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,32 +77,50 @@ class Run:
 
 
 @contextmanager
-def initial_weights(seed: int) -> Iterator[None]:
-    """Inside, weights are drawn from the seed alone; outside, the global stream is untouched."""
+def initial_weights(seed: int, network: str = "") -> Iterator[None]:
+    """Inside, weights are drawn from the seed (and a network's name) alone; outside, the global
+    stream is untouched."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(seed, "weights"))
+        torch.manual_seed(derive(seed, f"weights/{network}" if network else "weights"))
         yield
 
 
-def new_encoder(recipe: Recipe, *, pretrained: bool = True) -> tuple[nn.Module, int]:
-    """The encoder of a complete recipe, and its feature dimension; see ``initial_weights``.
+def new_encoder(
+    recipe: Recipe, domain: Domain, *, pretrained: bool = True
+) -> tuple[nn.Module, int]:
+    """An encoder of a complete recipe for views of ``domain``, and its feature dimension; see
+    ``initial_weights``.
 
     ``pretrained`` False: without the public weights that the recipe may start from.
     """
-    size, channels = recipe.views.size, recipe.data.channels
-    assert size is not None and channels is not None, "the recipe is not complete"
     row, options = ENCODERS[recipe.encoder.name], recipe.encoder.options().model_dump()
     if row.pretrained and not pretrained:
         options["pretrained"] = False
-    encoder, dim = build_encoder(row.name, Domain("images", (channels, size, size)), options)
+    encoder, dim = build_encoder(row.name, domain, options)
     return fast_layout(encoder), dim
+
+
+def new_encoders(recipe: Recipe, *, pretrained: bool = True) -> dict[str, nn.Module]:
+    """The encoders of a complete recipe by the name of their network, as they are before training."""
+    found: dict[str, nn.Module] = {}
+    for name, domain in recipe.view_maker().networks.items():
+        with initial_weights(recipe.seed, name if found else ""):
+            found[name] = new_encoder(recipe, domain, pretrained=pretrained)[0]
+    return found
+
+
+def one_encoder(encoders: Mapping[str, nn.Module]) -> nn.Module:
+    """The only encoder, or several by name as one module: see ``frozen_features.extract``."""
+    only = next(iter(encoders.values()))
+    return only if len(encoders) == 1 else nn.ModuleDict(encoders)
 
 
 def load_encoder(run: Run, checkpoint: Path | None = None) -> tuple[nn.Module, Recipe, Path]:
     """The trained encoder of a run in eval mode, its recipe, and the checkpoint it came from.
 
-    The encoder maps float (N, C, size, size) to features (N, D). Raises UserError where the folder
-    is no run, has no checkpoint yet, or where the weights do not fit the recipe exactly.
+    The encoder maps float (N, ...) views of its domain to features (N, D); where the views need
+    several networks it is a ModuleDict of theirs. Raises UserError where the folder is no run, has
+    no checkpoint yet, or where the weights do not fit the recipe exactly.
     """
     recipe = run.recipe()
     path = checkpoint or run.last_checkpoint()
@@ -110,11 +128,13 @@ def load_encoder(run: Run, checkpoint: Path | None = None) -> tuple[nn.Module, R
         raise UserError(
             f"{run.folder} has no checkpoint yet", fix=f"viewfinder pretrain --resume {run.folder}"
         )
-    encoder, _ = new_encoder(recipe, pretrained=False)  # the checkpoint has all weights
-    prefix = "networks.main.encoder."
-    weights = {k[len(prefix) :]: v for k, v in load_weights(path).items() if k.startswith(prefix)}
-    load_into(encoder, weights, f"the checkpoint {path}")
-    return encoder.eval().requires_grad_(False), recipe, path
+    encoders = new_encoders(recipe, pretrained=False)  # the checkpoint has all weights
+    weights = load_weights(path)
+    for name, encoder in encoders.items():
+        prefix = f"networks.{name}.encoder."
+        own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+        load_into(encoder, own, f"the checkpoint {path}")
+    return one_encoder(encoders).eval().requires_grad_(False), recipe, path
 
 
 def pick_device(accelerator: str) -> torch.device:

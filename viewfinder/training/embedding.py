@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from viewfinder.data.source import Data
-from viewfinder.networks.frozen_features import extract
+from viewfinder.networks.frozen_features import View, extract
 from viewfinder.objectives.similarity import unit
 
 
@@ -20,7 +20,7 @@ class Embedding:
     second is given what the first asked for.
     """
 
-    def __init__(self, data: Data, view: Callable[[Tensor], Tensor], precision: str) -> None:
+    def __init__(self, data: Data, view: View, precision: str) -> None:
         self.data, self.view, self.precision = data, view, precision
         self._key: tuple[int, int] | None = None
         self._features = torch.empty(0)

@@ -24,7 +24,6 @@ from viewfinder.runs.run import Run
 from viewfinder.training.assignment import first_clusters, refreshed_clusters
 from viewfinder.training.callbacks import Checkpoints, History, Measures, ProgressBar
 from viewfinder.training.embedding import Embedding
-from viewfinder.training.frozen import frozen_view
 from viewfinder.training.loader import loader
 from viewfinder.training.module import Pretraining
 from viewfinder.training.usage import Usage
@@ -97,7 +96,7 @@ def trainer_for(
 ) -> L.Trainer:
     """The engine with everything a run of this recipe needs around its steps."""
     _quiet()
-    embedding = Embedding(split.data, frozen_view(recipe), recipe.precision)
+    embedding = Embedding(split.data, recipe.view_maker().frozen, recipe.precision)
     clustering = refreshed_clusters(recipe, split, embedding)
     measures = Measures(embedding, recipe.seed, clustering)
     callbacks: list[L.Callback] = [

@@ -30,9 +30,8 @@ from viewfinder.positives.sampler import SAMPLERS
 from viewfinder.recipes.recipe import Recipe
 from viewfinder.regularizers.contract import EncoderPass
 from viewfinder.regularizers.regularization import Regularization
-from viewfinder.runs.run import initial_weights, new_encoder
+from viewfinder.runs.run import initial_weights, new_encoder, one_encoder
 from viewfinder.training.optimizers import build_optimizer, estimators
-from viewfinder.views.augment import make_views
 
 
 class Pretraining(L.LightningModule):
@@ -60,9 +59,9 @@ class Pretraining(L.LightningModule):
         self.recipe = recipe
         self.objective = recipe.objective.row
         self.objective_options = recipe.objective.options()
-        self.augmentations = recipe.views.augmentations()
-        self.large = recipe.views.count
-        self.view_networks = ["main"] * len(self.augmentations)
+        self.maker = recipe.view_maker()
+        self.large = self.maker.count
+        self.view_networks = [domain.network for domain in self.maker.domains]
         self.pairs = []
         if self.objective.scores == "pairs":
             pairing = recipe.objective.pairs or self.objective.pairing
@@ -84,44 +83,71 @@ class Pretraining(L.LightningModule):
 
     def _build(self, classes: int | None) -> None:
         recipe, row, options = self.recipe, self.objective, self.objective_options
-        encoder, width = new_encoder(recipe)
-        self._check_small_views(encoder)
+        made: dict[str, Network] = {}
+        for name, domain in self.domains.items():
+            if not made:
+                made[name] = self._network(domain, classes)
+            else:
+                with initial_weights(recipe.seed, name):
+                    made[name] = self._network(domain, classes)
+        self.networks = nn.ModuleDict(made)
+        self._encoder = (one_encoder({name: one.encoder for name, one in made.items()}),)
+        main = next(iter(made.values()))
+        self.state: nn.Module | None = None
+        if row.state is not None:
+            self.state = row.state(options, main.dim, recipe.positives.sizes)
+        self.regularization = Regularization(
+            recipe.regularizers.chosen,
+            recipe.regularizers.sigma,
+            self._spec(next(iter(made))),
+            main.encoder,
+        )
+        self.target = recipe.target.row.build(recipe.target.options(), self.online)
+
+    def _network(self, domain: Domain, classes: int | None) -> Network:
+        """Encoder and heads of one domain."""
+        recipe, row = self.recipe, self.objective
+        encoder, width = new_encoder(recipe, domain)
+        self._check_further_views(encoder, domain)
         units = list(recipe.head.projector)
         if row.outputs == "classes":
             assert classes is not None, "the number of classes is not given"
             units = [classes]
-        main = Network(
-            encoder, width, units, recipe.head.predictor, None, batch_norm=recipe.head.batch_norm
-        )
+        made = Network(encoder, width, units, recipe.head.predictor, recipe.head.batch_norm)
         if row.assigner is not None:
-            main.assigner = row.assigner(options, units[-1])
-        self.networks = nn.ModuleDict({"main": main})
-        self.state: nn.Module | None = None
-        if row.state is not None:
-            self.state = row.state(options, units[-1], recipe.positives.sizes)
-        self.regularization = Regularization(
-            recipe.regularizers.chosen, recipe.regularizers.sigma, self._spec(main), encoder
-        )
-        self.target = recipe.target.row.build(recipe.target.options(), self.online)
+            made.assigner = row.assigner(self.objective_options, made.dim)
+        return made
+
+    def _check_further_views(self, encoder: nn.Module, first: Domain) -> None:
+        """Raise UserError where the encoder does not take the network's further, smaller views."""
+        for domain in dict.fromkeys(self.maker.domains):
+            if domain.network != first.network or domain.shape == first.shape:
+                continue
+            try:
+                feature_dim(encoder, str(self.recipe.encoder), domain)
+            except UserError as error:
+                count = self.recipe.views.small_count
+                raise UserError(
+                    f"views.small_count={count}: {error}", fix="views.small_count=0"
+                ) from error
 
     def _build_negatives(self, n: int) -> None:
         """What each network's outputs are contrasted against; draws depend on the seed alone."""
         row, options = self.recipe.negatives.row, self.recipe.negatives.options()
-        made = {name: row.build(options, self._spec(one, n)) for name, one in self.online.items()}
+        made = {name: row.build(options, self._spec(name, n)) for name in self.domains}
         self.negatives = nn.ModuleDict(made)
         self.relabel()
 
-    def _spec(self, network: Network, n: int = 0) -> Spec:
+    def _spec(self, name: str, n: int = 0) -> Spec:
         """What a part that belongs to a network will meet."""
-        recipe = self.recipe
-        size, channels = recipe.views.size, recipe.data.channels
-        assert size is not None and channels is not None, "the recipe is not complete"
+        network = self.online[name]
         return Spec(
-            Domain("images", (channels, size, size)),
+            self.domains[name],
+            domains=self.maker.domains,
             n=n,
             feature_dim=network.feature_dim,
             dim=network.dim,
-            seed=recipe.seed,
+            seed=self.recipe.seed,
         )
 
     def relabel(self) -> None:
@@ -130,28 +156,20 @@ class Pretraining(L.LightningModule):
             for one in self.negatives.values():
                 one.relabel(self.clusters)  # type: ignore[operator]
 
-    def _check_small_views(self, encoder: nn.Module) -> None:
-        """Raise UserError where the encoder takes images of one size only."""
-        part, channels = self.recipe.views, self.recipe.data.channels
-        if not part.small_count:
-            return
-        assert part.small_size is not None and channels is not None, "the recipe is not complete"
-        try:
-            small = Domain("images", (channels, part.small_size, part.small_size))
-            feature_dim(encoder, str(self.recipe.encoder), small)
-        except UserError as error:
-            raise UserError(
-                f"views.small_count={part.small_count}: {error}", fix="views.small_count=0"
-            ) from error
-
     @property
     def online(self) -> dict[str, Network]:
         """The trained networks by name."""
         return {name: one for name, one in self.networks.items() if isinstance(one, Network)}
 
     @property
+    def domains(self) -> dict[str, Domain]:
+        """What each network takes, by its name."""
+        return self.maker.networks
+
+    @property
     def encoder(self) -> nn.Module:
-        return self.online["main"].encoder
+        """The encoder; where there are several networks, theirs by name."""
+        return self._encoder[0]  # in a tuple, so that it is no submodule a second time
 
     @property
     def queries(self) -> list[int]:
@@ -198,21 +216,24 @@ class Pretraining(L.LightningModule):
         """
         generator = self._generator("views", step, batch.data.device)
         if not self.objective.partners:
-            return make_views(batch.data, self.augmentations, generator)
+            return self.maker(batch.data, generator)
         x = y = batch.data
         if SAMPLERS[self.recipe.positives.sampler].pairs:
             x, y = batch.data.chunk(2)
         elif self.clusters is not None:
             y = batch.data[draw_partners(self.clusters[batch.index], generator)]
-        (first,) = make_views(x, self.augmentations[:1], generator)
-        (second,) = make_views(y, self.augmentations[1:], generator)
-        return [first, second]
+        return self.maker([x, y], generator)
 
     def outputs(self, views: Sequence[Tensor], noise: torch.Generator) -> Outputs:
         """What the online networks make of the views they are shown, each on its own: batch norm
         sees one view at a time."""
-        with captured(self.encoder, self.regularization.stages) as stages:
-            features = {i: self._of(i).encoder(views[i]) for i in self.passing}
+        features: dict[int, Tensor] = {}
+        stages: dict[str, list[Tensor]] = {}
+        for i in self.passing:
+            with captured(self._of(i).encoder, self.regularization.stages) as given:
+                features[i] = self._of(i).encoder(views[i])
+            for stage, outputs in given.items():
+                stages.setdefault(stage, []).extend(outputs)
         noisy = self.regularization.noisy(list(features.values()), noise)
         heads = dict(zip(features, noisy, strict=True))
         projected = {i: self._of(i).projector(x) for i, x in heads.items()}
@@ -263,7 +284,7 @@ class Pretraining(L.LightningModule):
                 [seen.noisy[i] for i in large],
                 stages=seen.stages,
                 generator=noise,
-                shown=self.shown,
+                shown=self.maker.shown,
             )
         )
 
@@ -291,8 +312,9 @@ class Pretraining(L.LightningModule):
 
     def steady(self) -> tuple[nn.Module, nn.Module]:
         """The encoder and projector that are clustered between epochs: of the momentum network
-        where there is one."""
-        return self.target.steady("main", self.online["main"])
+        where there is one, of the first network where there are several."""
+        name, network = next(iter(self.online.items()))
+        return self.target.steady(name, network)
 
     def _of(self, view: int) -> Network:
         """The network that takes a view."""
@@ -307,20 +329,14 @@ class Pretraining(L.LightningModule):
         at: Any = {"epoch": self.current_epoch, "step": step, "rank": self.global_rank}
         torch.manual_seed(derive(self.recipe.seed, "network", **at))
 
-    def shown(self, view: Tensor, number: int) -> Tensor:
-        """A view as it was before it was normalised, in [0, 1]."""
-        one = self.augmentations[number]
-        mean, std = (view.new_tensor(v).view(1, -1, 1, 1) for v in (one.mean, one.std))
-        return (view * std + mean).clamp(0, 1)
-
     @torch.no_grad()
     def decoded(self, views: Sequence[Tensor]) -> list[Tensor]:
         """What a regularizer decodes of views' frozen features, images in [0, 1]; or nothing."""
         made = []
         with evaluating(self):
             for number, view in enumerate(views):
-                features = self.encoder(view.to(self.device))
-                image = self.regularization.decoded(features, partial(self.shown, number=number))
+                features = self._of(number).encoder(view.to(self.device))
+                image = self.regularization.decoded(features, partial(self.maker.shown, i=number))
                 made += [] if image is None else [image.float().cpu()]
         return made
 

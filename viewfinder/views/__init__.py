@@ -1,0 +1,9 @@
+"""Views of batches: lists of steps, splits that say which views come out, and named presets."""
+
+from __future__ import annotations
+
+from viewfinder.views.compose import compose, preset
+from viewfinder.views.maker import ViewMaker
+from viewfinder.views.table import PRESETS, SPLITS, STEPS
+
+__all__ = ["PRESETS", "SPLITS", "STEPS", "ViewMaker", "compose", "preset"]

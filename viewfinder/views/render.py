@@ -1,149 +1,229 @@
-"""From an augmentation to the views of a batch: first draw the parameters, then apply them."""
+"""From lists of steps to the views of a batch: draw the parameters, plan, then apply them."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from viewfinder.views.blur import gaussian_blur, sample_sigma
-from viewfinder.views.chunks import chunks
-from viewfinder.views.color import GROUPS, Jitter, grey, sample_jitter, solarize
-from viewfinder.views.crop import resized_crop, sample_crops
-
-if TYPE_CHECKING:
-    from viewfinder.views.augment import Augmentation
+from viewfinder.views.chunks import chunks, run_all
+from viewfinder.views.contract import Grouped, Transform, Values
+from viewfinder.views.items import Item
+from viewfinder.views.pipeline import Pipeline
+from viewfinder.views.steps.crop import centred_boxes, resized_crop
 
 
 @dataclass(frozen=True)
-class Draw:
-    """What was drawn for each sample of a batch: everything that is random about a view."""
+class Drawn:
+    """A step with what was drawn for it.
 
-    boxes: Tensor  # int64 (N, 4): top, left, height, width
-    flip: Tensor  # bool (N,)
-    jitter: Tensor  # bool (N,)
-    factors: Tensor  # float32 (N, 4): brightness, contrast, saturation, hue
-    order: Tensor  # int64 (N, 4)
-    grey: Tensor  # bool (N,)
-    blur: Tensor  # bool (N,)
-    sigma: Tensor  # float32 (N,)
-    solarize: Tensor  # bool (N,)
-
-    def __getitem__(self, index: Tensor | slice) -> Draw:
-        return Draw(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
-
-
-def draw(
-    augmentation: Augmentation, n: int, height: int, width: int, generator: torch.Generator
-) -> Draw:
-    """Draw the parameters of n views of images of height x width, on the generator's device.
-
-    Every parameter is drawn, also where its probability is 0, so a change of one part leaves the
-    draws of the others as they were.
+    values    parameters with one row per sample; of a grouped step, once planned, its plan
+    selected  bool (N,), the samples it is applied to; None: all
     """
-    boxes = sample_crops(
-        n, height, width, augmentation.crop_scale, augmentation.crop_ratio, generator
-    )
-    factors, order = sample_jitter(n, augmentation.jitter, generator)
-    sigma = sample_sigma(n, augmentation.blur_sigma, generator)
-    p = augmentation
-    chance = torch.rand(5, n, generator=generator, device=generator.device)
-    probability = (p.flip_p, p.jitter_p, p.grey_p, p.blur_p, p.solarize_p)
-    flip, jitter, grey_, blur, solarize_ = (u < q for u, q in zip(chance, probability, strict=True))
-    return Draw(boxes, flip, jitter, factors, order, grey_, blur, sigma, solarize_)
+
+    item: Item
+    transform: Transform
+    values: Values
+    selected: Tensor | None = None
+
+    def __getitem__(self, index: Tensor | slice) -> Drawn:
+        values = {name: value[index] for name, value in self.values.items()}
+        return replace(
+            self, values=values, selected=None if self.selected is None else self.selected[index]
+        )
 
 
-def render_tasks(
-    augmentation: Augmentation, images: Tensor, drawn: Draw, out: Tensor
-) -> list[Callable[[], None]]:
-    """Tasks that together write the views with the parameters ``drawn`` into ``out``.
+@dataclass(frozen=True)
+class Plan:
+    """What is done to a batch, in order.
 
-    On a CPU the samples of a chunk are sorted by where their jitter turns the hue, so that each of
-    its steps concerns a contiguous part. Elsewhere one task does every step on every sample, with
-    neutral parameters where nothing was drawn, and so never waits for the device.
+    size   of the view, px, where it begins with a crop
+    boxes  int64 (N, 4), what is first cut out of uint8 images and resized; None: nothing is
+    flip   bool (N,), the samples mirrored with it; None: none
+    steps  what follows
     """
-    jitter = None
-    if augmentation.jitters:
-        jitter = Jitter.of(drawn.factors, drawn.order, drawn.jitter)
-    parts = chunks(len(images), max(images[:1].numel(), out[:1].numel()), images.device)
-    if images.device.type != "cpu":
 
-        def dense(part: slice) -> None:
-            own = None if jitter is None else jitter[part]
-            out[part] = render(augmentation, images[part], drawn[part], own)
+    size: int
+    boxes: Tensor | None
+    flip: Tensor | None
+    steps: tuple[Drawn, ...]
 
-        return [functools.partial(dense, part) for part in parts]
+    def __getitem__(self, index: Tensor | slice) -> Plan:
+        return Plan(
+            self.size,
+            None if self.boxes is None else self.boxes[index],
+            None if self.flip is None else self.flip[index],
+            tuple(step[index] for step in self.steps),
+        )
 
+    @property
+    def first_grouped(self) -> int | None:
+        """Position of the first grouped step: the samples are sorted for it."""
+        kinds = (isinstance(step.transform, Grouped) for step in self.steps)
+        return next((i for i, grouped in enumerate(kinds) if grouped), None)
+
+
+def draw(pipeline: Pipeline, data: Tensor, generator: torch.Generator) -> list[Drawn]:
+    """Draw everything that is random about a view of each of the data.
+
+    First the parameters of every step in the order of the list, then one number in [0, 1) per
+    sample for each step that has a probability: it is applied where the number is below that. A
+    step whose probability is 0 draws as well, so setting it to another leaves the draws of the
+    others as they were.
+    """
+    n, domain = len(data), pipeline.reaches(data)
+    found = []
+    for item, transform in pipeline.steps:
+        found.append(Drawn(item, transform, transform.draw(n, domain, generator)))
+        domain = transform.gives(domain)
+    chances = [one.item.p for one in found if one.item.p is not None]
+    numbers = iter(torch.rand(len(chances), n, generator=generator, device=generator.device))
+    return [
+        one if one.item.p is None else replace(one, selected=next(numbers) < one.item.p)
+        for one in found
+    ]
+
+
+def plan(pipeline: Pipeline, data: Tensor, drawn: Iterable[Drawn]) -> Plan:
+    """Arrange what was drawn so that it takes the fewest passes over the data.
+
+    A crop that comes first, or the centre square where there is none, is done straight from 8 bits
+    and with the next flip, where all steps between the two commute with mirroring.
+    """
+    steps = [one for one in drawn if not one.item.idle]
+    boxes = flip = None
+    if pipeline.source.modality == "images":
+        if not pipeline.crops:
+            boxes = centred_boxes(len(data), data.shape[2], data.shape[3], data.device)
+        elif steps[0].item.step.fuses == "crop":
+            boxes = steps.pop(0).values["boxes"]
+    if boxes is not None:
+        for i, one in enumerate(steps):
+            if one.item.step.fuses == "flip":
+                flip = steps.pop(i).selected
+                break
+            if not one.item.step.mirrors:
+                break
+    return Plan(pipeline.source.size, boxes, flip, tuple(map(_grouped, steps)))
+
+
+def _grouped(one: Drawn) -> Drawn:
+    if not isinstance(one.transform, Grouped):
+        return one
+    selected = one.selected
+    if selected is None:
+        some = next(iter(one.values.values()))
+        selected = torch.ones(len(some), dtype=torch.bool, device=some.device)
+    return replace(one, values=one.transform.plan(one.values, selected), selected=None)
+
+
+def render_tasks(made: Plan, data: Tensor, out: Tensor) -> list[Callable[[], None]]:
+    """Tasks that together write the views of a plan into ``out``.
+
+    On a CPU the samples of a chunk are sorted by the groups of the first grouped step, so that each
+    of its parts concerns a contiguous slice. Elsewhere one task does every step to every sample and
+    keeps it where it was drawn, and so never waits for the device.
+    """
+    parts = chunks(len(data), max(data[:1].numel(), out[:1].numel()), data.device)
+    sparse, grouped = data.device.type == "cpu", made.first_grouped
+    if not sparse or grouped is None:
+
+        def in_order(part: slice) -> None:
+            out[part] = render(made[part], data[part], sparse=sparse)
+
+        return [functools.partial(in_order, part) for part in parts]
+
+    step = made.steps[grouped]
+    assert isinstance(step.transform, Grouped)
+    groups = step.transform.groups
     chunk = torch.cat([torch.full((p.stop - p.start,), i) for i, p in enumerate(parts)])
-    key = chunk * GROUPS if jitter is None else chunk * GROUPS + jitter.group
+    key = chunk * groups + step.values["group"]
     order = key.argsort(stable=True)
     back = order.argsort()
-    counts = key.bincount(minlength=GROUPS * len(parts)).view(-1, GROUPS)
+    counts = key.bincount(minlength=groups * len(parts)).view(-1, groups)
     starts = (counts.cumsum(1) - counts).tolist()
-    drawn_, jitter_ = drawn[order], None if jitter is None else jitter[order]
+    ordered = made[order]
 
-    def sparse(part: slice, starts: list[int]) -> None:
-        own = None if jitter_ is None else jitter_[part]
-        x = images.index_select(0, order[part])
-        x = render(augmentation, x, drawn_[part], own, starts)
+    def in_groups(part: slice, starts: list[int]) -> None:
+        x = data.index_select(0, order[part])
+        x = render(ordered[part], x, sparse=True, starts=starts)
         torch.index_select(x, 0, back[part] - part.start, out=out[part])
 
-    return [functools.partial(sparse, *each) for each in zip(parts, starts, strict=True)]
+    return [functools.partial(in_groups, *each) for each in zip(parts, starts, strict=True)]
 
 
-@torch.no_grad()
 def render(
-    augmentation: Augmentation,
-    images: Tensor,
-    drawn: Draw,
-    jitter: Jitter | None,
-    starts: list[int] | None = None,
+    made: Plan,
+    data: Tensor,
+    *,
+    sparse: bool,
+    starts: Sequence[int] | None = None,
+    gradient: bool = False,
 ) -> Tensor:
-    """The views of uint8 images (N, C, H, W) with the parameters ``drawn``.
+    """The views of data by a plan.
 
-    ``jitter`` is the arrangement of the drawn jitter, None where the augmentation has none. With
-    ``starts`` (see ``Jitter.apply_``) only the samples that a step was drawn for are touched;
-    without it each step is computed for all of them and kept where it was drawn.
+    sparse    touch only the samples a step was drawn for; else do each step to all of them and keep
+              it where it was drawn, without knowing the values
+    starts    where the samples are sorted for the first grouped step, the first of each group
+    gradient  record what the steps' parameters need
     """
-    sparse = starts is not None
-
-    def change(
-        x: Tensor, selected: Tensor, operation: Callable[[Tensor, Tensor], Tensor]
-    ) -> Tensor:
-        if not sparse:
-            everything = torch.arange(len(x), device=x.device)
-            return torch.where(selected[:, None, None, None], operation(x, everything), x)
-        rows = selected.nonzero()[:, 0]
-        if len(rows):
-            x[rows] = operation(x.index_select(0, rows), rows)
+    # an autocast around the training step must not round the crop to bfloat16
+    with torch.set_grad_enabled(gradient), torch.autocast(data.device.type, enabled=False):
+        if made.boxes is not None:
+            x = resized_crop(data, made.boxes, made.size, made.flip)
+        else:
+            x = data.float() / 255 if data.dtype == torch.uint8 else data.float().clone()
+        for i, step in enumerate(made.steps):
+            if isinstance(step.transform, Grouped):
+                step.transform.apply_(x, step.values, starts if i == made.first_grouped else None)
+            else:
+                x = _applied(step, x, sparse)
         return x
 
-    # an autocast around the training step must not round the crop to bfloat16
-    with torch.autocast(images.device.type, enabled=False):
-        x = resized_crop(images, drawn.boxes, augmentation.size, drawn.flip)
-        if jitter is not None:
-            jitter.apply_(x, starts)
-        if augmentation.grey_p > 0:
-            x = change(x, drawn.grey, lambda v, _: grey(v))
-        if augmentation.blur_p > 0:
-            kernel = augmentation.kernel
-            x = change(x, drawn.blur, lambda v, r: gaussian_blur(v, drawn.sigma[r], kernel))
-        if augmentation.solarize_p > 0:
-            threshold = augmentation.solarize_threshold
-            x = change(x, drawn.solarize, lambda v, _: solarize(v, threshold))
-        return normalize_(x, augmentation.mean, augmentation.std)
+
+def _applied(step: Drawn, x: Tensor, sparse: bool) -> Tensor:
+    """One step, done to x where it was drawn."""
+    transform, selected = step.transform, step.selected
+    made: Tensor
+    if selected is None:
+        made = transform(x, step.values)
+    elif sparse:
+        rows = selected.nonzero()[:, 0]
+        if len(rows):
+            values = {name: value[rows] for name, value in step.values.items()}
+            x[rows] = transform(x.index_select(0, rows), values)
+        made = x
+    else:
+        changed = transform(x.clone() if transform.overwrites else x, step.values)
+        made = torch.where(selected.view(-1, *[1] * (x.ndim - 1)), changed, x)
+    return made
 
 
-def normalize_(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """``(x - mean) / std`` in place; mean and std have one value, or one a channel."""
-    channels = images.shape[1]
-    if len(set(mean)) == len(set(std)) == 1:
-        return images.sub_(mean[0]).mul_(1 / std[0])
-    means, stds = (list(v) * (channels if len(v) == 1 else 1) for v in (mean, std))
-    for plane, m, s in zip(images.unbind(1), means, stds, strict=True):
-        plane.sub_(m).mul_(1 / s)
-    return images
+def render_views(
+    pipelines: Sequence[Pipeline], batches: Sequence[Tensor], generator: torch.Generator
+) -> list[Tensor]:
+    """One view of a batch by each pipeline, float32 (N, ...) of its domain, on the batch's device.
+
+    The draws are made pipeline by pipeline. Results do not depend on the number of threads.
+    """
+    device = batches[0].device
+    pairs = list(zip(pipelines, batches, strict=True))
+
+    def prepare() -> tuple[list[Plan], list[Tensor], list[Callable[[], None]]]:
+        plans = [plan(one, data, draw(one, data, generator)) for one, data in pairs]
+        views, tasks = [], []
+        for (one, data), made in zip(pairs, plans, strict=True):
+            views.append(torch.empty(len(data), *one.domain.shape, device=device))
+            if not one.learned:
+                tasks += render_tasks(made, data, views[-1])
+        return plans, views, tasks
+
+    ((plans, views, tasks),) = run_all([prepare], device)
+    run_all(tasks, device)
+    return [
+        render(made, data, sparse=False, gradient=torch.is_grad_enabled()) if one.learned else view
+        for (one, data), made, view in zip(pairs, plans, views, strict=True)
+    ]

@@ -145,10 +145,10 @@ def scores_of(
 
 def network_key(recipe: Recipe) -> str:
     """Changes with what an untrained encoder and the way it sees images depend on, but the seed."""
-    view = recipe.views.augmentations()[0]
     own = {"encoder": recipe.encoder.name, **recipe.encoder.options().model_dump()}
     parts = {**own, "channels": recipe.data.channels}
-    return json.dumps([parts, view.size, view.mean, view.std, recipe.precision], sort_keys=True)
+    seen = recipe.view_maker().describe_frozen()
+    return json.dumps([parts, seen, recipe.precision], sort_keys=True)
 
 
 def opened_set(

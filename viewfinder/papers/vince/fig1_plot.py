@@ -15,7 +15,7 @@ from viewfinder.core.files import write_figure
 from viewfinder.core.randomness import torch_generator
 from viewfinder.data.sources.spirals import spirals
 from viewfinder.papers.vince.fig1_train import Reading
-from viewfinder.views.noise import uniform_noise
+from viewfinder.views.steps.noise import uniform_noise
 
 COLORS = np.array(["tab:red", "tab:blue"])
 

@@ -20,7 +20,7 @@ from viewfinder.data.sources.spirals import spirals
 from viewfinder.networks.mlp import mlp
 from viewfinder.objectives.similarity import rowwise, unit
 from viewfinder.papers.runs import Settings
-from viewfinder.views.noise import uniform_noise
+from viewfinder.views.steps.noise import uniform_noise
 
 POINTS = 600  # test points whose representations are kept for the figure
 CURVE = 100  # points of the loss curve

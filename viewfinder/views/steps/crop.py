@@ -1,4 +1,4 @@
-"""Random resized crop and flip: one pair of small matrices a sample.
+"""Random resized crop and flip: one pair of small matrices per sample.
 
 Cropping a box, resizing it with antialiased bilinear weights and flipping it are linear in the
 image and separable, so all three together are ``out = Wy @ image @ Wx.T``.
@@ -7,9 +7,17 @@ image and separable, so all three together are ``out = Wy @ image @ Wx.T``.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
+
+from viewfinder.core.table import Options
+from viewfinder.data.domain import Domain
+from viewfinder.views.contract import Step, Transform, Values
+from viewfinder.views.options import Range, Scale, within
 
 TRIES = 10  # as torchvision's RandomResizedCrop: the first box of ten that fits, else the centre
 
@@ -100,7 +108,7 @@ def resized_crop(images: Tensor, boxes: Tensor, size: int, flip: Tensor | None =
     boxes   int64 (N, 4): top, left, height, width, inside the image
     flip    bool (N,), mirror left and right
     Returns (N, C, size, size): float32 in [0, 1] of uint8, else the dtype and range of ``images``.
-    Its memory holds one plane a channel, which the colour operations are fastest on.
+    Its memory holds one plane per channel, which the colour operations are fastest on.
 
     Raises ValueError for other shapes.
 
@@ -123,6 +131,58 @@ def resized_crop(images: Tensor, boxes: Tensor, size: int, flip: Tensor | None =
     wide = torch.bmm(pixels.reshape(n, channels * height, width), columns.transpose(1, 2))
     wide = wide.view(n, channels, height, size)
     planes = pixels.new_empty(channels, n, size, size)
-    for channel in range(channels):  # one batched product a plane spares a copy of ``rows``
+    for channel in range(channels):  # one batched product per plane spares a copy of ``rows``
         torch.bmm(rows, wide[:, channel], out=planes[channel])
     return planes.transpose(0, 1)
+
+
+def centred_boxes(n: int, height: int, width: int, device: torch.device) -> Tensor:
+    """The box of the largest centred square n times: int64 (n, 4)."""
+    side = min(height, width)
+    box = torch.tensor([(height - side) // 2, (width - side) // 2, side, side], device=device)
+    return box.expand(n, 4)
+
+
+class CropOptions(Options):
+    """Equal to torchvision's RandomResizedCrop."""
+
+    scale: Scale = Field((0.08, 1.0), description="area of the crop, fractions of the image")
+    ratio: Annotated[Range, within(0.01, 100)] = Field(
+        (3 / 4, 4 / 3), description="width / height of the crop"
+    )
+
+
+class Crop(Transform):
+    """Cuts a random box out of each image and resizes it to the view's size."""
+
+    def __init__(self, size: int, scale: Range, ratio: Range) -> None:
+        super().__init__()
+        self.size, self.scale, self.ratio = size, scale, ratio
+
+    def draw(self, n: int, domain: Domain, generator: torch.Generator) -> Values:
+        """``boxes`` (n, 4), see ``sample_crops``."""
+        _, height, width = domain.shape
+        return {"boxes": sample_crops(n, height, width, self.scale, self.ratio, generator)}
+
+    def forward(self, x: Tensor, drawn: Values) -> Tensor:
+        return resized_crop(x, drawn["boxes"], self.size)
+
+    def gives(self, domain: Domain) -> Domain:
+        return replace(domain, shape=(domain.channels, self.size, self.size))
+
+
+def build(options: CropOptions, domain: Domain) -> Crop:
+    """The step of these options."""
+    return Crop(domain.size, options.scale, options.ratio)
+
+
+CROP = Step(
+    name="crop",
+    summary="a box of random area, shape and place, resized to the view",
+    options=CropOptions,
+    bare="scale",
+    build=build,
+    mirrors=False,
+    fuses="crop",
+    place=10,
+)

@@ -1,9 +1,18 @@
-"""Gaussian blur: one small matrix a sample, with the reflected border folded in."""
+"""Gaussian blur: one small matrix per sample, with the reflected border folded in."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from pydantic import AfterValidator, Field, PositiveInt
 from torch import Tensor
+
+from viewfinder.core.errors import UserError
+from viewfinder.core.table import Options
+from viewfinder.data.domain import Domain
+from viewfinder.views.contract import Step, Transform, Values
+from viewfinder.views.options import Probability, Range, within
 
 
 def sample_sigma(n: int, sigma: tuple[float, float], generator: torch.Generator) -> Tensor:
@@ -19,7 +28,7 @@ def default_kernel(size: int) -> int:
 
 
 def blur_matrix(sigma: Tensor, kernel: int, size: int) -> Tensor:
-    """The blur of a line of ``size`` pixels as a matrix (N, size, size), one a sigma (N,).
+    """The blur of a line of ``size`` pixels as a matrix (N, size, size), one per sigma (N,).
 
     Row i holds ``exp(-t**2 / (2 sigma**2))``, normalised over the ``kernel`` offsets t, at the
     pixel i + t; pixels beyond the border are reflected (the border pixel itself is not repeated).
@@ -60,3 +69,59 @@ def gaussian_blur(images: Tensor, sigma: Tensor, kernel: int) -> Tensor:
         wide = torch.bmm(images[:, channel], columns.transpose(1, 2))
         torch.bmm(rows, wide, out=planes[channel])
     return planes.transpose(0, 1)
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError(f"{value} is even; an odd number is expected")
+    return value
+
+
+class BlurOptions(Options):
+    """Equal to torchvision's GaussianBlur, applied with a probability."""
+
+    p: Probability = Field(0.5, description="probability of Gaussian blur")
+    sigma: Annotated[Range, within(0.01, 100)] = Field(
+        (0.1, 2.0), description="standard deviation of the blur, px"
+    )
+    kernel: Annotated[PositiveInt, AfterValidator(_odd)] | None = Field(
+        None, description="side of the blur's kernel, px, odd; null: about 10 % of the size"
+    )
+
+
+class Blur(Transform):
+    """Blurs each image with a Gaussian of its own standard deviation."""
+
+    def __init__(self, sigma: Range, kernel: int | None) -> None:
+        super().__init__()
+        self.sigma, self.kernel = sigma, kernel
+
+    def draw(self, n: int, domain: Domain, generator: torch.Generator) -> Values:
+        """``sigma`` (n,), px."""
+        return {"sigma": sample_sigma(n, self.sigma, generator)}
+
+    def forward(self, x: Tensor, drawn: Values) -> Tensor:
+        kernel = self.kernel or default_kernel(min(x.shape[-2:]))
+        return gaussian_blur(x, drawn["sigma"], kernel)
+
+
+def build(options: BlurOptions, domain: Domain) -> Blur:
+    """The step of these options; raises UserError for a kernel that is too large for the view."""
+    limit = 2 * domain.size - 1
+    if options.kernel is not None and options.kernel > limit:
+        raise UserError(
+            f"views.blur_kernel is {options.kernel}; for views of {domain.size} px an odd number "
+            f"up to {limit} is expected",
+            fix=f"views.blur_kernel={limit}, or null",
+        )
+    return Blur(options.sigma, options.kernel)
+
+
+BLUR = Step(
+    name="blur",
+    summary="Gaussian blur of random width",
+    options=BlurOptions,
+    bare="p",
+    build=build,
+    place=50,
+)

@@ -1,0 +1,120 @@
+"""View makers from a preset's name or from a list of steps, for recipes and for own loops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import ValidationError
+
+from viewfinder.core.errors import UserError
+from viewfinder.core.table import Options, R, Table
+from viewfinder.data.domain import Domain
+from viewfinder.views.items import Item, Items, ViewSpec, choose
+from viewfinder.views.maker import ViewMaker
+from viewfinder.views.presets import nearest_variant, normalisation
+from viewfinder.views.table import PRESETS, SPLITS, STEPS
+
+Words = Iterable[Any]
+
+
+def items(words: Words) -> Items:
+    """A list of steps from names, {name: value} and {name: {option: value}}.
+
+    Raises UserError for an unknown step or option, and for a value that is refused.
+
+    >>> [item.step.name for item in items(["flip", {"grey": 0.2}, "normalise"])]
+    ['flip', 'grey', 'normalise']
+    """
+    if isinstance(words, str):
+        raise UserError(f"steps are {words!r}; a list of steps is expected", fix=f"[{words}]")
+    return tuple(Item(*_chosen(STEPS, word)) for word in words)
+
+
+def preset_items(name: str, size: int, channels: int = 3) -> tuple[Items, Items]:
+    """The lists of a preset's first and second view, for views of ``size`` px.
+
+    Raises UserError for an unknown name or a size below 4.
+    """
+    row = PRESETS.find(name)
+    variant = nearest_variant(size)
+    last = normalisation(variant, channels)
+    first, second = row.steps(variant)
+    return items([*first, *last]), items([*second, *last])
+
+
+def preset(name: str, size: int, *, channels: int = 3, split: Any = "draws") -> ViewMaker:
+    """The maker of a preset's views (a row of PRESETS), two by default, of ``size`` px.
+
+    Images are normalised with mean and standard deviation 1/2 up to 96 px, and with ImageNet's at
+    the 224 px variant. Raises UserError for an unknown name, a size below 4, and channels that the
+    steps do not take.
+
+    >>> images = torch.randint(0, 256, (8, 3, 40, 40), dtype=torch.uint8)
+    >>> first, second = preset("byol", 32)(images, torch.Generator().manual_seed(0))
+    >>> first.shape
+    torch.Size([8, 3, 32, 32])
+    """
+    domain = Domain("images", (channels, size, size))
+    first, second = preset_items(name, size, channels)
+    return view_maker(ViewSpec(first, domain), ViewSpec(second, domain), split)
+
+
+def compose(
+    steps: Words,
+    size: int | None = None,
+    *,
+    second: Words | None = None,
+    channels: int = 3,
+    domain: Domain | None = None,
+    split: Any = "draws",
+) -> ViewMaker:
+    """The maker of views by a list of steps, in the order written.
+
+    steps     names, {name: value} and {name: {option: value}}, as in a recipe
+    size      side of square views, px, of images with ``channels``; or ``domain`` of other data
+    second    the list of the second view where it differs
+    split     which views come out: "draws", {"draws": {"count": 4}}, {"channels": 1}, ...
+
+    Raises UserError for what is unknown, refused, or does not fit together.
+
+    >>> maker = compose(["crop", "flip", {"grey": 0.5}, "normalise"], 32)
+    >>> maker.domains[0].shape
+    (3, 32, 32)
+    """
+    if domain is None:
+        if size is None:
+            raise UserError("views of images need a size", fix="size=32")
+        domain = Domain("images", (channels, size, size))
+    first = items(steps)
+    other = first if second is None else items(second)
+    return view_maker(ViewSpec(first, domain), ViewSpec(other, domain), split)
+
+
+def view_maker(first: ViewSpec, second: ViewSpec, split: Any) -> ViewMaker:
+    """The maker of a split of two lists; ``split`` as it is written in a recipe."""
+    row, options = _chosen(SPLITS, split)
+    if first.domain.modality not in row.modalities:
+        raise UserError(
+            f"views.split={row.name} is for {' or '.join(row.modalities)}, "
+            f"the data are {first.domain.modality}",
+            fix="views.split=draws",
+        )
+    return row.build(options, first, second)
+
+
+def _chosen(table: Table[R], given: Any) -> tuple[R, Options]:
+    row, values = choose(table, given)
+    try:
+        return row, row.options(**values)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        option = ".".join(map(str, problem["loc"])) or "its options"
+        fields = row.options.model_fields
+        if problem["type"] == "extra_forbidden":
+            told = f"has no option {option}; it has: {', '.join(fields) or 'none'}"
+        else:
+            told = (
+                f"{option} is {problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}"
+            )
+        raise UserError(f"{table.kind} {row.name}: {told}") from error

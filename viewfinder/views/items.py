@@ -1,0 +1,101 @@
+"""The steps of a view as data: a list of rows with their options."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from viewfinder.core.errors import UserError
+from viewfinder.core.table import Options, R, Table
+from viewfinder.data.domain import Domain
+from viewfinder.views.contract import Step
+
+
+@dataclass(frozen=True)
+class Item:
+    """A step of a list: its row and its options."""
+
+    step: Step
+    options: Options
+
+    @property
+    def p(self) -> float | None:
+        """The probability that it is applied to a sample; None: it always is."""
+        p: float | None = getattr(self.options, "p", None)
+        return p
+
+    @property
+    def idle(self) -> bool:
+        """Whether it is never applied."""
+        return self.p == 0
+
+    def plain(self) -> str | dict[str, Any]:
+        """As it is written in a recipe, with every option."""
+        options = self.options.model_dump(mode="json")
+        return {self.step.name: options} if options else self.step.name
+
+
+Items = tuple[Item, ...]
+
+
+@dataclass(frozen=True)
+class ViewSpec:
+    """One view as data: its steps, and what they are applied to, at the size of the view."""
+
+    items: Items
+    domain: Domain
+
+
+def choose(table: Table[R], given: Any) -> tuple[R, dict[str, Any]]:
+    """Row and options of ``name``, ``name:VALUE``, {name: value} or {name: {option: value}}.
+
+    The options are as given, not yet checked. Raises UserError for an unknown name, for several
+    names, and for a value where the row has no bare option.
+
+    >>> choose(STEPS, {"grey": 0.2})  # doctest: +SKIP
+    (Step(name='grey', ...), {'p': 0.2})
+    """
+    if isinstance(given, str):
+        name, options = table.parse(given)
+        return table.find(name), options
+    if not isinstance(given, Mapping) or len(given) != 1:
+        raise UserError(
+            f"{given!r} is no {table.kind}: a name, or one name with its value, is expected",
+            fix=f"{next(iter(table))}, or {{{next(iter(table))}: ...}}",
+        )
+    ((name, value),) = given.items()
+    row = table.find(str(name))
+    if value is None:
+        return row, {}
+    if isinstance(value, Mapping):
+        return row, dict(value)
+    if row.bare is None:
+        raise UserError(
+            f"{table.kind} {name}: {value!r}: its options are given by name",
+            fix=f"{{{name}: {{{', '.join(row.options.model_fields) or ''}: ...}}}}",
+        )
+    return row, {row.bare: value}
+
+
+def overridden(items: Sequence[Item], step: Step, values: Mapping[str, Any]) -> Items:
+    """The list with options of a step set, wherever it stands.
+
+    A list without it gets one at its usual place: before the first step whose place is higher.
+    Raises pydantic's ValidationError for bad values.
+    """
+    if all(item.step.name != step.name for item in items):
+        at = next((i for i, item in enumerate(items) if item.step.place > step.place), len(items))
+        items = [*items[:at], Item(step, step.options(**values)), *items[at:]]
+        return tuple(items)
+    return tuple(
+        Item(step, step.options(**{**item.options.model_dump(), **values}))
+        if item.step.name == step.name
+        else item
+        for item in items
+    )
+
+
+def plain(items: Iterable[Item]) -> list[str | dict[str, Any]]:
+    """The list as it is written in a recipe."""
+    return [item.plain() for item in items]

@@ -1,0 +1,117 @@
+"""What makes the views of a batch, and the rows of the table of splits that build it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from viewfinder.core.table import Row
+from viewfinder.data.domain import Domain, Modality
+from viewfinder.views.items import ViewSpec
+
+
+class ViewMaker(nn.Module):
+    """Makes the views of a batch, on its device.
+
+    source   what the data are; of images the sides may differ from it
+    domains  what each view is, in order
+    count    number of large views; small ones follow them
+    """
+
+    source: Domain
+    domains: tuple[Domain, ...]
+    count: int
+
+    @property
+    def networks(self) -> dict[str, Domain]:
+        """The networks that the views need by name, each with the first of its domains."""
+        found: dict[str, Domain] = {}
+        for domain in self.domains:
+            found.setdefault(domain.network, domain)
+        return found
+
+    def make(self, batches: Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:
+        """The views of one batch; or each view of a batch of its own, where the split allows it."""
+        raise NotImplementedError
+
+    def frozen(self, data: Tensor) -> dict[str, Tensor]:
+        """What each network sees in an evaluation: no chance, only what makes its input of data.
+
+        Images uint8 (N, C, H, W) are resized to the size by their shorter side and cut to the
+        centre. Returns float32 (N, ...) of the network's domain, by the network's name.
+        """
+        raise NotImplementedError
+
+    def shown(self, view: Tensor, i: int = 0) -> Tensor:
+        """View i as a picture: float (N, 1 or 3 or the images' C, H, W) in [0, 1]."""
+        raise NotImplementedError
+
+    def describe_frozen(self) -> str:
+        """What ``frozen`` does, in words; equal words mean equal views."""
+        raise NotImplementedError
+
+    def forward(
+        self, data: Tensor | Sequence[Tensor], generator: torch.Generator | None = None
+    ) -> list[Tensor]:
+        """The views, one tensor each, float32 (N, ...) of ``domains``, on the data's device.
+
+        data       uint8 (N, C, H, W), or points float (N, D); or one datum without the batch, whose
+                   views then have none either (as in torchvision's ``v2.Compose``); or a list with
+                   a batch for each view, of data that count as the same
+        generator  on the data's device; the views depend on it and the data alone. None: one that
+                   is seeded from torch's global stream
+
+        Raises ValueError for another shape, dtype or device.
+        """
+        batches = [data] if isinstance(data, Tensor) else list(data)
+        single = all(x.ndim == len(self.source.shape) for x in batches)
+        batches = [
+            x.as_subclass(Tensor)[None] if single else x.as_subclass(Tensor) for x in batches
+        ]
+        for x in batches:
+            self._check(x)
+        device = batches[0].device
+        if generator is None:
+            seed = int(torch.randint(2**62, ()))
+            generator = torch.Generator(device).manual_seed(seed)
+        if generator.device.type != device.type:
+            raise ValueError(
+                f"the generator is on {generator.device}, the data are on {device}; "
+                "one device is expected"
+            )
+        views = self.make(batches, generator)
+        return [view[0] for view in views] if single else views
+
+    def _check(self, data: Tensor) -> None:
+        found = f"data are {data.dtype} of shape {tuple(data.shape)}"
+        if self.source.modality == "images":
+            if data.dtype != torch.uint8 or data.ndim != 4:
+                raise ValueError(f"{found}; uint8 (N, C, H, W) is expected")
+            if data.shape[1] != self.source.channels:
+                raise ValueError(
+                    f"{found}; {self.source.channels} channels are expected, as the maker was told"
+                )
+        elif not data.is_floating_point() or data.shape[1:] != self.source.shape:
+            raise ValueError(
+                f"{found}; floats (N, {', '.join(map(str, self.source.shape))}) are expected"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split(Row):
+    """A way to get several views of a datum.
+
+    build       (options, steps of the first view, steps of the second) -> ViewMaker
+    modalities  that it takes
+    views       how many large views it always gives; None: as its option ``count`` says
+    partners    each view may be of another datum, one that counts as the same
+    """
+
+    build: Callable[[Any, ViewSpec, ViewSpec], ViewMaker]
+    modalities: tuple[Modality, ...] = ("images",)
+    views: int | None = None
+    partners: bool = False

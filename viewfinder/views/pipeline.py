@@ -1,0 +1,141 @@
+"""The steps of one view, built and checked against what they will meet."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from viewfinder.core.errors import UserError
+from viewfinder.data.domain import Domain
+from viewfinder.views.contract import Transform
+from viewfinder.views.frozen import resized_centre
+from viewfinder.views.items import Item, ViewSpec
+
+
+class Pipeline(nn.Module):
+    """A list of steps as modules, and what they make of data.
+
+    spec    the list, and what it is applied to at the size of the view. Images themselves may have
+            other sides; a list without a crop begins with the centre square, resized
+    domain  what comes out
+
+    Raises UserError for a step that does not fit what reaches it: another modality, other channels,
+    values that are no longer in [0, 1], a gradient that it would stop.
+    """
+
+    def __init__(self, spec: ViewSpec) -> None:
+        super().__init__()
+        self.items = spec.items
+        self.source = domain = spec.domain
+        transforms: list[Transform] = []
+        changed: Item | None = None  # by which values left [0, 1]
+        learned: Item | None = None
+        for item in self.items:
+            _check(item, domain, changed, learned)
+            transforms.append(item.step.build(item.options, domain))
+            domain = transforms[-1].gives(domain)
+            if not (item.idle or item.step.keeps_unit):
+                changed = item
+            if any(p.requires_grad for p in transforms[-1].parameters()):
+                learned = item
+        self.transforms = nn.ModuleList(transforms)
+        self.domain = domain
+
+    @property
+    def steps(self) -> list[tuple[Item, Transform]]:
+        """Each item of the list with its transform."""
+        return list(zip(self.items, self.transforms, strict=True))  # type: ignore[arg-type]
+
+    @property
+    def crops(self) -> bool:
+        """Whether a step resizes images to the view's size."""
+        return any(item.step.fuses == "crop" for item in self.items)
+
+    @property
+    def learned(self) -> bool:
+        """Whether a step has parameters that a gradient is asked for."""
+        return any(p.requires_grad for p in self.parameters())
+
+    def reaches(self, data: Tensor) -> Domain:
+        """What the first step meets of data (N, ...)."""
+        if self.source.modality == "images" and not self.crops:
+            return self.source
+        return replace(self.source, shape=tuple(data.shape[1:]))
+
+    def frozen(self, data: Tensor) -> Tensor:
+        """The view without chance: float32 (N, ...) of ``domain``.
+
+        Images uint8 (N, C, H, W) are resized by their shorter side and cut to the centre; then
+        come the steps that evaluation sees too.
+        """
+        kept = [step for item, step in self.steps if item.step.frozen]
+
+        def apply(x: Tensor) -> Tensor:
+            for step in kept:
+                x = step(x, {})
+            return x
+
+        if self.source.modality != "images":
+            return apply(data.float())
+        return resized_centre(data, self.source.size, self.domain.channels, apply)
+
+    def shown(self, view: Tensor) -> Tensor:
+        """A view as a picture in [0, 1]: the steps that evaluation sees too are undone."""
+        for item, step in reversed(self.steps):
+            if item.step.frozen:
+                view = step.inverse(view)
+        return view.clamp(0, 1) if self.source.modality == "images" else view
+
+    def describe_frozen(self) -> str:
+        """What ``frozen`` does, in words: the size, and the steps that evaluation sees too."""
+        kept = [item.plain() for item in self.items if item.step.frozen]
+        return json.dumps([list(self.source.shape), kept])
+
+
+def grey_view(pipeline: Pipeline, like: Tensor) -> Tensor:
+    """The view of an image that is mid-grey throughout, (1, C, 1, 1), on the device of ``like``."""
+    x = torch.full((1, pipeline.source.channels, 1, 1), 0.5, device=like.device, dtype=like.dtype)
+    for item, step in pipeline.steps:
+        if item.step.frozen:
+            x = step(x, {})
+    return x
+
+
+def _check(item: Item, domain: Domain, changed: Item | None, learned: Item | None) -> None:
+    """Raise UserError where a step does not fit what reaches it."""
+    row = item.step
+    if domain.modality not in row.modalities:
+        raise UserError(
+            f"views: the step {row.name} is for {' or '.join(row.modalities)}, "
+            f"the data are {domain.modality}",
+            fix=f"a list views.steps without {row.name}",
+        )
+    if item.idle:
+        return
+    channels = row.channels(item.options)
+    if channels and domain.channels not in channels:
+        raise UserError(
+            f"views: the step {row.name} needs {' or '.join(map(str, channels))} channels, "
+            f"what reaches it has {domain.channels}",
+            fix=row.remedy(item.options) if row.remedy else _without(item),
+        )
+    if row.unit and changed is not None:
+        raise UserError(
+            f"views: the step {row.name} takes values in [0, 1], which {changed.step.name} before "
+            "it changes",
+            fix=f"{row.name} before {changed.step.name}, or without it",
+        )
+    if learned is not None and not row.gradient:
+        raise UserError(
+            f"views: no gradient reaches the step {learned.step.name} through {row.name} behind it",
+            fix=f"{row.name} before {learned.step.name}",
+        )
+
+
+def _without(item: Item) -> str:
+    if item.p is not None:
+        return f"views.{item.step.name}_p=0"
+    return f"a list views.steps without {item.step.name}, or data.channels=3"

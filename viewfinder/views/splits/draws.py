@@ -1,0 +1,105 @@
+"""Several draws of the steps: large views by the first and the second list in turn, then small."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from pydantic import Field, NonNegativeInt, PositiveInt
+from torch import Tensor, nn
+
+from viewfinder.core.errors import UserError
+from viewfinder.core.table import Options
+from viewfinder.views.items import ViewSpec, overridden
+from viewfinder.views.maker import Split, ViewMaker
+from viewfinder.views.options import Scale
+from viewfinder.views.pipeline import Pipeline
+from viewfinder.views.render import render_views
+from viewfinder.views.steps.crop import CROP
+
+
+class DrawsOptions(Options):
+    """How many views there are, and of what size."""
+
+    count: PositiveInt = Field(2, description="views of each image")
+    small_count: NonNegativeInt = Field(
+        0, description="further views of small crops (multi-crop); swav and dino know them"
+    )
+    small_size: PositiveInt | None = Field(
+        None, description="side of the small views, px; null: half of size"
+    )
+    small_scale: Scale = Field(
+        (0.05, 0.25), description="area of the small crops, fractions of the image"
+    )
+
+
+class Draws(ViewMaker):
+    """Views 0, 2, ... by the first list, 1, 3, ... by the second; small views likewise behind."""
+
+    def __init__(self, options: DrawsOptions, first: ViewSpec, second: ViewSpec) -> None:
+        super().__init__()
+        self.source = first.domain
+        self.count = options.count
+        specs = [first, second][: options.count]
+        order = [i % len(specs) for i in range(options.count)]
+        if options.small_count:
+            small = [_small(spec, options) for spec in (first, second)][: options.small_count]
+            order += [len(specs) + i % len(small) for i in range(options.small_count)]
+            specs += small
+        self.pipelines = nn.ModuleList(Pipeline(spec) for spec in specs)
+        self.order = tuple(order)
+        self.domains = tuple(self._pipeline(i).domain for i in range(len(order)))
+
+    def _pipeline(self, i: int) -> Pipeline:
+        """That of view i."""
+        found = self.pipelines[self.order[i]]
+        assert isinstance(found, Pipeline)
+        return found
+
+    def make(self, batches: Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:
+        views = range(len(self.order))
+        if len(batches) not in (1, len(views)):
+            raise ValueError(
+                f"{len(batches)} batches for {len(views)} views; one for each expected"
+            )
+        each = list(batches) if len(batches) == len(views) else list(batches) * len(views)
+        return render_views([self._pipeline(i) for i in views], each, generator)
+
+    def frozen(self, data: Tensor) -> dict[str, Tensor]:
+        return {self.domains[0].network: self._pipeline(0).frozen(data)}
+
+    def shown(self, view: Tensor, i: int = 0) -> Tensor:
+        return self._pipeline(i).shown(view)
+
+    def describe_frozen(self) -> str:
+        return self._pipeline(0).describe_frozen()
+
+
+def small_side(size: int) -> int:
+    """Side of the small views, px, where it is not given: half of that of the large ones."""
+    return max(4, size // 2)
+
+
+def _small(like: ViewSpec, options: DrawsOptions) -> ViewSpec:
+    """A view that differs from a large one in size and crop alone; what does not fit is refused."""
+    size = options.small_size or small_side(like.domain.size)
+    domain = replace(like.domain, shape=(like.domain.channels, size, size))
+    spec = ViewSpec(overridden(like.items, CROP, {"scale": options.small_scale}), domain)
+    try:
+        Pipeline(spec)
+    except UserError as error:
+        told = f"small views of {size} px: {error.message}"
+        raise UserError(told, fix=error.fix) from error
+    return spec
+
+
+DRAWS = Split(
+    name="draws",
+    summary="several draws of the steps, the first list and the second in turn; then small ones",
+    options=DrawsOptions,
+    bare="count",
+    build=Draws,
+    modalities=("images", "points"),
+    partners=True,
+)
