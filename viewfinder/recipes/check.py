@@ -154,6 +154,12 @@ def _check_views(recipe: Recipe) -> None:
 def _check_pairs(recipe: Recipe) -> None:
     """Pairs need two views, or a memory that stands for the second; none is made for nothing."""
     views, objective = recipe.views, recipe.objective.row
+    if objective.partners and not views.split_row.partners:
+        raise UserError(
+            f"objective={objective.name} compares views of two images, views.split="
+            f"{views.split_row.name} cuts both from one",
+            fix="views.split=draws",
+        )
     pairing = PAIRINGS.find(recipe.objective.pairs or objective.pairing)
     least = pairing.least if recipe.target.row.memory else 2
     if views.count < least or (views.count > 2 and not pairing.small):
