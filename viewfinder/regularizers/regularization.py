@@ -26,8 +26,8 @@ class Regularization(nn.Module):
     spec     what they will meet: the domain of the views, and the width of the features
     encoder  whose inner stages some of them read; nothing about it changes
 
-    ``stages`` are the encoder's submodules whose outputs are to be captured, ``output_stages`` those
-    of them that give the features themselves.
+    ``stages`` are the submodules of the encoder whose outputs are to be captured, ``output_stages``
+    those of them that give the features themselves.
 
     Raises UserError where one cannot be used with views of this domain, or the encoder has no such
     stage.
