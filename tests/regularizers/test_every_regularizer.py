@@ -29,7 +29,7 @@ def regularization(situation: Situation, **options: object) -> Regularization:
     with torch.random.fork_rng():
         torch.manual_seed(3)
         made = Regularization({situation.row.name: chosen}, 0.0, SPEC, encoder)
-    made.features_stages = set()  # of the stages' own outputs
+    made.output_stages = set()  # of the stages' own outputs
     return made.double().eval()
 
 

@@ -140,7 +140,7 @@ def test_a_stage_that_is_the_features_has_the_noise_that_the_head_sees(split: Sp
     module = network(
         recipe_of("regularizers.lbe=1", "regularizers.lbe.stages={stage1: 1, stage2: 1}"), split
     ).double()
-    assert module.regularization.features_stages == {"stage2"}
+    assert module.regularization.output_stages == {"stage2"}
     features = list(torch.rand(2, 16, 8, dtype=torch.float64))
     inner = list(torch.rand(2, 16, 4, dtype=torch.float64))
     noisy = module.regularization.noisy(features, torch.Generator().manual_seed(0))

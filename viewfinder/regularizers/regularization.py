@@ -26,6 +26,9 @@ class Regularization(nn.Module):
     spec     what they will meet: the domain of the views, and the width of the features
     encoder  whose inner stages some of them read; nothing about it changes
 
+    ``stages`` are the submodules of the encoder whose outputs are to be captured, ``output_stages``
+    those of them that give the features themselves.
+
     Raises UserError where one cannot be used with views of this domain, or the encoder has no such
     stage.
     """
@@ -41,9 +44,7 @@ class Regularization(nn.Module):
         self.chosen, self.sigma = dict(chosen), sigma
         self.terms = nn.ModuleDict()
         self.stages: list[str] = []
-        """The encoder's submodules whose outputs are to be captured."""
-        self.features_stages: set[str] = set()
-        """Those of them whose output is the encoder's own."""
+        self.output_stages: set[str] = set()
         for name, options in self.chosen.items():
             row = REGULARIZERS.find(name)
             if row.modality not in (None, spec.domain.modality):
@@ -54,7 +55,7 @@ class Regularization(nn.Module):
                 )
             self.terms[name] = row.build(options, spec)
             if stages := list(row.stages(options)):
-                self.features_stages |= check_stages(
+                self.output_stages |= check_stages(
                     encoder, stages, spec.domain.shape, key=f"regularizers.{name}.stages"
                 )
                 self.stages += [stage for stage in stages if stage not in self.stages]
@@ -86,11 +87,11 @@ class Regularization(nn.Module):
     def _with_noisy_stages(self, seen: EncoderPass) -> EncoderPass:
         """Each stage with a draw of its own; but a stage that is the features has theirs, so that
         head and estimate see the same sample, as in the released code."""
-        features = dict.fromkeys(self.features_stages, (seen.features, seen.noisy))
-        stages, noisy = {}, {}
+        stages: dict[str, Sequence[Tensor]] = {}
+        noisy: dict[str, Sequence[Tensor]] = {}
         for name in self.stages:
-            if name in features:
-                stages[name], noisy[name] = features[name]
+            if name in self.output_stages:
+                stages[name], noisy[name] = seen.features, seen.noisy
             else:
                 assert seen.generator is not None, "the noise of stages is drawn from it"
                 stages[name] = seen.stages[name][: len(seen.features)]
