@@ -71,9 +71,10 @@ def choose(table: Table[R], given: Any) -> tuple[R, dict[str, Any]]:
     if isinstance(value, Mapping):
         return row, dict(value)
     if row.bare is None:
+        option = next(iter(row.options.model_fields), None)
         raise UserError(
             f"{table.kind} {name}: {value!r}: its options are given by name",
-            fix=f"{{{name}: {{{', '.join(row.options.model_fields) or ''}: ...}}}}",
+            fix=f"{{{name}: {{{option}: ...}}}}" if option else str(name),
         )
     return row, {row.bare: value}
 

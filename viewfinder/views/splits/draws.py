@@ -41,15 +41,15 @@ class Draws(ViewMaker):
         super().__init__()
         self.source = first.domain
         self.count = options.count
-        specs = [first, second][: options.count]
-        order = [i % len(specs) for i in range(options.count)]
-        if options.small_count:
-            small = [_small(spec, options) for spec in (first, second)][: options.small_count]
-            order += [len(specs) + i % len(small) for i in range(options.small_count)]
-            specs += small
-        self.pipelines = nn.ModuleList(Pipeline(spec) for spec in specs)
-        self.order = tuple(order)
-        self.domains = tuple(self._pipeline(i).domain for i in range(len(order)))
+        pair = [first] if first == second else [first, second]  # one list is built once
+        large = [Pipeline(spec) for spec in pair[: options.count]]
+        small = [_small(spec, options) for spec in pair[: options.small_count]]
+        self.pipelines = nn.ModuleList([*large, *small])
+        self.order = (
+            *(i % len(large) for i in range(options.count)),
+            *(len(large) + i % len(small) for i in range(options.small_count)),
+        )
+        self.domains = tuple(self._pipeline(i).domain for i in range(len(self.order)))
 
     def _pipeline(self, i: int) -> Pipeline:
         """That of view i."""
@@ -81,17 +81,16 @@ def small_side(size: int) -> int:
     return max(4, size // 2)
 
 
-def _small(like: ViewSpec, options: DrawsOptions) -> ViewSpec:
-    """A view that differs from a large one in size and crop alone; what does not fit is refused."""
+def _small(like: ViewSpec, options: DrawsOptions) -> Pipeline:
+    """Steps that differ from a large view's in size and crop alone; what does not fit is refused."""
     size = options.small_size or small_side(like.domain.size)
     domain = replace(like.domain, shape=(like.domain.channels, size, size))
     spec = ViewSpec(overridden(like.items, CROP, {"scale": options.small_scale}), domain)
     try:
-        Pipeline(spec)
+        return Pipeline(spec)
     except UserError as error:
         told = f"small views of {size} px: {error.message}"
         raise UserError(told, fix=error.fix) from error
-    return spec
 
 
 DRAWS = Split(
