@@ -128,8 +128,8 @@ class NCE(nn.Module):
                  released code of Local Aggregation has 2876934.2 / 1281167 at temperature 0.07
     epsilon      see ``nce``
 
-    The estimate is a buffer, saved with the state. Each sample's loss needs nothing of the others: the mean of
-    the losses over ranks with batches of one size is the loss of one process.
+    The estimate is a buffer, saved with the state. Each sample's loss needs nothing of the others:
+    the mean of the losses over ranks with batches of one size is the loss of one process.
     """
 
     log_mean: Tensor
