@@ -21,6 +21,7 @@ LARGEST = 10_500  # bytes of a case
 LATER = [
     *("barlow_twins", "vicreg", "carl", "carl_lambda_schedule", "sinkhorn", "swav", "dino"),
     *("cl_infonce", "pcl_protonce", "pcl_concentration", "infocl", "color"),
+    *("instance_discrimination", "memory_bank_update", "cmc_nce"),
 ]
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from viewfinder.negatives import Queue
-from viewfinder.objectives import info_nce_with_negatives
+from viewfinder.objectives import InfoNCE, info_nce_with_negatives
 
 
 @pytest.mark.parametrize("case", golden_cases("queue_update"))
@@ -80,3 +80,14 @@ def test_wrong_keys_are_refused() -> None:
         queue.update(torch.zeros(3, 2), torch.arange(2))
     with pytest.raises(ValueError, match="positive size"):
         Queue(0, 2)
+
+
+def test_keys_of_which_nothing_is_known_are_negatives_of_all() -> None:
+    queue = Queue(5, 2)
+    queue.update(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]))
+    assert queue.filled == 3
+    query = torch.tensor([[1.0, 0.5], [0.2, 1.0]])
+    wanted = InfoNCE(0.5)(query, query, queue.table[:3])
+    torch.testing.assert_close(InfoNCE(0.5)(query, query, queue.propose()), wanted)
+    known = queue.propose(query, torch.tensor([0, 1]))
+    torch.testing.assert_close(InfoNCE(0.5)(query, query, known), wanted)

@@ -34,7 +34,6 @@ TINY = {
     "logger": "none",
     "accelerator": "cpu",
     "encoder": {"widths": [4, 8]},
-    "negatives": {"size": 40},
 }
 QUIET = Console(quiet=True)
 
@@ -56,7 +55,9 @@ def split() -> Split:
 def recipe_of(method: str, split: Split, **changes: object) -> Recipe:
     if isinstance(changes.get("objective"), str):
         changes["objective"] = {"name": changes["objective"]}
-    return complete(build(method, merge(TINY, changes)), split.data.shape)
+    row = METHODS[method].settings.get("negatives", {})
+    small = {"negatives": {"size": 40}} if "size" in row else {}
+    return complete(build(method, merge(TINY, small, changes)), split.data.shape)
 
 
 class InterruptError(Exception):
@@ -67,6 +68,10 @@ KMEANS = {"name": "kmeans", "k": 4, "every": 2}
 VARIANTS: list[tuple[str, dict]] = [
     *((method, {}) for method in METHODS if method not in ("ci-infonce", "pcl")),
     ("pcl", {"positives": {"k": [4, 3]}}),
+    ("moco", {"positives": KMEANS}),
+    ("moco", {"negatives": {"name": "bank", "size": 9}, "positives": {"name": "labels"}}),
+    ("moco", {"negatives": {"name": "bank", "size": 3, "nearest": 9, "by": "memory"}}),
+    ("moco", {"negatives": {"name": "bank", "size": 9}, "objective": "nce"}),
     ("ci-infonce", {"positives": {"name": "attributes", "top_k": 2}}),
     ("ci-infonce", {"positives": KMEANS}),
     ("ci-infonce", {"positives": {"name": "tags"}}),

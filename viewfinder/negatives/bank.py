@@ -170,7 +170,7 @@ class Bank(Negatives):
 
 class BankOptions(Options):
     size: PositiveInt | None = Field(
-        4096, description="uniform draws, with replacement; null: all rows, or all nearest ones"
+        None, description="uniform draws, with replacement; null: all rows, or all nearest ones"
     )
     alpha: float = Field(0.5, ge=0, le=1, description="share of the old row in its renewal")
     renormalise: bool = Field(True, description="rows are divided by their length when renewed")

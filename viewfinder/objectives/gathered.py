@@ -132,15 +132,18 @@ class _Copied:
         self.width = rows.shape[1] * table.shape[1]
 
     def similarities(self, query: Tensor, block: slice) -> Tensor:
-        vectors = self.table[self.rows[block].clamp(min=0)]
+        # of this block, for ``pull`` too
+        self.vectors = self.table[self.rows[block].clamp(min=0)].to(query.dtype)
+        s = torch.bmm(self.vectors, query[block, :, None]).squeeze(2)
         if not self.normalised:
-            vectors = vectors.to(query.dtype)
-            length = torch.linalg.vector_norm(vectors, dim=2, keepdim=True)
-            vectors.div_(length.masked_fill_(length == 0, 1))
-        self.vectors = vectors  # of this block, for ``pull``
-        return torch.bmm(vectors, query[block, :, None]).squeeze(2)
+            length = torch.linalg.vector_norm(self.vectors, dim=2)
+            self.length = length.masked_fill_(length == 0, 1)
+            s.div_(self.length)
+        return s
 
     def pull(self, weights: Tensor, block: slice) -> Tensor:
+        if not self.normalised:
+            weights = weights / self.length
         return torch.bmm(weights[:, None], self.vectors).squeeze(1)
 
     def push(self, to_table: Tensor, weights: Tensor, query: Tensor, block: slice) -> None:
