@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from viewfinder.data.images import ArrayImages
 
 from viewfinder.core.errors import UserError
-from viewfinder.data.images import ArrayImages
 from viewfinder.data.source import Split
 from viewfinder.recipes.recipe import Recipe, build, complete, parse_overrides
 from viewfinder.runs.run import Run

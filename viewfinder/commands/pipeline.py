@@ -294,6 +294,6 @@ def print_methods() -> None:
     for name, method in METHODS.items():
         recipe = build(name)
         target = recipe.target.name + (" with a predictor" if recipe.head.predictor else "")
-        source = "" if method.source == "-" else f" ({method.source})"
+        source = f" ({method.paper})" if method.paper else ""
         lines.add_row(name, f"{method.summary}; target {target}{source}")
     console().print(lines)

@@ -30,9 +30,7 @@ def readable(
         key = key.rpartition(".")[0]  # which kind of value of several was tried is no key
     meaning = f" ({keys[key]})" if keys.get(key) else ""
     msg = problem["msg"].removeprefix("Value error, ")
-    return UserError(
-        f"{key} is {problem['input']!r}: {msg}{meaning}", fix=_within(key, problem)
-    )
+    return UserError(f"{key} is {problem['input']!r}: {msg}{meaning}", fix=_within(key, problem))
 
 
 def _within(key: str, problem: Mapping[str, Any]) -> str | None:

@@ -82,7 +82,8 @@ def small_side(size: int) -> int:
 
 
 def _small(like: ViewSpec, options: DrawsOptions) -> Pipeline:
-    """Steps that differ from a large view's in size and crop alone; what does not fit is refused."""
+    """Steps that differ from a large view's in size and crop alone; what does not fit is
+    refused."""
     size = options.small_size or small_side(like.domain.size)
     domain = replace(like.domain, shape=(like.domain.channels, size, size))
     spec = ViewSpec(overridden(like.items, CROP, {"scale": options.small_scale}), domain)
