@@ -136,7 +136,7 @@ METHODS = Table(
         ),
         Method(
             name="byol",
-            summary="a predictor guesses the momentum encoder's projection of the other view; no negatives",
+            summary="a predictor guesses the momentum encoder's projection of the other view",
             paper="Grill et al. 2020",
             settings={
                 "views": {"preset": "byol", "crop_scale": [0.25, 1.0]},  # paper: 0.08 to 1
