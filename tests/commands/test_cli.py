@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from viewfinder.commands import cli
+from viewfinder.commands.main import main
 from viewfinder.runs.checkpoint import load_weights
 
 SMALL = ["data=digits", "data.limit=200", "epochs=1", "batch_size=64", "logger=none"]
@@ -26,7 +26,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     monkeypatch.setattr(sys, "argv", ["viewfinder", *words])
     monkeypatch.delenv("VIEWFINDER_RUN", raising=False)
     try:
-        cli.main()
+        main()
     except SystemExit as stop:
         return int(stop.code or 0)
     return 0
@@ -34,8 +34,8 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from viewfinder.commands import cli; sys.argv = ['viewfinder', '--help']\n"
-        "try: cli.main()\n"
+        "import sys; from viewfinder.commands.main import main; sys.argv = ['viewfinder', '--help']\n"
+        "try: main()\n"
         "except SystemExit: pass\n"
         "heavy = {'torch', 'numpy', 'lightning', 'sklearn', 'pydantic'} & set(sys.modules)\n"
         "sys.exit(1 if heavy else 0)"
@@ -222,7 +222,7 @@ def test_an_existing_run_is_never_overwritten(
 def in_processes(out: Path, *words: str) -> None:
     """Run pretrain in a process of its own, which starts the further ones it is told to."""
     script = out.with_suffix(".py")  # the further processes are started with the same words
-    script.write_text("from viewfinder.commands.cli import main; main()")
+    script.write_text("from viewfinder.commands.main import main; main()")
     done = subprocess.run(
         [sys.executable, str(script), "pretrain", *words, *SMALL, "--out", str(out)],
         capture_output=True,

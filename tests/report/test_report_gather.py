@@ -11,7 +11,8 @@ from viewfinder.core.errors import UserError
 from viewfinder.recipes.recipe import build
 from viewfinder.report.artifacts import save_embeddings, save_views
 from viewfinder.report.gather import _part, gather
-from viewfinder.runs.results import Score, append_results
+from viewfinder.evaluation.probes.scores import Score
+from viewfinder.runs.results import append_results
 
 RECIPE = """
 method: moco

@@ -20,7 +20,7 @@ from viewfinder.evaluation.probes.table import PROBES
 from viewfinder.evaluation.probes.targets import Classes, find_target
 from viewfinder.networks.frozen_features import cached_features, extract, fingerprint
 from viewfinder.recipes.recipe import Recipe
-from viewfinder.runs.results import AnyScore
+from viewfinder.evaluation.probes.scores import AnyScore
 from viewfinder.runs.run import new_encoders, one_encoder, pick_device
 
 LAYER = "backbone, after pooling"

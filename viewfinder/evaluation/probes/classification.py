@@ -15,7 +15,7 @@ from viewfinder.core.validation import readable
 from viewfinder.evaluation.probes.contract import ProbeRow
 from viewfinder.evaluation.probes.table import PROBES
 from viewfinder.networks.frozen_features import check_finite
-from viewfinder.runs.results import Score, accuracies
+from viewfinder.evaluation.probes.scores import Score, accuracies
 
 Array = Tensor | np.ndarray
 OWN_DATA, AS_GIVEN = "own data", "features as given"

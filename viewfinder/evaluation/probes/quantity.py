@@ -22,7 +22,7 @@ from viewfinder.evaluation.probes.ridge_regression import (
 )
 from viewfinder.evaluation.probes.targets import Quantity
 from viewfinder.networks.frozen_features import check_finite
-from viewfinder.runs.results import RegressionScore
+from viewfinder.evaluation.probes.scores import RegressionScore
 
 
 def regress_features(
