@@ -30,7 +30,14 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("workplace")
     out = folder / "runs" / "simclr-0"
-    words = ["simclr", "data=digits", "data.limit=200", "epochs=1", "encoder.widths=[4,8]", "logger=none"]
+    words = [
+        "simclr",
+        "data=digits",
+        "data.limit=200",
+        "epochs=1",
+        "encoder.widths=[4,8]",
+        "logger=none",
+    ]
     words += ["accelerator=cpu", "evaluation.protocols=[knn]", "evaluation.baselines=false"]
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("VIEWFINDER_RUN", raising=False)

@@ -17,10 +17,12 @@ from torch import Tensor, nn
 from viewfinder.commands.main import main
 from viewfinder.commands.transfer import _method
 from viewfinder.core.errors import UserError
+from viewfinder.evaluation.probes.scores import RegressionScore, Score
 from viewfinder.evaluation.tasks.transfer import open_sets, parse_sets, transfer_scores
 from viewfinder.evaluation.tasks.transfer_table import Entry, row_names, short_names, tables
 from viewfinder.recipes.recipe import Recipe, build, complete
-from viewfinder.evaluation.probes.scores import RegressionScore, Score
+from viewfinder.report.gather import gather
+from viewfinder.report.sections import score_groups
 from viewfinder.runs.results import read_results
 
 SMALL = ["data=shapes", "data.limit=80", "data.size=16", "epochs=1", "batch_size=16"]
@@ -109,6 +111,25 @@ def test_two_seeds_over_three_sets(
             assert picture.format == "PNG"
         page = (run / "report.html").read_text()
         assert "Transfer" in page and "shapes#position" in page
+
+
+def test_scores_of_fewer_images_do_not_stand_beside_the_runs_own(
+    trained: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lead over raw pixels is that of equal images: it does not change."""
+    run = shutil.copytree(trained[0], tmp_path / "run")
+    words = ["evaluate", str(run), "--protocol", "linear"]
+    assert command(monkeypatch, *words, "--baselines") == 0
+    summary, own = gather(run).summary, score_groups(gather(run))[0]
+    assert "by raw pixels" in summary
+    assert command(monkeypatch, *words, "--protocol", "transfer", "data.limit=40") == 0
+    found = score_groups(gather(run))
+    assert gather(run).summary == summary
+    assert found[0]["bars"] == own["bars"]
+    (limited,) = [group for group in found if "limited to 40 each" in group["facts"]]
+    assert limited["transfer"]
+    assert [bar["features"] for bar in limited["bars"]] == ["trained", "untrained", "raw pixels"]
+    assert limited["bars"] != own["bars"]
 
 
 @pytest.mark.parametrize(

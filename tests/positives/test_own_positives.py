@@ -102,7 +102,9 @@ def test_made_anew_between_epochs(calls: list, tmp_path: Path) -> None:
 
 def test_it_starts_late_and_works_with_pairs_from_clusters(calls: list, tmp_path: Path) -> None:
     words = [*SMALL, "positives=halves", "positives.start=1", "objective=ci_infonce"]
-    run = pretrain(recipe_of(["ci-infonce", *words, "positives.sampler=clusters"]), tmp_path / "run")
+    run = pretrain(
+        recipe_of(["ci-infonce", *words, "positives.sampler=clusters"]), tmp_path / "run"
+    )
     assert [shape for shape, _ in calls] == [(64, 128)]  # projections are the default
     np.testing.assert_array_equal(clusters(run.folder, 1), np.arange(64))  # each its own
     assert clusters(run.folder, 2).bincount().tolist() == [32, 32]

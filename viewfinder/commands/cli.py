@@ -113,9 +113,7 @@ def evaluate(
 
     check_one(folders, sets)
     source = sets[0] if sets else None
-    print_scores(
-        command.evaluate(runs[0], protocols, source, overrides, baselines=bool(baselines))
-    )
+    print_scores(command.evaluate(runs[0], protocols, source, overrides, baselines=bool(baselines)))
 
 
 @app.command()

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Annotated, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from torch import Tensor
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+SHARED = ("data", "split", "n_train", "seed", "protocol", "options")
+"""What two protocols must share, with the number of test images, for their scores to stand side by
+side: the images and which of them (``split`` names a limit too), the seed, the probe and what it
+was set to."""
 
 
 class Score(BaseModel):
@@ -24,9 +31,9 @@ class Score(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     features: str = "trained"
-    top1: float
-    top5: float | None
-    per_class: dict[str, float]
+    top1: Fraction
+    top5: Fraction | None
+    per_class: dict[str, Fraction]
     n_test: int
     protocol: dict[str, JsonValue]
 
@@ -44,14 +51,31 @@ class RegressionScore(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     features: str = "trained"
-    r2: float
-    error: float
+    r2: float = Field(le=1, allow_inf_nan=False)
+    error: float = Field(ge=0, allow_inf_nan=False)
     unit: str
     n_test: int
     protocol: dict[str, JsonValue]
 
 
 AnyScore = Score | RegressionScore
+S = TypeVar("S", Score, RegressionScore, AnyScore)
+
+
+def comparable(scores: Iterable[S]) -> list[list[S]]:
+    """Groups of scores that may be compared, in the order in which they first appear.
+
+    >>> protocol = {"protocol": "knn", "data": "shapes", "split": "train -> test"}
+    >>> score = Score(top1=0.5, top5=None, per_class={}, n_test=61, protocol=protocol)
+    >>> other = score.model_copy(update={"n_test": 495})
+    >>> [len(group) for group in comparable([score, other, score])]
+    [2, 1]
+    """
+    groups: dict[str, list[S]] = {}
+    for score in scores:
+        facts = [score.n_test, *(score.protocol.get(name) for name in SHARED)]
+        groups.setdefault(repr(facts), []).append(score)
+    return [*groups.values()]
 
 
 def accuracies(
