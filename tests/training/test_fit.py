@@ -135,7 +135,7 @@ def test_a_killed_process_resumes_to_the_same_weights(tmp_path: Path) -> None:
     words += "evaluation.baselines=false logger=none"
 
     def command(*arguments: str) -> subprocess.Popen[bytes]:
-        code = "from viewfinder.commands.cli import main; main()"
+        code = "from viewfinder.commands.main import main; main()"
         return subprocess.Popen(
             [sys.executable, "-c", code, "pretrain", *arguments],
             stdout=subprocess.DEVNULL,

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+import yaml
 from torch import nn
 
 from viewfinder.networks.encoders import ENCODERS, build_encoder
@@ -70,6 +72,18 @@ class Run:
                 fix="the folder that viewfinder pretrain --out wrote",
             )
         return build(file=self.recipe_file, trusted=False)
+
+    def plain_recipe(self) -> dict[str, Any]:
+        """``recipe`` as plain data, {} where it is none. Nothing it names is looked up, so it needs
+        no plug-ins.
+
+        Raises FileNotFoundError, and UserError where the file cannot be read as YAML.
+        """
+        try:
+            recipe = yaml.safe_load(self.recipe_file.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise UserError(f"{self.recipe_file} is not YAML: {error}") from error
+        return recipe if isinstance(recipe, dict) else {}
 
     def last_checkpoint(self) -> Path | None:
         """The newest whole checkpoint, or None."""
