@@ -84,16 +84,17 @@ def pretrain(
         return commands.pretrain(method, None if out is None else Path(out))
 
 
-def resume(run: Run | Path | str) -> Run:
+def resume(run: Run | Path | str, *, plugins: str | Sequence[str] = ()) -> Run:
     """Continue a run where its newest checkpoint stands; the result is as if never interrupted.
 
-    Raises UserError where the folder is no run, and where it needs plug-ins: import them with
-    ``viewfinder.register.load`` first.
+    plugins  modules with rows of your own that the run needs; nothing else is imported
+
+    Raises UserError where the folder is no run, and where it needs further plug-ins.
     """
     with needing_app("viewfinder.resume"):
         from viewfinder.commands import adapters as commands
 
-        return commands.resume(_run(run).folder)
+        return commands.resume(_run(run, plugins).folder)
 
 
 def evaluate(
@@ -103,6 +104,7 @@ def evaluate(
     *,
     baselines: bool = False,
     overrides: Mapping[str, Any] | None = None,
+    plugins: str | Sequence[str] = (),
 ) -> list[Score]:
     """Probe the frozen encoder of a run; the scores are kept in the run, and its report is renewed.
 
@@ -110,6 +112,7 @@ def evaluate(
     protocols  "linear", "knn", or a paper's schedule by name; None: the recipe's
     baselines  measure raw pixels and the untrained encoder too
     overrides  of the run's data and evaluation: {"data.limit": 300, "evaluation.k": 5}
+    plugins    as in ``resume``
 
     Raises UserError for what cannot be read, opened or scored.
 
@@ -121,7 +124,7 @@ def evaluate(
 
         named = [protocols] if isinstance(protocols, str) else protocols
         changes = _nested(overrides or {})
-        return commands.evaluate(_run(run), named, data, changes, baselines=baselines)
+        return commands.evaluate(_run(run, plugins), named, data, changes, baselines=baselines)
 
 
 def embed(
@@ -131,12 +134,14 @@ def embed(
     *,
     split: str | None = None,
     overrides: Mapping[str, Any] | None = None,
+    plugins: str | Sequence[str] = (),
 ) -> int:
     """Write the features of every image of a source to the Parquet file ``out``; returns how many
     rows it has.
 
     split      one split only; None: all of the source
     overrides  of the run's data: {"data.limit": 300}
+    plugins    as in ``resume``
 
     Raises UserError for what cannot be read, opened or written.
 
@@ -146,13 +151,19 @@ def embed(
     with needing_app("viewfinder.embed"):
         from viewfinder.commands import adapters as commands
 
-        return commands.embed(_run(run), data, Path(out), _nested(overrides or {}), split=split)
+        return commands.embed(_run(run, plugins), data, Path(out), _nested(overrides or {}), split=split)
 
 
-def load(run: Run | Path | str, *, checkpoint: Path | str | None = None) -> Model:
+def load(
+    run: Run | Path | str,
+    *,
+    checkpoint: Path | str | None = None,
+    plugins: str | Sequence[str] = (),
+) -> Model:
     """The trained encoder of a run with its preprocessing, a module on the CPU in evaluation mode.
 
     checkpoint  one of the run's; None: the newest
+    plugins     as in ``resume``
 
     Raises UserError where the folder is no run or has no checkpoint.
 
@@ -165,7 +176,7 @@ def load(run: Run | Path | str, *, checkpoint: Path | str | None = None) -> Mode
         from viewfinder.runs.run import load_encoder
 
         path = None if checkpoint is None else Path(checkpoint)
-        encoder, made_by, _ = load_encoder(_run(run), path)
+        encoder, made_by, _ = load_encoder(_run(run, plugins), path)
         return Model(encoder, made_by)
 
 
@@ -205,9 +216,12 @@ def open_data(
         )
 
 
-def _run(run: Run | Path | str) -> Run:
+def _run(run: Run | Path | str, needed: str | Sequence[str]) -> Run:
+    """The run of a folder, when the plug-ins that the user names for it are imported."""
+    from viewfinder.core import plugins
     from viewfinder.runs.run import Run
 
+    plugins.load([needed] if isinstance(needed, str) else needed)
     return run if isinstance(run, Run) else Run(Path(run))
 
 
