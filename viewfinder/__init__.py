@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from viewfinder.negatives.contract import Contrast, Negatives
     from viewfinder.recipes.methods import METHODS as methods
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "Contrast",
     "Negatives",

@@ -9,7 +9,7 @@
 What is a module (a step, a split, negatives, a regularizer, an encoder) is a class, called as
 ``Class(options, ...)`` with the arguments of its row's ``build``; what is a function (positives, an
 objective, a source, a probe) is one with the arguments of its row's. Options are a class within
-the class, or ``options=``. The first line of the docstring is the summary. Everything else is a
+the class, or ``options=``. Names are lower case with hyphens. The first line of the docstring is the summary. Everything else is a
 declared fact: the class of the row, such as ``viewfinder.views.contract.Step``, describes each.
 
 Defining the same class again, as a notebook does, replaces its row; a name that is taken by
@@ -24,7 +24,7 @@ from typing import Any, Literal, TypeVar
 
 from viewfinder.core.errors import UserError, unknown
 from viewfinder.core.extras import needing_app
-from viewfinder.core.table import Options, R, Table
+from viewfinder.core.table import Options, R, Table, spelling
 from viewfinder.data.domain import Modality
 from viewfinder.evaluation.probes.contract import ProbeRow
 from viewfinder.evaluation.probes.table import PROBES
@@ -340,8 +340,8 @@ def method(name: str, *, paper: str = "") -> Decorator[T]:
         with needing_app("a method"):
             from viewfinder.recipes.recipe import nested
 
-        settings = nested(made().items())
-        _put(METHODS, Method(name=name, summary=_summary(made), paper=paper, settings=settings), made)
+        facts = {"name": spelling(name), "summary": _summary(made), "paper": paper}
+        _put(METHODS, Method(**facts, settings=nested(made().items())), made)
         return made
 
     return decorate
@@ -368,8 +368,8 @@ def _into(
         bare = facts.get("bare")
         if bare is not None and bare not in own.model_fields:
             raise unknown(f"option of {table.kind} {name}", bare, own.model_fields)
-        given = {**facts, does: made}
-        _put(table, row(name=name, summary=_summary(made), options=own, **given), made)
+        given = {"name": spelling(name), **facts, does: made}
+        _put(table, row(summary=_summary(made), options=own, **given), made)
         return made
 
     return decorate

@@ -68,7 +68,7 @@ class NTXent(_OfPairs):
     """
 
     def __init__(self, temperature: Temperature = 0.5) -> None:
-        super().__init__("nt_xent", temperature=temperature)
+        super().__init__("nt-xent", temperature=temperature)
 
 
 class CIInfoNCE(_OfPairs):
@@ -78,7 +78,7 @@ class CIInfoNCE(_OfPairs):
     """
 
     def __init__(self, temperature: Temperature = 0.1) -> None:
-        super().__init__("ci_infonce", temperature=temperature)
+        super().__init__("ci-infonce", temperature=temperature)
 
 
 class BarlowTwins(_OfPairs):
@@ -93,7 +93,7 @@ class BarlowTwins(_OfPairs):
         eps: float = 1e-5,
     ) -> None:
         super().__init__(
-            "barlow_twins",
+            "barlow-twins",
             redundancy=redundancy,
             normalize=normalize,
             deviation=deviation,
@@ -131,7 +131,7 @@ class InfoNCE(_WithOptions):
     """
 
     def __init__(self, temperature: Temperature = 0.2, *, stale: Stale = "excluded") -> None:
-        super().__init__("info_nce", temperature=temperature, stale=stale)
+        super().__init__("info-nce", temperature=temperature, stale=stale)
 
     def forward(
         self,
