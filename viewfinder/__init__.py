@@ -14,12 +14,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from viewfinder import negatives, objectives as losses, register, regularizers, views
+    from viewfinder import negatives, register, regularizers, views
+    from viewfinder import objectives as losses
     from viewfinder.api import embed, evaluate, load, open_data, pretrain, recipe, resume
     from viewfinder.core.table import Options
     from viewfinder.evaluation import probes
     from viewfinder.negatives.contract import Contrast, Negatives
-    from viewfinder.recipes.methods import METHODS as methods
+    from viewfinder.recipes.methods import METHODS as methods  # noqa: N811
 
 __version__ = "0.2.0"
 __all__ = [

@@ -9,8 +9,9 @@
 What is a module (a step, a split, negatives, a regularizer, an encoder) is a class, called as
 ``Class(options, ...)`` with the arguments of its row's ``build``; what is a function (positives, an
 objective, a source, a probe) is one with the arguments of its row's. Options are a class within
-the class, or ``options=``. Names are lower case with hyphens. The first line of the docstring is the summary. Everything else is a
-declared fact: the class of the row, such as ``viewfinder.views.contract.Step``, describes each.
+the class, or ``options=``. Names are lower case with hyphens. The first line of the docstring is
+the summary. Everything else is a declared fact: the class of the row, such as
+``viewfinder.views.contract.Step``, describes each.
 
 Defining the same class again, as a notebook does, replaces its row; a name that is taken by
 anything else is refused with a UserError.

@@ -202,8 +202,8 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
 def nested(given: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     """Nested dict of keys with dots in them; a bare value for a part sets its main field.
 
-    >>> nested([("positives", "labels"), ("negatives.size", 4096), ("negatives", {"name": "queue"})])
-    {'positives': {'name': 'labels'}, 'negatives': {'size': 4096, 'name': 'queue'}}
+    >>> nested([("positives", "labels"), ("negatives.size", 9), ("negatives", {"name": "queue"})])
+    {'positives': {'name': 'labels'}, 'negatives': {'size': 9, 'name': 'queue'}}
     """
     out: dict[str, Any] = {}
     for key, value in given:
