@@ -99,12 +99,15 @@ def _apart(score: AnyScore, others: Sequence[AnyScore]) -> Iterator[str]:
 
 
 def _bar(score: AnyScore) -> dict[str, Any]:
-    regressed = isinstance(score, RegressionScore)
+    if isinstance(score, RegressionScore):
+        value, text = max(0.0, score.r2), f"{score.r2:.3f}"
+    else:
+        value, text = score.top1, percent(score.top1)
     return {
         "features": score.features,
         "meaning": FEATURES.get(score.features, ""),
-        "value": max(0.0, score.r2) if regressed else score.top1,
-        "text": f"{score.r2:.3f}" if regressed else percent(score.top1),
+        "value": value,
+        "text": text,
         "own": score.features == "trained",
     }
 
