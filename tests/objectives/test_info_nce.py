@@ -181,4 +181,4 @@ def test_wrong_input_is_named() -> None:
 
 
 def test_modules_say_what_they_are() -> None:
-    assert repr(InfoNCE(0.1)) == "InfoNCE(temperature=0.1, stale='excluded')"
+    assert repr(InfoNCE(0.1)) == "InfoNCE(temperature=0.1, similarity='cosine', stale='excluded')"

@@ -106,11 +106,23 @@ def training_split(data: Data, source: Source) -> Split:
     return source.splits[data.split]
 
 
+def _check_kind(recipe: Recipe, source: Source) -> None:
+    """Raise UserError where the encoder of a run does not take what a source holds."""
+    data, wanted = source.train.data, recipe.domain
+    fits = data.modality == wanted.modality
+    if not fits or (data.modality != "images" and data.shape != wanted.shape):
+        raise UserError(
+            f"{source.spec} holds {data.modality} of {'x'.join(map(str, data.shape))}; the encoder "
+            f"of the run takes {wanted.modality} of {'x'.join(map(str, wanted.shape))}",
+            fix=f"--data with {wanted.modality}",
+        )
+
+
 def _with_data(recipe: Recipe, where: Console | None = None) -> tuple[Recipe, Source]:
     source = open_data(recipe.data, recipe.seed, where)
     split = training_split(recipe.data, source)
     check_modality(ENCODERS[recipe.encoder.name], split.data.modality)
-    recipe = complete(recipe, split.data.shape)
+    recipe = complete(recipe, split.data.shape, split.data.modality)
     check_data(recipe, split)
     return recipe, source
 
@@ -122,7 +134,7 @@ def _train_and_finish(recipe: Recipe, source: Source, run: Run) -> Run:
     split = training_split(recipe.data, source)
     shape = "x".join(str(side) for side in split.data.shape)
     say(
-        f"{recipe.method} on {recipe.data.source}: {len(split):,} images of {shape}, "
+        f"{recipe.method} on {recipe.data.source}: {len(split):,} {split.data.modality} of {shape}, "
         f"{recipe.epochs} epochs, run folder {run.folder}"
     )
     module = fit(recipe, split, run, console(), "pretraining")
@@ -140,6 +152,7 @@ def evaluate(
     baselines: bool,
 ) -> None:
     """Score the encoder of a run on its own or other data; results are added to the run."""
+    from viewfinder.evaluation.pixels import raw_name
     from viewfinder.evaluation.scoring import print_scores, score
     from viewfinder.report.gather import gather
     from viewfinder.report.page import write_report
@@ -150,10 +163,12 @@ def evaluate(
     encoder, recipe, _ = load_encoder(run)
     recipe = override(recipe, words, ("data", "evaluation"), data)
     source = open_data(recipe.data, recipe.seed)
+    _check_kind(recipe, source)
     if protocols:
         own = recipe.evaluation.model_copy(update={"protocols": list(protocols)})
         recipe = recipe.model_copy(update={"evaluation": own})
-    kinds = ["trained", *(("untrained", "raw pixels") if baselines else ())]
+    raw = raw_name(source.train.data.modality)
+    kinds = ["trained", *(("untrained", raw) if baselines else ())]
     entries = score(recipe, source, run, encoder, kinds)
     print_scores(entries, console())
     write_report(gather(run.folder), run.report)
@@ -168,6 +183,7 @@ def embed(folder: Path, data: str, out: Path, words: Sequence[str], split: str |
     encoder, recipe, _ = load_encoder(Run(folder))
     recipe = override(recipe, words, ("data",), data)
     source = open_data(recipe.data, recipe.seed)
+    _check_kind(recipe, source)
     if split is not None and split not in source.splits:
         raise UserError(f"--split {split}: {data} has {', '.join(sorted(source.splits))}")
     rows = write_all_embeddings(recipe, source, encoder, out, split)
@@ -252,7 +268,8 @@ def override(
     given = dict(_only(parse_overrides(words), allowed))
     own = recipe.model_dump(mode="json", exclude={"objective"})
     if source is not None and source != recipe.data.source:
-        own["data"] = {"source": source, "channels": recipe.data.channels}
+        kept = ("channels", "modality", "shape")
+        own["data"] = {"source": source, **{key: own["data"][key] for key in kept}}
     layers = merge({"data": own["data"], "evaluation": own["evaluation"]}, given)
     changed = build(recipe.method, layers)
     if changed.data.channels != recipe.data.channels:

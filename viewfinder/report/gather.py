@@ -246,6 +246,7 @@ def _summary(scores: Sequence[Measurement]) -> str:
     phrases = {
         "untrained": "by the same encoder untrained",
         "raw pixels": "by raw pixels",
+        "raw values": "by the data themselves",
         "supervised": "by the same encoder trained with labels",
     }
     others = [f"{percent(peers[name])} {text}" for name, text in phrases.items() if name in peers]

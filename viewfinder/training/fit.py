@@ -98,7 +98,7 @@ def trainer_for(
     _quiet()
     embedding = Embedding(split.data, recipe.view_maker().frozen, recipe.precision)
     clustering = refreshed_clusters(recipe, split, embedding)
-    measures = Measures(embedding, recipe.seed, clustering)
+    measures = Measures(embedding, recipe.seed, clustering, alarms=recipe.alarms)
     callbacks: list[L.Callback] = [
         *clustering,
         measures,
@@ -128,6 +128,7 @@ def _engine(recipe: Recipe, run: Run, callbacks: list[L.Callback]) -> L.Trainer:
         devices=recipe.devices,
         strategy=recipe.strategy,
         precision=recipe.precision,
+        gradient_clip_val=recipe.optimizer.clip,
         sync_batchnorm=recipe.devices > 1 and torch.cuda.is_available(),
         callbacks=callbacks,
         plugins=[SafeCheckpointIO()],
