@@ -194,8 +194,8 @@ def method(name: str) -> str:
         "target": f"`{recipe.target.name}`",
     }
     named = {"views": {"preset", "count", "small_count"}, "head": {"projector", "predictor"}}
-    lines = [f"*{row.summary[0].upper()}{row.summary[1:]}* ({row.source})."]
-    if row.source == "-":
+    lines = [f"*{row.summary[0].upper()}{row.summary[1:]}* ({row.paper})."]
+    if row.paper == "-":
         lines = [f"*{row.summary[0].upper()}{row.summary[1:]}.*"]
     lines += ["", f"    {objective.formula}", "", "| part | this method's choice |", "|---|---|"]
     for part, words in shown.items():

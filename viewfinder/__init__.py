@@ -1,3 +1,3 @@
 """Viewfinder: learn image representations without labels, and see what made them good."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

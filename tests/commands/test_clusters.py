@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from viewfinder.data.images import ArrayImages
 
 from viewfinder.commands.clusters import choose
 from viewfinder.core.errors import UserError
 from viewfinder.data.source import Split
+from viewfinder.data.stored import ArrayData
 from viewfinder.networks.frozen_features import extract
 from viewfinder.positives.kmeans import kmeans
 from viewfinder.recipes.recipe import build, complete, parse_overrides
@@ -28,7 +28,7 @@ SMALL = ["encoder.widths=[4,8]", "batch_size=16", "epochs=1", "logger=none", "ac
 @pytest.fixture(scope="module")
 def split() -> Split:
     images = np.random.default_rng(0).integers(0, 256, (40, 3, 16, 16)).astype(np.uint8)
-    return Split("train", ArrayImages(torch.from_numpy(images)), np.arange(40) % 4)
+    return Split("train", ArrayData(torch.from_numpy(images)), np.arange(40) % 4)
 
 
 @pytest.mark.parametrize("on", ["projections", "features", None])

@@ -128,7 +128,7 @@ def test_perfect_query_reaches_the_known_minimum(situation: Situation, temperatu
     """
     samples, classes = 8, 8 if situation.positives == "instance" else 4
     cluster = None if situation.positives == "instance" else torch.arange(samples) % classes
-    if situation.objective.name in ("barlow_twins", "vicreg"):
+    if situation.objective.name in ("barlow-twins", "vicreg"):
         perfect, scale = hadamard(samples)[:, 1:] * 2.0**30, 2.0**30
     else:
         corners = torch.eye(classes, dtype=torch.float64) - 1 / classes

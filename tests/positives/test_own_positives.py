@@ -85,7 +85,7 @@ def test_made_once(calls: list, tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 def test_made_anew_between_epochs(calls: list, tmp_path: Path) -> None:
     words = [*SMALL, "positives=halves", "positives.on=features", "positives.column=1"]
-    run = pretrain("ci-infonce", words, None, tmp_path / "run")
+    run = pretrain("ci-infonce-batch", words, None, tmp_path / "run")
     assert [shape for shape, _ in calls] == [(64, 8)] * 2  # the features' width, before each epoch
     assert calls[0][1] != calls[1][1]  # each with a seed of its own
     for epoch in (1, 2):
@@ -100,8 +100,10 @@ def test_made_anew_between_epochs(calls: list, tmp_path: Path) -> None:
 
 
 def test_it_starts_late_and_works_with_pairs_from_clusters(calls: list, tmp_path: Path) -> None:
-    words = [*SMALL, "positives=halves", "positives.start=1", "objective=ci_infonce"]
-    run = pretrain("ci-infonce", [*words, "positives.sampler=clusters"], None, tmp_path / "run")
+    words = [*SMALL, "positives=halves", "positives.start=1", "objective=ci-infonce"]
+    run = pretrain(
+        "ci-infonce-batch", [*words, "positives.sampler=clusters"], None, tmp_path / "run"
+    )
     assert [shape for shape, _ in calls] == [(64, 128)]  # projections are the default
     np.testing.assert_array_equal(clusters(run.folder, 1), np.arange(64))  # each its own
     assert clusters(run.folder, 2).bincount().tolist() == [32, 32]
@@ -118,7 +120,7 @@ def test_it_starts_late_and_works_with_pairs_from_clusters(calls: list, tmp_path
         (["positives=shiftd"], "Did you mean 'shifted'"),
         (["positives=halves:3"], "behind a colon"),
         (["positives=halves", "positives.start=2"], r"positives\.start=1"),
-        (["positives=halves", "objective=cross_entropy", "negatives=none"], "objective=supcon"),
+        (["positives=halves", "objective=cross-entropy", "negatives=none"], "objective=supcon"),
         (["positives=halves", "objective=pcl", "negatives=queue"], "clusters with centroids"),
     ],
 )
@@ -129,5 +131,5 @@ def test_it_is_checked_as_all_others_are(
     np.savez("plain.npz", images=np.zeros((64, 16, 16, 3), np.uint8))
     target = ["target=momentum"] if "objective=pcl" in words else []
     with pytest.raises(UserError, match=says):
-        pretrain("ci-infonce", [*SMALL, *words, *target], None, tmp_path / "run")
+        pretrain("ci-infonce-batch", [*SMALL, *words, *target], None, tmp_path / "run")
     assert not (tmp_path / "run").exists()

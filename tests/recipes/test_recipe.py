@@ -81,7 +81,7 @@ def test_overrides_of_views_apply_to_both_and_to_one() -> None:
         (["optimizer.rl=1"], "optimizer.lr"),
         (["epoch=3"], "epochs"),
         (["objective.temprature=1"], "objective.temperature"),
-        (["objective=nt_xnet"], "nt_xent"),
+        (["objective=nt_xnet"], "nt-xent"),
         (["epochs=many"], "epochs is 'many'"),
         (["optimizer.lr=-1"], "optimizer.lr is -1"),
         (["views.first.flop_p=1"], "views.first.flip_p"),
@@ -117,15 +117,15 @@ def test_a_bad_key_is_named_with_the_nearest(words: list[str], says: str) -> Non
         ("moco", ["target=shared"], "target=momentum"),
         ("moco", ["target=detached"], "target=momentum"),
         ("pcl", ["epochs=1"], "positives.start=0"),
-        ("simclr", ["target=momentum"], "objective=info_nce"),
+        ("simclr", ["target=momentum"], "objective=info-nce"),
         ("simclr", ["views.count=1"], "views.count=2"),
         ("simclr", ["positives=tags"], "objective=supcon"),
         ("byol", ["head.predictor=[64,32]"], r"head.predictor=\[64,128\]"),
         ("simclr", ["devices=3"], "devices=3"),
         ("simclr", ["optimizer.warmup_epochs=100"], "warmup_epochs"),
-        ("supcon", ["positives=instance", "objective=cross_entropy", "negatives=none"], "labels"),
+        ("supcon", ["positives=instance", "objective=cross-entropy", "negatives=none"], "labels"),
         ("cross-entropy", ["positives=kmeans", "positives.start=1"], "positives.start=0"),
-        ("ci-infonce", ["positives=kmeans", "positives.k=[3,4]"], "positives.k=3"),
+        ("ci-infonce-batch", ["positives=kmeans", "positives.k=[3,4]"], "positives.k=3"),
         ("simclr", ["head.predictor=[64,128]"], "head.predictor=null"),
         ("simclr", ["optimizer.nesterov=true"], "optimizer.nesterov=false"),
         (
@@ -266,8 +266,8 @@ def test_the_last_layer_wins_leaf_by_leaf(a: dict, b: dict) -> None:
 
 
 def test_a_file_for_the_rows_own_positives_keeps_the_rows_options() -> None:
-    recipe = build("ci-infonce", parse_overrides(["positives=attributes:tags.csv"]))
+    recipe = build("ci-infonce-batch", parse_overrides(["positives=attributes:tags.csv"]))
     options = recipe.positives.options()
     assert (options.file, options.top_k) == ("tags.csv", 4)  # type: ignore[attr-defined]
-    other = build("ci-infonce", parse_overrides(["positives=file:z.parquet"])).positives
+    other = build("ci-infonce-batch", parse_overrides(["positives=file:z.parquet"])).positives
     assert "top_k" not in other.options().model_dump()

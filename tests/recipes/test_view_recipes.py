@@ -207,7 +207,7 @@ def test_channels_that_a_preset_does_not_take_are_refused() -> None:
 
 
 def test_pairs_of_images_need_a_split_that_takes_two() -> None:
-    recipe = given("objective=ci_infonce", "views.split=channels", method="ci-infonce")
+    recipe = given("objective=ci-infonce", "views.split=channels", method="ci-infonce")
     with pytest.raises(UserError, match=r"cuts both from one. Try: views.split=draws"):
         check_parts(recipe)
 

@@ -50,7 +50,7 @@ def content(digits: Embedded) -> ReportContent:
     return ReportContent(
         title="simclr on digits",
         summary="A linear probe names 61.2 % of held-out images.",
-        method={"views": "simclr", "positives": "instance", "objective": "nt_xent"},
+        method={"views": "simclr", "positives": "instance", "objective": "nt-xent"},
         recipe="method: simclr\nseed: 3\n",
         history={
             "epoch": [1.0, 2.0, 3.0],

@@ -20,7 +20,7 @@ data: {source: shapes, root: null}
 views: {preset: moco2, count: 2, size: 32, first: {flip: 0.5}}
 positives: {name: instance}
 negatives: {name: queue, size: 4096}
-objective: {name: info_nce, temperature: 0.2}
+objective: {name: info-nce, temperature: 0.2}
 regularizers: {}
 """
 

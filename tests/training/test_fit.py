@@ -66,17 +66,20 @@ class InterruptError(Exception):
 
 KMEANS = {"name": "kmeans", "k": 4, "every": 2}
 VARIANTS: list[tuple[str, dict]] = [
-    *((method, {}) for method in METHODS if method not in ("ci-infonce", "pcl")),
+    *((method, {}) for method in METHODS if method not in ("ci-infonce", "ci-infonce-batch", "pcl")),
     ("pcl", {"positives": {"k": [4, 3]}}),
     ("moco", {"positives": KMEANS}),
     ("moco", {"negatives": {"name": "bank", "size": 9}, "positives": {"name": "labels"}}),
     ("moco", {"negatives": {"name": "bank", "size": 3, "nearest": 9, "by": "memory"}}),
     ("moco", {"negatives": {"name": "bank", "size": 9}, "objective": "nce"}),
-    ("ci-infonce", {"positives": {"name": "attributes", "top_k": 2}}),
-    ("ci-infonce", {"positives": KMEANS}),
-    ("ci-infonce", {"positives": {"name": "tags"}}),
-    ("ci-infonce", {"positives": {**KMEANS, "sampler": "clusters"}, "objective": "ci_infonce"}),
-    ("ci-infonce", {"positives": {"top_k": 2}, "objective": {"name": "ci_infonce"}}),
+    ("ci-infonce-batch", {"positives": {"name": "attributes", "top_k": 2}}),
+    ("ci-infonce-batch", {"positives": KMEANS}),
+    ("ci-infonce-batch", {"positives": {"name": "tags"}}),
+    (
+        "ci-infonce-batch",
+        {"positives": {**KMEANS, "sampler": "clusters"}, "objective": "ci-infonce"},
+    ),
+    ("ci-infonce-batch", {"positives": {"top_k": 2}, "objective": {"name": "ci-infonce"}}),
     ("swav", {"objective": {"queue": 40}}),
     ("swav", {"objective": {"queue": 16}, "views": {"count": 3}}),
     ("carl", {"objective": {"pairs": "symmetric"}}),

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from viewfinder.data.images import ArrayImages
 
 from viewfinder.core.errors import UserError
 from viewfinder.data.source import Split
+from viewfinder.data.stored import ArrayData
 from viewfinder.recipes.recipe import Recipe, build, complete, parse_overrides
 from viewfinder.runs.run import Run
 from viewfinder.training.fit import fit, network
@@ -25,7 +25,7 @@ QUIET = Console(quiet=True)
 @pytest.fixture(scope="module")
 def split() -> Split:
     images = np.random.default_rng(0).integers(0, 256, (50, 3, 16, 16)).astype(np.uint8)
-    return Split("train", ArrayImages(torch.from_numpy(images)), np.arange(50) % 3)
+    return Split("train", ArrayData(torch.from_numpy(images)), np.arange(50) % 3)
 
 
 def recipe_of(*words: str) -> Recipe:
@@ -40,9 +40,12 @@ class Right(L.Callback):
         self.own: list[bool] = []
 
     def look(self, module: Any) -> None:
-        held = module.negatives.index >= 0
+        held = module.negatives["main"].index >= 0
         if held.any():
-            index, cluster = module.negatives.index[held], module.negatives.cluster[held]
+            index, cluster = (
+                module.negatives["main"].index[held],
+                module.negatives["main"].cluster[held],
+            )
             self.shares.append((cluster == module.clusters[index]).double().mean().item())
             self.own.append(bool((cluster == index).all()))
 
@@ -66,15 +69,15 @@ def test_clusters_that_are_stored_are_those_of_the_newest_clustering(
     assert len(right.shares) >= 7
     assert right.own[0]  # numbers of images
     assert not any(right.own[-6:])  # from the first clustering on, of clusters
-    assert module.negatives.cluster.max() < 5
+    assert module.negatives["main"].cluster.max() < 5
 
 
 def test_a_bank_knows_its_clusters_from_the_start(split: Split) -> None:
     module: Any = network(recipe_of("negatives=bank", "positives=labels"), split)
-    assert torch.equal(module.negatives.cluster, torch.arange(50) % 3)
-    assert module.negatives.table.shape == (50, 128)
+    assert torch.equal(module.negatives["main"].cluster, torch.arange(50) % 3)
+    assert module.negatives["main"].table.shape == (50, 128)
     plain: Any = network(recipe_of("negatives=bank"), split)
-    assert (plain.negatives.cluster == -1).all()
+    assert (plain.negatives["main"].cluster == -1).all()
 
 
 @pytest.mark.parametrize(

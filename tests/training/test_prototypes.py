@@ -161,16 +161,16 @@ def _pairs(batches: EpochBatches, epoch: int) -> np.ndarray:
 def test_views_of_pairs_are_of_two_images(split: Split) -> None:
     from viewfinder.data.batch import Batch
 
-    plain = ["positives=attributes", "objective=ci_infonce"]
+    plain = ["positives=attributes", "objective=ci-infonce"]
     plain += ["views.preset=none"]  # the crop of the row goes with the row's preset
     images = split.data.read(np.arange(16))
     batch = Batch(images, torch.arange(16))
     shown = images.float() / 255 * 2 - 1
-    module = network(recipe_of("ci-infonce", *plain, "positives.sampler=clusters"), split)
+    module = network(recipe_of("ci-infonce-batch", *plain, "positives.sampler=clusters"), split)
     first, second = module.views(batch, 0)
     torch.testing.assert_close(first, shown[:8])
     torch.testing.assert_close(second, shown[8:])
-    module = network(recipe_of("ci-infonce", *plain), split)
+    module = network(recipe_of("ci-infonce-batch", *plain), split)
     first, second = module.views(batch, 0)
     torch.testing.assert_close(first, shown)
     partner = torch.cdist(second.flatten(1), shown.flatten(1)).argmin(dim=1)
@@ -203,7 +203,7 @@ def test_shared_tags_are_the_weights_of_positives(
     supcon = file.supcon
     monkeypatch.setattr(file, "supcon", lambda *a, **k: given.update(k) or supcon(*a, **k))
     monkeypatch.setattr(Pretraining, "log", lambda *args, **more: None)
-    module = network(recipe_of("ci-infonce", "positives=tags"), split)
+    module = network(recipe_of("ci-infonce-batch", "positives=tags"), split)
     index = torch.tensor([5, 1, 7, 9])
     module.training_step(Batch(split.data.read(index.numpy()), index), 0)
     matrix = torch.from_numpy(tags_of(split, TagsOptions()).matrix[index.numpy()])

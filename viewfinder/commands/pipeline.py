@@ -244,7 +244,7 @@ def clusters(
     same = " ".join([f"data={spec}", *(w for w in words if not w.startswith("positives"))])
     say(
         f"{file} written, and all columns and figures beside it; train with it: viewfinder "
-        f"pretrain ci-infonce {same} positives=file:{file}"
+        f"pretrain ci-infonce-batch {same} positives=file:{file}"
     )
 
 

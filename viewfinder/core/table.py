@@ -43,6 +43,11 @@ class Row:
 R = TypeVar("R", bound=Row)
 
 
+def spelling(name: str) -> str:
+    """How a name stands in a table: ``NT_Xent`` is nt-xent."""
+    return name.lower().replace("_", "-")
+
+
 class Table(Mapping[str, R], Generic[R]):
     """Rows by name, in the order they were added.
 
@@ -60,6 +65,8 @@ class Table(Mapping[str, R], Generic[R]):
 
     def add(self, row: R) -> R:
         """Add a row; the same row may be added again, another of its name is refused."""
+        if row.name != spelling(row.name):
+            raise ValueError(f"{row.name!r}: names of rows are lower case with hyphens")
         known = self._rows.get(row.name)
         if known is not None and known != row:
             raise UserError(
@@ -70,7 +77,7 @@ class Table(Mapping[str, R], Generic[R]):
         return row
 
     def __getitem__(self, name: str) -> R:
-        return self._rows[name]
+        return self._rows[spelling(name)]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
@@ -80,9 +87,9 @@ class Table(Mapping[str, R], Generic[R]):
 
     def find(self, name: str) -> R:
         """The row of that name; raises UserError with the nearest name otherwise."""
-        if name not in self._rows:
+        if spelling(name) not in self._rows:
             raise unknown(self.kind, name, self._rows)
-        return self._rows[name]
+        return self[name]
 
     def parse(self, words: str) -> tuple[str, dict[str, Any]]:
         """Name and options of the short form ``name`` or ``name:VALUE``.
@@ -92,7 +99,7 @@ class Table(Mapping[str, R], Generic[R]):
         name, colon, value = words.partition(":")
         row = self.find(name)
         if not colon:
-            return name, {}
+            return row.name, {}
         if row.bare is None or not value:
             raise UserError(f"{self.kind} {words}: {name} takes nothing behind a colon", fix=name)
-        return name, {row.bare: value}
+        return row.name, {row.bare: value}

@@ -86,7 +86,7 @@ def _minimum(o: BarlowTwinsOptions, n: int, v: int, c: int) -> float:
 
 
 BARLOW_TWINS_OBJECTIVE = Objective(
-    name="barlow_twins",
+    name="barlow-twins",
     summary="the same dimension of both views correlates, different dimensions do not",
     formula="sum_i (1 - C_ii)^2 + redundancy * sum_{i != j} C_ij^2",
     paper="Barlow Twins, Zbontar et al. 2021",

@@ -68,7 +68,7 @@ def _minimum(o: CIInfoNCEOptions, n: int, v: int, c: int) -> float:
 
 
 CI_INFONCE_OBJECTIVE = Objective(
-    name="ci_infonce",
+    name="ci-infonce",
     summary="tell the other image of a pair from one cluster from all other pairs' (one positive)",
     formula="-mean_i log( exp(s_ii) / (1/n sum_j exp(s_ij)) )",
     paper="CI-InfoNCE, Tsai et al. 2021, equation 1",

@@ -36,7 +36,7 @@ def _compute(x: Inputs, o: Options) -> dict[str, Tensor]:
 
 
 CROSS_ENTROPY_OBJECTIVE = Objective(
-    name="cross_entropy",
+    name="cross-entropy",
     summary="predict the label",
     formula="mean_i -log softmax(logits_i)[label_i]",
     paper="the supervised baseline",

@@ -239,7 +239,7 @@ def _minimum(o: InfoNCEOptions, n: int, v: int, c: int) -> float:
 
 
 INFO_NCE_OBJECTIVE = Objective(
-    name="info_nce",
+    name="info-nce",
     summary="tell the key of a query from the batch's other keys, or from a queue or bank",
     formula="mean_i -log( exp(s_ii) / sum_j exp(s_ij) )",
     paper="CPC, van den Oord et al. 2018; MoCo, He et al. 2020",

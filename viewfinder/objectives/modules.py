@@ -69,7 +69,7 @@ class NTXent(_OfPairs):
     """
 
     def __init__(self, temperature: Temperature = 0.5) -> None:
-        super().__init__("nt_xent", temperature=temperature)
+        super().__init__("nt-xent", temperature=temperature)
 
 
 class CIInfoNCE(_OfPairs):
@@ -79,7 +79,7 @@ class CIInfoNCE(_OfPairs):
     """
 
     def __init__(self, temperature: Temperature = 0.1) -> None:
-        super().__init__("ci_infonce", temperature=temperature)
+        super().__init__("ci-infonce", temperature=temperature)
 
 
 class BarlowTwins(_OfPairs):
@@ -94,7 +94,7 @@ class BarlowTwins(_OfPairs):
         eps: float = 1e-5,
     ) -> None:
         super().__init__(
-            "barlow_twins",
+            "barlow-twins",
             redundancy=redundancy,
             normalize=normalize,
             deviation=deviation,
@@ -138,7 +138,7 @@ class InfoNCE(_WithOptions):
         stale: Stale = "excluded",
         similarity: Similarity = "cosine",
     ) -> None:
-        super().__init__("info_nce", temperature=temperature, stale=stale, similarity=similarity)
+        super().__init__("info-nce", temperature=temperature, stale=stale, similarity=similarity)
 
     def forward(
         self,

@@ -51,7 +51,7 @@ def _compute(x: Inputs, o: NTXentOptions) -> dict[str, Tensor]:
 
 
 NT_XENT_OBJECTIVE = Objective(
-    name="nt_xent",
+    name="nt-xent",
     summary="tell the other view of an image from all other views in the batch",
     formula="mean_a -log( exp(s_a,pos(a)) / sum_{b != a} exp(s_ab) )",
     paper="SimCLR, Chen et al. 2020",

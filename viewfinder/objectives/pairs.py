@@ -84,9 +84,9 @@ def pairs_of(objective: Objective, pairing: str, networks: Sequence[str], large:
     large     how many views are large; only those are keys
 
     >>> from viewfinder.objectives.table import OBJECTIVES
-    >>> pairs_of(OBJECTIVES["info_nce"], "symmetric", ["main", "main"], 2)
+    >>> pairs_of(OBJECTIVES["info-nce"], "symmetric", ["main", "main"], 2)
     [(0, 1), (1, 0)]
-    >>> pairs_of(OBJECTIVES["nt_xent"], "all", ["main"] * 3, 3)
+    >>> pairs_of(OBJECTIVES["nt-xent"], "all", ["main"] * 3, 3)
     [(0, 1), (0, 2), (1, 2)]
     """
     formed = PAIRINGS.find(pairing).form(networks, large)

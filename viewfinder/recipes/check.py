@@ -70,7 +70,7 @@ def _check_target(recipe: Recipe) -> None:
         raise UserError(
             f"objective={objective.name} compares the online projections with each other and "
             f"has no use for target={target.name}",
-            fix="target=shared, or objective=info_nce",
+            fix="target=shared, or objective=info-nce",
         )
 
 

@@ -33,7 +33,7 @@ METHODS = Table(
                 "batch_size": 64,  # paper: 256 to 8192; in few epochs more steps count for more
                 "optimizer": {"lr": 0.004},
                 "views": {"preset": "simclr", "crop_scale": [0.25, 1.0]},  # paper: 0.08 to 1
-                "objective": {"name": "nt_xent", "temperature": 0.2},  # paper: 0.5 on CIFAR-10
+                "objective": {"name": "nt-xent", "temperature": 0.2},  # paper: 0.5 on CIFAR-10
             },
         ),
         Method(
@@ -48,8 +48,18 @@ METHODS = Table(
         ),
         Method(
             name="ci-infonce",
-            summary="images of one cluster agree; the clusters come from side information",
-            paper="Tsai et al. 2021",
+            summary="pairs drawn from one cluster agree; the clusters come from side information",
+            paper="Tsai et al. 2021, equation 1",
+            settings={
+                "views": {"preset": "simclr", "crop_scale": [0.4, 1.0]},  # as the authors' code
+                "positives": {"name": "attributes", "top_k": 4, "sampler": "clusters"},
+                "objective": {"name": "ci-infonce", "temperature": 0.1},
+            },
+        ),
+        Method(
+            name="ci-infonce-batch",
+            summary="all images of a cluster that a batch holds agree, as the authors' code has it",
+            paper="Tsai et al. 2021; Khosla et al. 2020",
             settings={
                 "views": {"preset": "simclr", "crop_scale": [0.4, 1.0]},  # as the authors' code
                 "positives": {"name": "attributes", "top_k": 4},
@@ -126,7 +136,7 @@ METHODS = Table(
             settings={
                 "views": {"preset": "moco2"},
                 "negatives": {"name": "queue", "size": 4096},
-                "objective": {"name": "info_nce", "temperature": 0.2},
+                "objective": {"name": "info-nce", "temperature": 0.2},
                 "target": {
                     "name": "momentum",
                     "momentum": 0.99,
@@ -169,7 +179,7 @@ METHODS = Table(
             settings={
                 "views": {"preset": "byol", "crop_scale": [0.25, 1.0]},
                 "negatives": {"name": "none"},
-                "objective": {"name": "barlow_twins"},
+                "objective": {"name": "barlow-twins"},
                 "head": {"projector": [512, 512]},
             },
         ),
@@ -191,7 +201,7 @@ METHODS = Table(
             settings={
                 "views": {"preset": "moco", "count": 1},
                 "negatives": {"name": "bank", "size": 4096, "alpha": 0.5},
-                "objective": {"name": "info_nce", "temperature": 0.07},
+                "objective": {"name": "info-nce", "temperature": 0.07},
                 "target": {"name": "bank"},
             },
         ),
@@ -205,7 +215,7 @@ METHODS = Table(
                     "split": {"channels": 1},
                 },
                 "negatives": {"name": "bank", "size": 4096, "alpha": 0.5},
-                "objective": {"name": "info_nce", "temperature": 0.07, "pairs": "across"},
+                "objective": {"name": "info-nce", "temperature": 0.07, "pairs": "across"},
                 "target": {"name": "bank"},
             },
         ),
@@ -217,7 +227,7 @@ METHODS = Table(
                 "views": {"preset": "supervised", "count": 1},
                 "positives": {"name": "labels"},
                 "negatives": {"name": "none"},
-                "objective": {"name": "cross_entropy"},
+                "objective": {"name": "cross-entropy"},
             },
         ),
     ],

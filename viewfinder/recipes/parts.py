@@ -143,7 +143,7 @@ class ObjectivePart(Choice):
     """The loss, and its own options (listed per objective)."""
 
     table = OBJECTIVES
-    name: str = Field("nt_xent", description=f"one of {', '.join(OBJECTIVES)}")
+    name: str = Field("nt-xent", description=f"one of {', '.join(OBJECTIVES)}")
     pairs: str | None = Field(
         None,
         description="which views are compared with which, for objectives that score pairs: "

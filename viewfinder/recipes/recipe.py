@@ -17,7 +17,8 @@ from pydantic import Field, PositiveInt, SerializeAsAny, ValidationError, field_
 from pydantic.fields import FieldInfo
 
 from viewfinder.core import plugins
-from viewfinder.core.errors import UserError, nearest, unknown
+from viewfinder.core.errors import UserError, nearest
+from viewfinder.core.table import spelling
 from viewfinder.core.validation import readable
 from viewfinder.data.domain import Domain, Modality
 from viewfinder.networks.encoders import ENCODERS, choice
@@ -255,8 +256,7 @@ def build(
         _require_loaded(needed, file.parent)
     given["plugins"] = needed
     name = method or given.get("method") or "simclr"
-    if not isinstance(name, str) or name not in METHODS:
-        raise unknown("method", str(name), METHODS)
+    name = METHODS.find(str(name)).name
     raw = merge(METHODS[name].settings, given, {"method": name})
     views = [layer["views"] for layer in layers if layer.get("views") is not None]
     raw["views"] = layered(METHODS[name].settings.get("views", {}), *views)
@@ -265,7 +265,7 @@ def build(
         row, chosen = METHODS[name].settings.get(part, {}), given.get(part, {})
         if not isinstance(chosen, Mapping) or "name" not in chosen:
             continue
-        if str(chosen["name"]).partition(":")[0] != row.get("name"):
+        if spelling(str(chosen["name"]).partition(":")[0]) != row.get("name"):
             raw[part] = dict(chosen)
     try:
         recipe = Recipe.model_validate(raw)

@@ -46,7 +46,7 @@ def cell(
 
 def ci_infonce(name: str, data: Overrides, positives: Overrides, **more: Any) -> Cell:
     """CI-InfoNCE as the paper's code has it, with any clusters."""
-    return cell(name, "ci-infonce", data, positives, objective=CONTRASTIVE, **more)
+    return cell(name, "ci-infonce-batch", data, positives, objective=CONTRASTIVE, **more)
 
 
 def predicted(name: str, data: Overrides, positives: Overrides, **more: Any) -> Cell:
@@ -56,7 +56,7 @@ def predicted(name: str, data: Overrides, positives: Overrides, **more: Any) -> 
 
 def simclr(name: str, data: Overrides, **more: Any) -> Cell:
     """Each image its own cluster; the temperature of CI-InfoNCE's rows."""
-    return cell(name, "simclr", data, objective={"name": "nt_xent", "temperature": 0.1}, **more)
+    return cell(name, "simclr", data, objective={"name": "nt-xent", "temperature": 0.1}, **more)
 
 
 def moco(name: str, data: Overrides, **more: Any) -> Cell:

@@ -30,7 +30,7 @@ RECIPE: Mapping[str, Any] = {
     "alarms": False,  # where there is nothing to learn, two dimensions may rightly become one
     "data": {"source": SOURCE},
     "views": {"size": None},
-    "objective": {"name": "info_nce", "temperature": 1.0, "similarity": "dot"},
+    "objective": {"name": "info-nce", "temperature": 1.0, "similarity": "dot"},
     "encoder": {"name": "mlp", "widths": [128, 128, 128, 128, 2], "last_activation": False},
     "head": {"projector": []},
     "optimizer": {
