@@ -144,7 +144,10 @@ def test_the_gradient_is_limited_as_the_recipe_says(split: Split, tmp_path: Path
         recipe = recipe_of(*plain, f"optimizer.clip={clip}")
         before = [p.detach().clone() for p in network(recipe, split).parameters()]
         module = fit(recipe, split, Run(tmp_path / clip), QUIET, "")
-        change = [(p - q).detach().square().sum() for p, q in zip(module.parameters(), before, strict=True)]
+        change = [
+            (p - q).detach().square().sum()
+            for p, q in zip(module.parameters(), before, strict=True)
+        ]
         lengths.append(math.sqrt(float(sum(change))))
     assert lengths[0] > 0.5
     assert lengths[1] == pytest.approx(0.25, rel=1e-3)

@@ -16,8 +16,8 @@ from viewfinder.core.randomness import numpy_generator, torch_generator
 from viewfinder.data.source import Source, Split
 from viewfinder.data.stored import ArrayData, JoinedData
 from viewfinder.evaluation.embed import write_embeddings
-from viewfinder.evaluation.probes.targets import find_target
 from viewfinder.evaluation.pixels import RAW, raw_name
+from viewfinder.evaluation.probes.targets import find_target
 from viewfinder.evaluation.probing import LAYER, check_protocols, probe, untrained
 from viewfinder.networks.frozen_features import extract
 from viewfinder.recipes.recipe import Recipe, build, merge

@@ -122,7 +122,8 @@ def positive_scores(
     stale: Stale = "excluded",
     similarity: Similarity = "cosine",
 ) -> tuple[Tensor, Tensor, Relations]:
-    """Queries (N, D), of unit length for the cosine, the scores of their positives (N,), and their pairs with the table.
+    """Queries (N, D) as they are compared, the scores of their positives (N,), and their pairs with
+    the table.
 
     Raises ValueError where anything does not fit.
     """
@@ -191,9 +192,7 @@ def _of_own_rows(
 
     table, rows = pairs.contrast.table, pairs.contrast.rows
     results = 2 if pairs.has_positives else 1
-    partition, *attracted = gathered(
-        query / temperature, table, rows, reduce, results, similarity
-    )
+    partition, *attracted = gathered(query / temperature, table, rows, reduce, results, similarity)
     return partition, attracted[0] if attracted else torch.zeros_like(own), members
 
 

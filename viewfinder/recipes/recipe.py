@@ -204,7 +204,9 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
         path = key.split(".")
         bare = _bare(path)
         whole = isinstance(value, Mapping)  # views={steps: [...]}
-        if bare is not None and not whole and (len(path) == 1 or value is not None):  # rc=null: none
+        if (
+            bare is not None and not whole and (len(path) == 1 or value is not None)
+        ):  # rc=null: none
             path.append(bare)
         here = nested
         for step in path[:-1]:
@@ -339,7 +341,9 @@ def complete(recipe: Recipe, shape: tuple[int, ...], modality: Modality = "image
     return recipe.model_copy(
         update={
             "views": views,
-            "data": recipe.data.model_copy(update={"channels": channels}),
+            "data": recipe.data.model_copy(
+                update={"channels": channels, "modality": modality, "shape": None}
+            ),
         }
     )
 

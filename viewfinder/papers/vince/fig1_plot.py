@@ -65,7 +65,9 @@ def _losses(axes: Axes, runs: Runs) -> None:
         if curves:
             mean = np.mean(curves, axis=0)
             axes.plot(np.arange(len(mean)) + 1, mean, label=f"η = {eta:g}")
-    axes.set(title="(c) training loss, mean over seeds", xlabel="epoch", ylabel="InfoNCE loss, nats")
+    axes.set(
+        title="(c) training loss, mean over seeds", xlabel="epoch", ylabel="InfoNCE loss, nats"
+    )
     axes.legend(fontsize="small", ncols=2)
 
 
