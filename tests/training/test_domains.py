@@ -118,7 +118,7 @@ def test_embed_writes_the_joined_features(tmp_path: Path) -> None:
     pipeline.embed(run.folder, "shapes", out, ["data.limit=20", "data.size=16"], "test")
     table = pq.read_table(out)
     assert table.num_rows == 20
-    assert len(table["embedding"][0]) == 12
+    assert len(table["vector"][0]) == 12
 
 
 @pytest.mark.parametrize("method", ["cmc", "instdis"])

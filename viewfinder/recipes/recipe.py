@@ -203,10 +203,9 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
             raise UserError(f"the value of {key} cannot be read: {text!r}") from error
         path = key.split(".")
         bare = _bare(path)
+        nothing = len(path) == 2 and value is None  # rc=null: no rc at all
         whole = isinstance(value, Mapping)  # views={steps: [...]}
-        if (
-            bare is not None and not whole and (len(path) == 1 or value is not None)
-        ):  # rc=null: none
+        if bare is not None and not nothing and not whole:
             path.append(bare)
         here = nested
         for step in path[:-1]:
