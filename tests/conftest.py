@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
 
 # The test command repeats itself: a failure is a fault of the change, not of the draw. With
@@ -11,3 +13,23 @@ from hypothesis import settings
 settings.register_profile("repeatable", derandomize=True, database=None)
 settings.register_profile("random", derandomize=False, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+@pytest.fixture
+def own_rows(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Rows that a test adds, and modules it loads as plug-ins, are gone after it."""
+    import sys
+
+    import viewfinder.data.sources.table
+    import viewfinder.register
+    from viewfinder.core import plugins, table
+
+    before = {id(one): (one, dict(one._rows)) for one in table._TABLES}
+    monkeypatch.setattr(plugins, "_loaded", {})
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    for name in plugins._loaded:
+        sys.modules.pop(name, None)
+    for one, rows in before.values():
+        one._rows.clear()
+        one._rows.update(rows)
