@@ -18,7 +18,7 @@ def seconds(*command: str) -> float:
 
 
 def main() -> None:
-    help_command = (sys.executable, "-m", "viewfinder.commands.cli", "--help")
+    help_command = (sys.executable, "-m", "viewfinder.commands.main", "--help")
     bare = [sys.executable, "-c", "pass"]
     pairs = [(seconds(*help_command), seconds(*bare)) for _ in range(11)][1:]
     shown, start = (statistics.median(p[i] for p in pairs) for i in (0, 1))

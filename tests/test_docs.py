@@ -23,19 +23,28 @@ def blocks(page: Path, language: str) -> list[str]:
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what pages take for granted: finished runs, their embeddings, images as npz."""
-    from viewfinder.commands.pipeline import embed, pretrain
+    from viewfinder.commands.embed import embed
+    from viewfinder.commands.pretrain import pretrain
+    from viewfinder.commands.words import recipe_of
     from viewfinder.data.sources.table import open_source
 
     folder = tmp_path_factory.mktemp("workplace")
-    run = folder / "runs" / "simclr-0"
-    words = ["data=digits", "data.limit=200", "epochs=1", "encoder.widths=[4,8]", "logger=none"]
+    out = folder / "runs" / "simclr-0"
+    words = [
+        "simclr",
+        "data=digits",
+        "data.limit=200",
+        "epochs=1",
+        "encoder.widths=[4,8]",
+        "logger=none",
+    ]
     words += ["accelerator=cpu", "evaluation.protocols=[knn]", "evaluation.baselines=false"]
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("VIEWFINDER_RUN", raising=False)
-        pretrain("simclr", words, None, run)
+        run = pretrain(recipe_of(words), out)
         patch.delenv("VIEWFINDER_RUN", raising=False)
-    embed(run, "digits", folder / "photos.parquet", ["data.limit=200"], None)
-    shutil.copytree(run, folder / "runs" / "photos")
+    embed(run, "digits", folder / "photos.parquet", {"data": {"limit": 200}})
+    shutil.copytree(out, folder / "runs" / "photos")
     digits = open_source("digits", limit=200)
     (folder / "sets" / "mnist").mkdir(parents=True)
     for name, split in digits.splits.items():
@@ -75,9 +84,9 @@ def test_the_recipes_of_commands_are_sound(
 ) -> None:
     from typer.main import get_command
 
-    from viewfinder.commands.cli import _split_words, app
+    from viewfinder.commands.cli import app
+    from viewfinder.commands.words import recipe_of
     from viewfinder.recipes.check import check_parts
-    from viewfinder.recipes.recipe import build, parse_overrides
 
     for block in blocks(page, "yaml"):  # the first line names the file
         (tmp_path / re.match(r"# ([\w.-]+)", block)[1]).write_text(block)
@@ -94,8 +103,7 @@ def test_the_recipes_of_commands_are_sound(
         file = given["recipe"]
         if file is not None and not file.exists():
             file = ROOT / file
-        method, overrides = _split_words(given["words"] or [])
-        check_parts(build(method, parse_overrides(overrides), file))
+        check_parts(recipe_of(given["words"] or [], file))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

@@ -14,9 +14,9 @@ from viewfinder.core.extras import needing_app
 
 if TYPE_CHECKING:
     from viewfinder.data.source import Source
+    from viewfinder.evaluation.probes.scores import Score
     from viewfinder.recipes.recipe import Recipe
     from viewfinder.runs.model import Model
-    from viewfinder.runs.results import Score
     from viewfinder.runs.run import Run
 
 
@@ -72,7 +72,7 @@ def pretrain(
     PosixPath('runs/simclr-1/report.html')
     """
     with needing_app("viewfinder.pretrain"):
-        from viewfinder.commands import adapters as commands
+        from viewfinder.commands import pretrain as command
 
         if method is None or isinstance(method, str):
             method = recipe(method, overrides, file=file, **keys)
@@ -81,7 +81,7 @@ def pretrain(
                 "a recipe that is complete takes no further keys",
                 fix='viewfinder.recipe("moco", epochs=20)',
             )
-        return commands.pretrain(method, None if out is None else Path(out))
+        return command.pretrain(method, None if out is None else Path(out))
 
 
 def resume(run: Run | Path | str, *, plugins: str | Sequence[str] = ()) -> Run:
@@ -92,9 +92,9 @@ def resume(run: Run | Path | str, *, plugins: str | Sequence[str] = ()) -> Run:
     Raises UserError where the folder is no run, and where it needs further plug-ins.
     """
     with needing_app("viewfinder.resume"):
-        from viewfinder.commands import adapters as commands
+        from viewfinder.commands import pretrain as command
 
-        return commands.resume(_run(run, plugins).folder)
+        return command.resume(_run(run, plugins).folder)
 
 
 def evaluate(
@@ -120,11 +120,11 @@ def evaluate(
     0.55
     """
     with needing_app("viewfinder.evaluate"):
-        from viewfinder.commands import adapters as commands
+        from viewfinder.commands import evaluate as command
 
         named = [protocols] if isinstance(protocols, str) else protocols
         changes = _nested(overrides or {})
-        return commands.evaluate(_run(run, plugins), named, data, changes, baselines=baselines)
+        return command.evaluate(_run(run, plugins), named, data, changes, baselines=baselines)
 
 
 def embed(
@@ -149,9 +149,11 @@ def embed(
     512
     """
     with needing_app("viewfinder.embed"):
-        from viewfinder.commands import adapters as commands
+        from viewfinder.commands import embed as command
 
-        return commands.embed(_run(run, plugins), data, Path(out), _nested(overrides or {}), split=split)
+        return command.embed(
+            _run(run, plugins), data, Path(out), _nested(overrides or {}), split=split
+        )
 
 
 def load(

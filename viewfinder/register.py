@@ -221,7 +221,7 @@ def objective(
         assigner=assigner,
         state=state,
         partners=partners,
-        **({} if summed is None else {"summed": summed}),
+        summed=summed or (lambda chosen: False),
     )
 
 
@@ -341,8 +341,9 @@ def method(name: str, *, paper: str = "") -> Decorator[T]:
         with needing_app("a method"):
             from viewfinder.recipes.recipe import nested
 
-        facts = {"name": spelling(name), "summary": _summary(made), "paper": paper}
-        _put(METHODS, Method(**facts, settings=nested(made().items())), made)
+        settings = nested(made().items())
+        row = Method(name=spelling(name), summary=_summary(made), paper=paper, settings=settings)
+        _put(METHODS, row, made)
         return made
 
     return decorate

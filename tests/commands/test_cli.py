@@ -14,7 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from viewfinder.commands import cli
+from viewfinder.commands.main import main
+from viewfinder.commands.methods import TABLES
+from viewfinder.negatives.table import NEGATIVES
+from viewfinder.recipes.methods import METHODS
+from viewfinder.recipes.recipe import choices
 from viewfinder.runs.checkpoint import load_weights
 
 SMALL = ["data=digits", "data.limit=200", "epochs=1", "batch_size=64", "logger=none"]
@@ -26,7 +30,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     monkeypatch.setattr(sys, "argv", ["viewfinder", *words])
     monkeypatch.delenv("VIEWFINDER_RUN", raising=False)
     try:
-        cli.main()
+        main()
     except SystemExit as stop:
         return int(stop.code or 0)
     return 0
@@ -34,8 +38,9 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from viewfinder.commands import cli; sys.argv = ['viewfinder', '--help']\n"
-        "try: cli.main()\n"
+        "import sys; from viewfinder.commands.main import main\n"
+        "sys.argv = ['viewfinder', '--help']\n"
+        "try: main()\n"
         "except SystemExit: pass\n"
         "heavy = {'torch', 'numpy', 'lightning', 'sklearn', 'pydantic'} & set(sys.modules)\n"
         "sys.exit(1 if heavy else 0)"
@@ -148,6 +153,64 @@ def test_methods_and_reproductions_are_listed(
         assert word in said
 
 
+@pytest.mark.parametrize("part", TABLES)
+def test_every_row_of_a_part_is_listed_with_what_it_is(
+    part: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "methods", part) == 0
+    said = capsys.readouterr().out
+    listed = {line.split()[0] for line in said.splitlines() if line.split()}
+    for row in TABLES[part].values():
+        assert row.name in listed
+        assert row.summary.split()[0] in said
+
+
+def test_parts_of_a_recipe_can_all_be_listed() -> None:
+    tables = [part.table for part in choices().values()]
+    assert all(any(table is known for known in TABLES.values()) for table in tables)
+
+
+def test_rows_of_a_plug_in_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rows_to_list.py").write_text(
+        "from viewfinder.negatives.contract import Negatives, NegativesRow\n"
+        "from viewfinder.negatives.table import NEGATIVES\n"
+        "from viewfinder.recipes.methods import METHODS, Method\n"
+        "NEGATIVES.add(NegativesRow(name='listed', summary='of a plug-in', paper='Own 2026',\n"
+        "    build=lambda o, spec: Negatives(), kind='batch'))\n"
+        "METHODS.add(Method(name='mine', summary='a [b] of mine',\n"
+        "    settings={'negatives': {'name': 'listed'}}))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    try:
+        assert run(monkeypatch, "methods", "negatives", "plugins=rows_to_list") == 0
+        said = capsys.readouterr().out
+        assert all(word in said for word in ("listed", "of a plug-in", "Own 2026"))
+        assert run(monkeypatch, "methods", "plugins=rows_to_list") == 0
+        said = capsys.readouterr().out
+        assert "a [b] of mine" in said
+        assert "mine" in said and "listed" in said
+    finally:
+        NEGATIVES._rows.pop("listed", None)
+        METHODS._rows.pop("mine", None)
+
+
+def test_what_is_missing_for_the_commands_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from importlib.util import find_spec
+
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: None if name == "lightning" else find_spec(name)
+    )
+    assert run(monkeypatch, "--help") == 2
+    error = capsys.readouterr().err
+    assert "the commands need lightning" in error
+    assert 'pip install "viewfinder[app]"' in error
+
+
 def test_print_recipe_prints_what_a_file_takes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -179,6 +242,10 @@ def test_print_recipe_prints_what_a_file_takes(
         (["pretrain", "simclr", "--resume", "/nowhere"], "--resume"),
         (["pretrain", "--recipe", "/nowhere.yaml"], "/nowhere.yaml"),
         (["evaluate", "/nowhere"], "not a run"),
+        (["pretrain", "simclr", "data=digits", "strategy=dpp"], "Did you mean 'ddp'"),
+        (["pretrain", "moco", "devices=3", "nodes=2"], "devices=3 x nodes=2"),
+        (["methods", "negative"], "Did you mean 'negatives'"),
+        (["methods", "epochs=3"], "epochs cannot be set here"),
         (["data", "cifar11"], "cifar10"),
         (["data", "digits", "epochs=3"], "epochs"),
         (["reproduce", "vince/fig2"], "vince/fig1"),
@@ -222,7 +289,7 @@ def test_an_existing_run_is_never_overwritten(
 def in_processes(out: Path, *words: str) -> None:
     """Run pretrain in a process of its own, which starts the further ones it is told to."""
     script = out.with_suffix(".py")  # the further processes are started with the same words
-    script.write_text("from viewfinder.commands.cli import main; main()")
+    script.write_text("from viewfinder.commands.main import main; main()")
     done = subprocess.run(
         [sys.executable, str(script), "pretrain", *words, *SMALL, "--out", str(out)],
         capture_output=True,

@@ -14,6 +14,7 @@ from viewfinder.core.errors import UserError
 from viewfinder.data.source import Split
 from viewfinder.data.stored import ArrayData
 from viewfinder.networks.frozen_features import extract
+from viewfinder.networks.targets import Momentum
 from viewfinder.positives.kmeans import kmeans
 from viewfinder.recipes.recipe import build, complete, parse_overrides
 from viewfinder.runs.run import Run
@@ -49,9 +50,9 @@ def test_positives_on_is_what_is_clustered(
     run.recipe_file.write_text(recipe.to_yaml())
     module = fit(recipe, split, run, QUIET, "").eval()
 
-    encoder, projector = module.encoder, module.projector
-    if module.target is not None:
-        encoder, projector = module.target.eval()[0], module.target[1]
+    encoder, projector = module.encoder, module.online["main"].projector
+    if isinstance(module.target, Momentum):
+        encoder, projector = module.target.networks["main"]
     want = extract(encoder, split.data, recipe.view_maker().frozen)
     if on != "features":  # projections are the default, as in training
         with torch.no_grad():
@@ -61,11 +62,10 @@ def test_positives_on_is_what_is_clustered(
         split,
         attributes_file=None,
         hierarchy_file=None,
-        kmeans_run=tmp_path,
+        kmeans_run=Run(tmp_path),
         z_file=None,
         settings={"nredo": 1} | ({} if on is None else {"on": on}),
         seed=0,
-        console=QUIET,
     )
     expected = kmeans(want.numpy(), 5, seed=0, nredo=1)
     np.testing.assert_array_equal(made(5).clusters, expected.clusters)
@@ -82,9 +82,8 @@ def test_a_run_without_a_checkpoint_is_named(split: Split, tmp_path: Path) -> No
             split,
             attributes_file=None,
             hierarchy_file=None,
-            kmeans_run=tmp_path,
+            kmeans_run=Run(tmp_path),
             z_file=None,
             settings={},
             seed=0,
-            console=QUIET,
         )

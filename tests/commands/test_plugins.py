@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from viewfinder.commands import cli
+from viewfinder.commands.main import main
 from viewfinder.core import plugins
 from viewfinder.core.errors import UserError
 from viewfinder.recipes.recipe import build, named_plugins, parse_overrides
@@ -60,7 +60,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     """Exit code of the command line with these words."""
     monkeypatch.setattr(sys, "argv", ["viewfinder", *words])
     try:
-        cli.main()
+        main()
     except SystemExit as stop:
         return int(stop.code or 0)
     return 0

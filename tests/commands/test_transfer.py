@@ -14,13 +14,16 @@ from PIL import Image
 from rich.console import Console
 from torch import Tensor, nn
 
-from viewfinder.commands import cli
+from viewfinder.commands.main import main
 from viewfinder.commands.transfer import _method
 from viewfinder.core.errors import UserError
+from viewfinder.evaluation.probes.scores import RegressionScore, Score
 from viewfinder.evaluation.tasks.transfer import open_sets, parse_sets, transfer_scores
 from viewfinder.evaluation.tasks.transfer_table import Entry, row_names, short_names, tables
 from viewfinder.recipes.recipe import Recipe, build, complete
-from viewfinder.runs.results import RegressionScore, Score, read_results
+from viewfinder.report.gather import gather
+from viewfinder.report.sections import score_groups
+from viewfinder.runs.results import read_results
 
 SMALL = ["data=shapes", "data.limit=80", "data.size=16", "epochs=1", "batch_size=16"]
 SMALL += ["logger=none", "encoder.widths=[4,8]", "accelerator=cpu", "evaluation.baselines=false"]
@@ -30,7 +33,7 @@ def command(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     monkeypatch.setattr(sys, "argv", ["viewfinder", *words])
     monkeypatch.delenv("VIEWFINDER_RUN", raising=False)
     try:
-        cli.main()
+        main()
     except SystemExit as stop:
         return int(stop.code or 0)
     return 0
@@ -108,6 +111,25 @@ def test_two_seeds_over_three_sets(
             assert picture.format == "PNG"
         page = (run / "report.html").read_text()
         assert "Transfer" in page and "shapes#position" in page
+
+
+def test_scores_of_fewer_images_do_not_stand_beside_the_runs_own(
+    trained: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lead over raw pixels is that of equal images: it does not change."""
+    run = shutil.copytree(trained[0], tmp_path / "run")
+    words = ["evaluate", str(run), "--protocol", "linear"]
+    assert command(monkeypatch, *words, "--baselines") == 0
+    summary, own = gather(run).summary, score_groups(gather(run))[0]
+    assert "by raw pixels" in summary
+    assert command(monkeypatch, *words, "--protocol", "transfer", "data.limit=40") == 0
+    found = score_groups(gather(run))
+    assert gather(run).summary == summary
+    assert found[0]["bars"] == own["bars"]
+    (limited,) = [group for group in found if "limited to 40 each" in group["facts"]]
+    assert limited["transfer"]
+    assert [bar["features"] for bar in limited["bars"]] == ["trained", "untrained", "raw pixels"]
+    assert limited["bars"] != own["bars"]
 
 
 @pytest.mark.parametrize(
@@ -202,7 +224,7 @@ def test_every_split_is_encoded_once_whatever_is_read_from_it(
     recipe: Recipe, tmp_path: Path
 ) -> None:
     words = ["shapes", "shapes#position,texture", "digits", "shapes#rotation"]
-    sets = open_sets(words, recipe, ["data.limit=40", "data.size=16"])
+    sets = open_sets(words, recipe, {"data": {"limit": 40, "size": 16}})
     assert [s.targets for s in sets] == [(None, "position", "texture", "rotation"), (None,)]
     encoder = Counting()
     images = 40 + 40 + 32 + 8
@@ -218,7 +240,7 @@ def test_every_split_is_encoded_once_whatever_is_read_from_it(
 
 
 def test_baselines_that_are_the_same_are_measured_once(recipe: Recipe) -> None:
-    sets = open_sets(["digits"], recipe, ["data.limit=40"])
+    sets = open_sets(["digits"], recipe, {"data": {"limit": 40}})
     memory: dict[str, list[Score | RegressionScore]] = {}
     first = transfer_scores(Counting(), recipe, sets, protocols=["knn"], memory=memory)
     other = recipe.model_copy(update={"seed": 1})
@@ -233,7 +255,7 @@ def test_baselines_that_are_the_same_are_measured_once(recipe: Recipe) -> None:
 def test_a_score_is_that_of_scikit_learn_on_the_same_features(recipe: Recipe) -> None:
     from sklearn.neighbors import KNeighborsClassifier
 
-    (digits,) = open_sets(["digits"], recipe, ["data.limit=100"])
+    (digits,) = open_sets(["digits"], recipe, {"data": {"limit": 100}})
     one = recipe.evaluation.model_copy(update={"k": 1})
     (score,) = transfer_scores(
         Counting(),

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from viewfinder.core.errors import UserError
 from viewfinder.evaluation.probes.classification import evaluate_features
+from viewfinder.evaluation.probes.scores import Score
 from viewfinder.evaluation.probes.sgd import SGD_PROTOCOLS, sgd_row
 from viewfinder.evaluation.probes.table import PROBES
-from viewfinder.runs.results import Score
 
 Blobs = Callable[..., tuple[Tensor, Tensor]]
 WORDS = {"data": "blobs", "layer": "raw"}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from viewfinder.core.errors import UserError
 from viewfinder.evaluation.probes import nearest_neighbours
 from viewfinder.evaluation.probes.nearest_neighbours import knn_scores
-from viewfinder.runs.results import accuracies
+from viewfinder.evaluation.probes.scores import accuracies
 
 
 @pytest.mark.parametrize("case", golden_cases("knn"))

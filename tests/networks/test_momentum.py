@@ -1,4 +1,4 @@
-"""The momentum update, against other implementations, and what it does with buffers."""
+"""The momentum update, against other implementations, and what it leaves alone."""
 
 from __future__ import annotations
 
@@ -39,14 +39,26 @@ def pair() -> tuple[nn.Module, nn.Module]:
     return target, online
 
 
-@pytest.mark.parametrize(("buffers", "part"), [("keep", 0.0), ("copy", 1.0), ("average", 0.25)])
-def test_buffers(buffers: str, part: float) -> None:
+def test_running_statistics_are_the_targets_own() -> None:
     target, online = pair()
     before = target[1].running_mean.clone()
-    ema_update(target, online, 0.75, buffers=buffers)
-    wanted = before + part * (online[1].running_mean - before)
-    torch.testing.assert_close(target[1].running_mean, wanted)
-    assert target[1].num_batches_tracked == (0 if buffers == "keep" else 1)
+    assert not torch.equal(before, online[1].running_mean)
+    ema_update(target, online, 0.75)
+    assert torch.equal(target[1].running_mean, before)
+    assert target[1].num_batches_tracked == 0
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.3, 0.5, 0.75, 0.996, 1.0])
+def test_the_update_of_one_parameter_after_the_other_is_bit_for_bit_the_same(
+    momentum: float,
+) -> None:
+    target, online = pair()
+    wanted = [
+        old.lerp(new, 1 - momentum)
+        for old, new in zip(target.parameters(), online.parameters(), strict=True)
+    ]
+    ema_update(target, online, momentum)
+    assert all(map(torch.equal, target.parameters(), wanted))
 
 
 def test_ends_are_exact_and_no_gradient_flows() -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from viewfinder.commands.pipeline import pretrain, resume
+from viewfinder.commands.pretrain import pretrain, resume
+from viewfinder.commands.words import recipe_of
 from viewfinder.core.errors import UserError
 from viewfinder.positives.table import POSITIVES
 from viewfinder.runs.checkpoint import load_weights
@@ -73,7 +74,7 @@ def clusters(folder: Path, epoch: int) -> torch.Tensor:
 
 
 def test_made_once(calls: list, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = pretrain("supcon", [*SMALL, "positives=shifted:1"], None, tmp_path / "run")
+    run = pretrain(recipe_of(["supcon", *SMALL, "positives=shifted:1"]), tmp_path / "run")
     assert "note: shifted" in capsys.readouterr().out
     assert run.recipe().positives.options().model_dump() == {"shift": 1}
     first, last = clusters(run.folder, 1), clusters(run.folder, 2)
@@ -85,7 +86,7 @@ def test_made_once(calls: list, tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 def test_made_anew_between_epochs(calls: list, tmp_path: Path) -> None:
     words = [*SMALL, "positives=halves", "positives.on=features", "positives.column=1"]
-    run = pretrain("ci-infonce-batch", words, None, tmp_path / "run")
+    run = pretrain(recipe_of(["ci-infonce-batch", *words]), tmp_path / "run")
     assert [shape for shape, _ in calls] == [(64, 8)] * 2  # the features' width, before each epoch
     assert calls[0][1] != calls[1][1]  # each with a seed of its own
     for epoch in (1, 2):
@@ -102,7 +103,7 @@ def test_made_anew_between_epochs(calls: list, tmp_path: Path) -> None:
 def test_it_starts_late_and_works_with_pairs_from_clusters(calls: list, tmp_path: Path) -> None:
     words = [*SMALL, "positives=halves", "positives.start=1", "objective=ci-infonce"]
     run = pretrain(
-        "ci-infonce-batch", [*words, "positives.sampler=clusters"], None, tmp_path / "run"
+        recipe_of(["ci-infonce-batch", *words, "positives.sampler=clusters"]), tmp_path / "run"
     )
     assert [shape for shape, _ in calls] == [(64, 128)]  # projections are the default
     np.testing.assert_array_equal(clusters(run.folder, 1), np.arange(64))  # each its own
@@ -131,5 +132,5 @@ def test_it_is_checked_as_all_others_are(
     np.savez("plain.npz", images=np.zeros((64, 16, 16, 3), np.uint8))
     target = ["target=momentum"] if "objective=pcl" in words else []
     with pytest.raises(UserError, match=says):
-        pretrain("ci-infonce-batch", [*SMALL, *words, *target], None, tmp_path / "run")
+        pretrain(recipe_of(["ci-infonce-batch", *SMALL, *words, *target]), tmp_path / "run")
     assert not (tmp_path / "run").exists()

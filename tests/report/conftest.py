@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from viewfinder.report.content import Embedded, Gallery, Measurement, ReportContent
+from viewfinder.evaluation.probes.scores import Score
+from viewfinder.report.content import Embedded, Gallery, ReportContent
 
 HOSTILE = [
     "<script>document.title='owned'</script>",
@@ -24,6 +25,20 @@ HOSTILE = [
     "\u202egnp.exe\u2028\u2029\x00",
     "&lt;b&gt; %{x} $\\alpha$",
 ]
+
+
+def score(
+    features: str, top1: float, top5: float | None, per_class: dict[str, float], **protocol: Any
+) -> Score:
+    known = {"protocol": "linear", "data": "digits", "split": "train -> test", "n_train": 50}
+    return Score(
+        features=features,
+        top1=top1,
+        top5=top5,
+        per_class=per_class,
+        n_test=10,
+        protocol={**known, **protocol},
+    )
 
 
 @pytest.fixture(scope="session")
@@ -59,8 +74,8 @@ def content(digits: Embedded) -> ReportContent:
             "learning_rate": [None, None, None],
         },
         scores=[
-            Measurement("trained", "linear", 0.612, 0.95, per_class, protocol, "digits"),
-            Measurement("raw pixels", "linear", 0.401, None, {}, {}, "digits"),
+            score("trained", 0.612, 0.95, per_class, **protocol),
+            score("raw pixels", 0.401, None, {}, **protocol),
         ],
         gallery=Gallery(np.stack([pictures, 255 - pictures], axis=1)),
         embedded=digits,
@@ -78,6 +93,7 @@ def hostile(digits: Embedded) -> ReportContent:
     """Every text that comes from outside tries to break out of the page."""
     text = " ".join(HOSTILE)
     some = digits.take(np.arange(40))
+    protocol = {text: text, "data": text, "protocol": HOSTILE[1]}
     return ReportContent(
         title=text,
         summary=text,
@@ -85,7 +101,13 @@ def hostile(digits: Embedded) -> ReportContent:
         recipe=text,
         history={"epoch": [1.0], "loss": [2.0], HOSTILE[1]: [1.0]},
         scores=[
-            Measurement(text, HOSTILE[1], 0.5, 0.9, dict.fromkeys(HOSTILE, 0.5), {text: text}, text)
+            score(
+                text,
+                0.5,
+                0.9,
+                dict.fromkeys(HOSTILE, 0.5),
+                **protocol,
+            )
         ],
         embedded=Embedded(
             some.vectors,

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from viewfinder.core.errors import UserError
+from viewfinder.evaluation.probes.scores import Score
 from viewfinder.recipes.recipe import build
 from viewfinder.report.artifacts import save_embeddings, save_views
 from viewfinder.report.gather import _part, gather
-from viewfinder.runs.results import Score, append_results
+from viewfinder.report.sections import score_groups
+from viewfinder.runs.results import append_results
 
 RECIPE = """
 method: moco
@@ -82,14 +84,9 @@ def test_a_whole_run_is_read(run: Path) -> None:
     assert found.embedded is not None
     assert len(found.embedded) == 40
     first = found.scores[0]
-    assert (first.features, first.probe, first.data, first.top1) == (
-        "trained",
-        "linear",
-        "shapes",
-        0.6,
-    )
+    assert isinstance(first, Score)
+    assert (first.features, first.protocol["data"], first.top1) == ("trained", "shapes", 0.6)
     assert first.per_class == {"cat": 0.5, "dog": 0.7}
-    assert (first.protocol["k"], first.protocol["n_test"]) == (20, 40)
 
 
 def test_the_summary_compares_within_one_probe(run: Path) -> None:
@@ -156,12 +153,78 @@ def test_odd_recipes_are_read(run: Path, recipe: str) -> None:
     assert gather(run).seed == 0
 
 
-def test_numbers_that_are_no_fractions_are_not_shown_as_scores(run: Path) -> None:
-    entry = {"features": 3, "top1": 61.2, "top5": "NaN", "protocol": "k=1", "per_class": [1]}
-    (run / "results.json").write_text(json.dumps([entry]))
-    (found,) = gather(run).scores
-    assert (found.features, found.top1, found.top5) == ("3", None, None)
-    assert (found.protocol, found.per_class) == ({}, {})
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"top1": 61.2},
+        {"top1": -0.1},
+        {"top1": "NaN"},
+        {"top5": 1.5},
+        {"per_class": {"cat": 2}},
+        {"per_class": [1]},
+        {"features": 3},
+        {"protocol": "k=1"},
+    ],
+)
+def test_what_is_no_score_is_not_shown_as_one(run: Path, change: dict[str, object]) -> None:
+    entries = json.loads((run / "results.json").read_text())
+    (run / "results.json").write_text(json.dumps([{**entries[0], **change}, *entries[1:]]))
+    found = gather(run)
+    assert found.scores == []
+    assert any(note.startswith("results.json was left out") for note in found.notes)
+
+
+def measured(features: str, top1: float, **protocol: object) -> Score:
+    made = score(features, "linear", top1)
+    return made.model_copy(update={"protocol": {**made.protocol, **protocol}})
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"data": "digits"},
+        {"split": "train -> test, limited to 300 each"},
+        {"n_train": 240},
+        {"seed": 1},
+        {"protocol": "knn"},
+        {"options": {"held_out": 0.5}},
+    ],
+)
+@pytest.mark.parametrize("earlier", [False, True])
+def test_what_was_measured_otherwise_changes_neither_headline_nor_bars(
+    run: Path, facts: dict[str, object], earlier: bool
+) -> None:
+    own = [measured("trained", 0.6), measured("raw pixels", 0.5)]
+    others = [measured("raw pixels", 0.1, **facts), measured("supervised", 0.9, **facts)]
+    (run / "results.json").unlink()
+    append_results(run / "results.json", own)
+    before = gather(run)
+    bars = score_groups(before)[0]["bars"]
+    (run / "results.json").unlink()
+    append_results(run / "results.json", [*others, *own] if earlier else [*own, *others])
+    after = gather(run)
+    assert "50.0" in after.summary
+    assert after.summary == before.summary
+    assert [b["features"] for b in bars] == ["trained", "raw pixels"]
+    groups = score_groups(after)
+    assert [group["bars"] for group in groups].count(bars) == 1
+    assert len({(group["title"], group["facts"]) for group in groups}) == 2
+
+
+def test_the_runs_own_data_come_first(run: Path) -> None:
+    (run / "results.json").unlink()
+    append_results(run / "results.json", [measured("trained", 0.2, data="digits")])
+    append_results(run / "results.json", [measured("trained", 0.6)])
+    found = gather(run)
+    assert "60.0" in found.summary
+    assert [group["transfer"] for group in score_groups(found)] == [False, True]
+
+
+def test_a_run_needs_no_plug_in_to_be_reported(run: Path) -> None:
+    text = RECIPE.replace("{name: queue, size: 4096}", "{name: hardest, k: 3}")
+    (run / "recipe.yaml").write_text(f"plugins: [not_here]\n{text}")
+    found = gather(run)
+    assert (found.method["negatives"], found.notes) == ("hardest, k 3", [])
 
 
 def test_many_embeddings_are_thinned_and_broken_ones_left_out(run: Path) -> None:

@@ -62,7 +62,7 @@ def test_the_page_says_what_the_content_says(content: ReportContent) -> None:
         assert said in text
     for line in ("layer encoder output", "knn.k 20", "knn.temperature 0.07", "tried 1, a"):
         assert line in text
-    assert "The protocol of this number was not stored." in text
+    assert text.count("split train -> test") == text.count("n_test 10") == 2  # one per score
     assert "Not a finite number in epoch 2" in text
     data = json.loads(parsed.scripts[0])
     assert data["curves"][0]["y"] == [5.0, None, 4.0]

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from viewfinder.core.errors import UserError
-from viewfinder.runs.results import Score, accuracies, append_results, read_results
+from viewfinder.evaluation.probes.scores import Score, accuracies
+from viewfinder.runs.results import append_results, read_results
 
 
 def score(top1: float = 0.5, **protocol: object) -> Score:
@@ -65,7 +66,7 @@ def test_an_equal_protocol_replaces_and_another_is_added(tmp_path: Path) -> None
     append_results(path, [baseline])
     assert [s.features for s in read_results(path)] == ["trained"] * 3 + ["raw pixels"]
     assert isinstance(json.loads(path.read_text()), list)
-    assert [p.name for p in path.parent.iterdir()] == ["results.json"]
+    assert {p.name for p in path.parent.iterdir()} == {".lock", "results.json"}
 
 
 @pytest.mark.parametrize("content", ["", "{", "{}", "[1]", '[{"top1": 1}]', "\x00\xff"])
@@ -78,7 +79,6 @@ def test_a_damaged_file_is_named_and_kept(tmp_path: Path, content: str) -> None:
 
 
 def test_many_at_once_lose_nothing(tmp_path: Path) -> None:
-    pytest.importorskip("fcntl")
     path = tmp_path / "results.json"
     threads = [
         threading.Thread(target=append_results, args=(path, [score(k=k)])) for k in range(12)

@@ -66,7 +66,7 @@ class InterruptError(Exception):
 
 KMEANS = {"name": "kmeans", "k": 4, "every": 2}
 VARIANTS: list[tuple[str, dict]] = [
-    *((method, {}) for method in METHODS if method not in ("ci-infonce", "ci-infonce-batch", "pcl")),
+    *((m, {}) for m in METHODS if m not in ("ci-infonce", "ci-infonce-batch", "pcl")),
     ("pcl", {"positives": {"k": [4, 3]}}),
     ("moco", {"positives": KMEANS}),
     ("moco", {"negatives": {"name": "bank", "size": 9}, "positives": {"name": "labels"}}),
@@ -135,7 +135,7 @@ def test_a_killed_process_resumes_to_the_same_weights(tmp_path: Path) -> None:
     words += "evaluation.baselines=false logger=none"
 
     def command(*arguments: str) -> subprocess.Popen[bytes]:
-        code = "from viewfinder.commands.cli import main; main()"
+        code = "from viewfinder.commands.main import main; main()"
         return subprocess.Popen(
             [sys.executable, "-c", code, "pretrain", *arguments],
             stdout=subprocess.DEVNULL,

@@ -44,19 +44,19 @@ def pretrain(
 
     viewfinder pretrain simclr data=folder:photos epochs=20 --out runs/photos
     """
-    from viewfinder.commands import pipeline
+    from viewfinder.commands import pretrain as command
+    from viewfinder.commands.words import check_resumable, recipe_of
 
-    method, overrides = _split_words(words or [])
-    if print_recipe:
-        found = recipe if resume is None else resume / "recipe.yaml"
-        shown = pipeline.resolved(method, overrides, found, trusted=resume is None)
-        sys.stdout.write(shown.to_yaml())
-        return
-    if resume is not None:
-        _refuse_with_resume(recipe, out)
-        pipeline.resume(resume, words or [])
-        return
-    pipeline.pretrain(method, overrides, recipe, out)
+    if print_recipe and resume is not None:
+        found = recipe_of(words or [], resume / "recipe.yaml", trusted=False)
+        sys.stdout.write(command.completed(found).to_yaml())
+    elif print_recipe:
+        sys.stdout.write(command.completed(recipe_of(words or [], recipe)).to_yaml())
+    elif resume is not None:
+        check_resumable(words or [], recipe, out)
+        command.resume(resume)
+    else:
+        command.pretrain(recipe_of(words or [], recipe), out)
 
 
 @app.command()
@@ -96,26 +96,24 @@ def evaluate(
 
     viewfinder evaluate runs/a runs/b --protocol transfer --data mnist cifar10 shapes#position
     """
-    runs, sets, overrides = _evaluate_words(words, data or [])
-    protocols = protocol or []
+    from viewfinder.commands.words import check_one, overrides_of, runs_sets_overrides
+    from viewfinder.runs.run import Run
+
+    folders, sets, rest = runs_sets_overrides(words, data or [])
+    overrides, protocols = overrides_of(rest), protocol or []
+    runs = [Run(folder) for folder in folders]
     if "transfer" in protocols:
         from viewfinder.commands.transfer import transfer
-        from viewfinder.evaluation.tasks.transfer import DEFAULT_PROTOCOL
 
-        probes = list(dict.fromkeys(p for p in protocols if p != "transfer"))
-        transfer(
-            runs,
-            sets,
-            overrides,
-            protocols=probes or [DEFAULT_PROTOCOL],
-            baselines=baselines is not False,
-        )
+        probes = [p for p in dict.fromkeys(protocols) if p != "transfer"]
+        transfer(runs, sets, overrides, protocols=probes, baselines=baselines is not False)
         return
-    from viewfinder.commands import pipeline
+    from viewfinder.commands import evaluate as command
+    from viewfinder.evaluation.scoring import print_scores
 
-    _refuse_several(runs, sets)
-    one = sets[0] if sets else None
-    pipeline.evaluate(runs[0], protocol, one, overrides, baselines=bool(baselines))
+    check_one(folders, sets)
+    source = sets[0] if sets else None
+    print_scores(command.evaluate(runs[0], protocols, source, overrides, baselines=bool(baselines)))
 
 
 @app.command()
@@ -131,9 +129,13 @@ def embed(
     ] = None,
 ) -> None:
     """Write the embedding of every image: path or index, label if any, vector."""
-    from viewfinder.commands import pipeline
+    from viewfinder.commands import embed as command
+    from viewfinder.commands.words import overrides_of
+    from viewfinder.core.console import say
+    from viewfinder.runs.run import Run
 
-    pipeline.embed(run, data, out, words or [], split)
+    rows = command.embed(Run(run), data, out, overrides_of(words or []), split=split)
+    say(f"{rows:,} embeddings written to {out}")
 
 
 @app.command()
@@ -146,9 +148,11 @@ def data(
     ] = None,
 ) -> None:
     """Say what is in a source: counts, sizes, classes, attributes, unreadable files."""
-    from viewfinder.commands import pipeline
+    from viewfinder.commands import data as command
+    from viewfinder.commands.words import overrides_of
+    from viewfinder.data.describe import print_description
 
-    pipeline.describe(source, words or [])
+    print_description(command.describe(source, overrides_of(words or [])))
 
 
 @app.command()
@@ -172,27 +176,52 @@ def clusters(
     out: Annotated[Path, typer.Option(help="folder for Z, the table, figures")] = Path("clusters"),
 ) -> None:
     """Measure what could count as the same, before training, and recommend a choice."""
-    from viewfinder.commands import pipeline
+    from viewfinder.commands import clusters as command
+    from viewfinder.commands.words import overrides_of
+    from viewfinder.core.console import say
+    from viewfinder.runs.run import Run
 
-    pipeline.clusters(
+    given = [*(words or []), *([f"data.labels={labels}"] if labels else [])]
+    file = command.clusters(
         source,
-        [*(words or []), *([f"data.labels={labels}"] if labels else [])],
+        overrides_of(given),
         attributes=attributes,
         hierarchy=hierarchy,
-        kmeans=kmeans,
+        kmeans=None if kmeans is None else Run(kmeans),
         z=z,
         value=value,
-        nats=nats,
+        unit="nats" if nats else "bits",
         out=out,
+    )
+    same = " ".join([f"data={source}", *(w for w in given if not w.startswith("positives"))])
+    say(
+        f"{file} written, and all columns and figures beside it; train with it: viewfinder "
+        f"pretrain ci-infonce-batch {same} positives=file:{file}"
     )
 
 
 @app.command()
-def methods() -> None:
-    """The table of methods: each a choice of five parts."""
-    from viewfinder.commands import pipeline
+def methods(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PART] [plugins=MODULE]",
+            help="a part whose rows are listed: views, splits, positives, negatives, ...",
+        ),
+    ] = None,
+) -> None:
+    """The table of methods, each a choice of five parts; or the rows of one part.
 
-    pipeline.print_methods()
+    viewfinder methods negatives plugins=my_rows
+    """
+    from viewfinder.commands import methods as command
+    from viewfinder.commands.words import method_and_overrides, overrides_of
+    from viewfinder.core.console import console
+    from viewfinder.runs.opening import only
+
+    part, rest = method_and_overrides(words or [])
+    only(overrides_of(rest), ("plugins",))
+    console().print(command.methods() if part is None else command.rows(part))
 
 
 @app.command()
@@ -209,78 +238,6 @@ def reproduce(
     ] = False,
 ) -> None:
     """List, or run, the papers' tables and figures at desk scale."""
-    from viewfinder.papers.command import reproduce as run
+    from viewfinder.commands import reproduce as command
 
-    run(name, out, seeds=seeds, quick=quick)
-
-
-def main() -> None:
-    """Entry point: a user's mistake is one message and exit code 2, never a traceback."""
-    from viewfinder.core.errors import InterruptedRun, RunStopped, UserError
-
-    try:
-        app()
-    except UserError as error:
-        sys.stderr.write(f"viewfinder: {error}\n")
-        sys.exit(2)
-    except RunStopped as error:
-        sys.stderr.write(f"viewfinder: {error}\n")
-        sys.exit(130 if isinstance(error, InterruptedRun) else 1)
-    except KeyboardInterrupt:
-        sys.stderr.write("viewfinder: interrupted\n")
-        sys.exit(130)
-
-
-def _split_words(words: list[str]) -> tuple[str | None, list[str]]:
-    """The method (a first word without "=") and the overrides."""
-    if words and "=" not in words[0]:
-        return words[0], words[1:]
-    return None, words
-
-
-def _evaluate_words(words: list[str], data: list[str]) -> tuple[list[Path], list[str], list[str]]:
-    """Run folders, sets and overrides. With --data A, further words are sets too, but for runs and
-    what is spelled as a path."""
-    from viewfinder.core.errors import UserError
-
-    runs, sets, overrides = [], list(data), []
-    for word in words:
-        path = Path(word)
-        spelled_as_path = len(path.parts) > 1 and ":" not in word
-        if "=" in word and not path.is_dir():
-            overrides.append(word)
-        elif data and not (path / "recipe.yaml").exists() and not spelled_as_path:
-            sets.append(word)
-        else:
-            runs.append(path)
-    if not runs:
-        raise UserError(
-            f"no run is named: {', '.join(words)} is none, having no recipe.yaml",
-            fix="viewfinder evaluate RUN --data SET, RUN a folder that pretrain --out wrote",
-        )
-    return runs, sets, overrides
-
-
-def _refuse_several(runs: list[Path], sets: list[str]) -> None:
-    from viewfinder.core.errors import UserError
-
-    if len(runs) > 1 or len(sets) > 1:
-        what = f"{len(runs)} runs" if len(runs) > 1 else f"{len(sets)} sets"
-        raise UserError(f"{what} are measured together by transfer", fix="--protocol transfer")
-    if sets and "#" in sets[0]:
-        raise UserError(f"{sets[0]} names a factor", fix="--protocol transfer")
-
-
-def _refuse_with_resume(recipe: Path | None, out: Path | None) -> None:
-    from viewfinder.core.errors import UserError
-
-    if recipe or out:
-        raise UserError(
-            "--resume continues a run exactly as it was started, so it takes neither --recipe nor "
-            "--out",
-            fix="a new run for another recipe",
-        )
-
-
-if __name__ == "__main__":
-    main()
+    command.reproduce(name, out, seeds=seeds, quick=quick)

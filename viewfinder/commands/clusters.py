@@ -1,4 +1,4 @@
-"""What ``viewfinder clusters`` does: measure choices of Z before training, and recommend one."""
+"""``viewfinder clusters``: measure choices of Z before training, and recommend one."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
-from viewfinder.core.console import say
+from viewfinder.core.console import console, say
 from viewfinder.core.errors import UserError
 from viewfinder.core.files import write_atomically, write_figure, writing
 from viewfinder.data.source import Split
 from viewfinder.information.discrete import Unit
 from viewfinder.positives.assignment import Assignment
 from viewfinder.positives.attribute_file import attributes_of
-from viewfinder.positives.attributes import attributes
+from viewfinder.positives.attributes import attributes as by_attributes
 from viewfinder.positives.cluster_file import read_clusters, write_clusters
-from viewfinder.positives.hierarchy import hierarchy, tree_of
-from viewfinder.positives.kmeans import kmeans
+from viewfinder.positives.hierarchy import hierarchy as by_hierarchy
+from viewfinder.positives.hierarchy import tree_of
+from viewfinder.positives.kmeans import kmeans as by_kmeans
 from viewfinder.positives.sweep import (
     Sweep,
     records,
@@ -31,6 +31,8 @@ from viewfinder.positives.sweep import (
     sweep_kmeans,
 )
 from viewfinder.recipes.recipe import build as build_recipe
+from viewfinder.runs.opening import only, open_data, training_split
+from viewfinder.runs.run import Run, pick_device
 
 Build = Callable[[int], Assignment]
 
@@ -49,16 +51,62 @@ SHOWN = {
 """The columns that fit a terminal of 80 characters, and their headings; clusters.csv has all."""
 
 
+def clusters(
+    spec: str,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    attributes: str | None = None,
+    hierarchy: str | None = None,
+    kmeans: Run | None = None,
+    z: str | None = None,
+    value: int | None = None,
+    unit: Unit = "bits",
+    out: Path = Path("clusters"),
+) -> Path:
+    """Measure what could count as the same in a source, recommend, and write Z; returns its file.
+
+    overrides   of data.* and positives.*, nested: {"positives": {"bins": 4}}
+    attributes  file of attributes; hierarchy: file of a tree; z: file of clusters that exist;
+                kmeans: a run whose outputs are clustered. One of them, or none for what the source
+                itself brings
+    value       of the sweep, whose Z is written; None: the recommended
+
+    Raises UserError for what cannot be read or swept.
+    """
+    given = only(overrides or {}, ("data", "positives"))
+    data, settings = dict(given.get("data", {})), given.get("positives", {})
+    swept = {"name", "file", "top_k", "columns", "level", "k"} & settings.keys()
+    if swept:
+        raise UserError(
+            f"positives.{min(swept)} is not set here: the choice of clusters is swept",
+            fix="--attributes, --hierarchy, --kmeans or --z; --value takes one of the sweep",
+        )
+    if kmeans is not None:
+        data.setdefault("channels", kmeans.recipe().data.channels)
+    part = build_recipe("simclr", {"data": {**data, "source": spec}}).data
+    split = training_split(part, open_data(part, 0))
+    found, make = choose(
+        split,
+        attributes_file=attributes,
+        hierarchy_file=hierarchy,
+        kmeans_run=kmeans,
+        z_file=z,
+        settings=settings,
+        seed=0,
+    )
+    show(found, unit)
+    return save(found, make, value, split, out, unit, spec)
+
+
 def choose(
     split: Split,
     *,
     attributes_file: str | None,
     hierarchy_file: str | None,
-    kmeans_run: Path | None,
+    kmeans_run: Run | None,
     z_file: str | None,
     settings: Mapping[str, Any],
     seed: int,
-    console: Console,
 ) -> tuple[Sweep, Build]:
     """The sweep of the one constructor asked for, and how to build Z for a value of it.
 
@@ -79,24 +127,24 @@ def choose(
         o = _options("kmeans", settings)
         features = _outputs(kmeans_run, split, o.on)
         found = sweep_kmeans(features, labels, seed=seed, **o.settings)
-        return found, lambda k: kmeans(features, k, seed=seed, **o.settings)
+        return found, lambda k: by_kmeans(features, k, seed=seed, **o.settings)
     if attributes_file is not None or (hierarchy_file is None and split.attributes is not None):
         o = _options("attributes", {**settings, "file": attributes_file}, split)
         known = attributes_of(split, o.file, o.reading)
         table = known.attributes
         for note in known.notes:
-            say(f"note: {note}", console)
+            say(f"note: {note}")
         rare = {"min_size": o.min_size, "rare": o.rare}
         found = sweep_attributes(table, labels, **rare)
-        return found, lambda k: attributes(table, top_k=k, **rare)
+        return found, lambda k: by_attributes(table, top_k=k, **rare)
     if labels is None:
         raise UserError(
             "there are no attributes and no labels to make clusters of",
-            fix="--attributes FILE.csv with a line for each image, or --kmeans RUN",
+            fix="--attributes FILE.csv with a line per image, or --kmeans RUN",
         )
     o = _options("hierarchy", {**settings, "file": hierarchy_file}, split)
     tree = tree_of(split, o.file, o.ambiguous)
-    return sweep_hierarchy(tree, labels), lambda level: hierarchy(tree, labels, level=level)
+    return sweep_hierarchy(tree, labels), lambda level: by_hierarchy(tree, labels, level=level)
 
 
 def _options(name: str, settings: Mapping[str, Any], split: Split | None = None) -> Any:
@@ -108,16 +156,15 @@ def _options(name: str, settings: Mapping[str, Any], split: Split | None = None)
     return part.options()
 
 
-def _outputs(folder: Path, split: Split, on: str) -> np.ndarray:
+def _outputs(run: Run, split: Split, on: str) -> np.ndarray:
     """What the network of a run gives for the split: projections or features, (N, D)."""
     from torch import Tensor, nn
 
     from viewfinder.networks.frozen_features import extract
-    from viewfinder.runs.run import Run, pick_device
     from viewfinder.training.embedding import network_outputs
     from viewfinder.training.restore import restored
 
-    module = restored(Run(folder))
+    module = restored(run)
     recipe = module.recipe
     device = pick_device(recipe.accelerator)
     view = recipe.view_maker().frozen
@@ -128,10 +175,10 @@ def _outputs(folder: Path, split: Split, on: str) -> np.ndarray:
     return network_outputs(module.to(device), on, features).numpy()
 
 
-def show(found: Sweep, unit: Unit, console: Console) -> None:
+def show(found: Sweep, unit: Unit) -> None:
     """Print the sweep as a table, its notes and the recommendation."""
     for note in found.notes:
-        say(f"note: {note}", console)
+        say(f"note: {note}")
     rows = records(found, unit)
     shown = [name for name in (found.parameter, *SHOWN) if name in rows[0]]
     table = Table(
@@ -148,11 +195,11 @@ def show(found: Sweep, unit: Unit, console: Console) -> None:
     for row in rows:
         chosen = row[found.parameter] == found.recommendation.value
         table.add_row(*[_cell(row[name]) for name in shown], style="bold" if chosen else "")
-    console.print(table)
+    console().print(table)
     recommendation = found.recommendation
     if recommendation.value is None:
         return
-    say(f"recommended: {found.parameter}={recommendation.value}. {recommendation.rule}", console)
+    say(f"recommended: {found.parameter}={recommendation.value}. {recommendation.rule}")
 
 
 def _cell(value: object) -> str:

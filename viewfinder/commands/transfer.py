@@ -1,19 +1,17 @@
-"""The transfer command: runs, seeds of one method or several methods, over many sets."""
+"""``viewfinder evaluate --protocol transfer``: runs, seeds of one method or of several, over many
+sets."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from viewfinder.commands.pipeline import load_plugins, override
 from viewfinder.core.console import console, say
 from viewfinder.core.errors import UserError
 from viewfinder.evaluation.probing import check_protocols
 from viewfinder.evaluation.tasks.transfer import (
-    ALLOWED,
     DEFAULT_PROTOCOL,
     KINDS,
     Memory,
@@ -25,6 +23,7 @@ from viewfinder.evaluation.tasks.transfer import (
 )
 from viewfinder.evaluation.tasks.transfer_table import Entry, row_names, tables
 from viewfinder.recipes.recipe import Recipe
+from viewfinder.runs.opening import override
 from viewfinder.runs.results import append_results
 from viewfinder.runs.run import Run, load_encoder
 
@@ -32,6 +31,7 @@ _NOT_THE_METHOD = {
     "seed",
     "accelerator",
     "devices",
+    "nodes",
     "strategy",
     "workers",
     "checkpoint_every",
@@ -41,11 +41,11 @@ _NOT_THE_METHOD = {
 
 
 def transfer(
-    folders: Sequence[Path],
+    runs: Sequence[Run],
     words: Sequence[str],
-    overrides: Sequence[str] = (),
+    overrides: Mapping[str, Any] | None = None,
     *,
-    protocols: Sequence[str] = (DEFAULT_PROTOCOL,),
+    protocols: Sequence[str] = (),
     baselines: bool = True,
 ) -> None:
     """Score runs on their own data and on ``words`` (see ``parse_sets``); print one table a probe.
@@ -53,20 +53,24 @@ def transfer(
     Runs that differ in nothing but the seed are one row, with mean and spread. Scores go into each
     run's results.json, the chart into its transfer.png, and both into its report.
 
+    overrides  of every set's data.* and evaluation.*, nested: {"data": {"limit": 300}}
+    protocols  probes of the classes; none: the linear one
+
     Raises UserError for whatever is wrong with any run or set, before anything is measured.
     """
-    overrides = load_plugins(overrides)
+    given = overrides or {}
+    protocols = protocols or [DEFAULT_PROTOCOL]
     check_protocols(protocols)
-    runs = _loaded(folders, overrides)
+    loaded = _loaded(runs, given)
     opened: dict[str, TransferSet] = {}
     plans = [
-        (run, encoder, recipe, _sets_of(recipe, words, overrides, opened))
-        for run, encoder, recipe in runs
+        (run, encoder, recipe, _sets_of(recipe, words, given, opened))
+        for run, encoder, recipe in loaded
     ]
     entries = _measured(plans, protocols, KINDS if baselines else KINDS[:1])
     if not entries:
         raise UserError("nothing could be scored; the notes above say why")
-    _show(entries, [run.folder for run, *_ in runs], len(runs))
+    _show(entries, [run for run, *_ in loaded])
 
 
 def _measured(
@@ -97,7 +101,7 @@ def _measured(
     return entries
 
 
-def _show(entries: Sequence[Entry], folders: Sequence[Path], runs: int) -> None:
+def _show(entries: Sequence[Entry], runs: Sequence[Run]) -> None:
     from viewfinder.evaluation.tasks.transfer_chart import write_chart
     from viewfinder.report.gather import gather
     from viewfinder.report.page import write_report
@@ -105,27 +109,26 @@ def _show(entries: Sequence[Entry], folders: Sequence[Path], runs: int) -> None:
     found = tables(entries)
     for table in found:
         table.show(console())
-    if runs > 1:
+    if len(runs) > 1:
         say("mean ± standard deviation over runs")
-    for folder in folders:
-        write_chart(found, folder / "transfer.png")
-        write_report(gather(folder), Run(folder).report)
+    for run in runs:
+        write_chart(found, run.folder / "transfer.png")
+        write_report(gather(run.folder), run.report)
     say(
         "each score's full protocol is in results.json; the chart is transfer.png in "
-        + ", ".join(str(folder) for folder in folders)
+        + ", ".join(str(run.folder) for run in runs)
     )
 
 
 def _loaded(
-    folders: Sequence[Path], overrides: Sequence[str]
+    runs: Sequence[Run], overrides: Mapping[str, Any]
 ) -> list[tuple[Run, nn.Module, Recipe]]:
     """Each run once, with its encoder and its recipe as the overrides change it."""
-    once = {folder.resolve(): folder for folder in folders}
+    once = {run.folder.resolve(): run for run in runs}
     found = []
-    for folder in once.values():
-        run = Run(folder)
+    for run in once.values():
         encoder, recipe, _ = load_encoder(run)
-        changed = override(recipe, overrides, ALLOWED, None)
+        changed = override(recipe, overrides)
         if changed.data.source != recipe.data.source:
             raise UserError("data.source cannot be set here", fix=f"--data {changed.data.source}")
         found.append((run, encoder, changed))
@@ -135,7 +138,7 @@ def _loaded(
 def _sets_of(
     recipe: Recipe,
     words: Sequence[str],
-    overrides: Sequence[str],
+    overrides: Mapping[str, Any],
     opened: dict[str, TransferSet],
 ) -> list[TransferSet]:
     """The run's own set, where it has labels or factors of it are asked for, then the others."""
@@ -162,12 +165,12 @@ def _sets_of(
 
 def _other(
     recipe: Recipe,
-    overrides: Sequence[str],
+    overrides: Mapping[str, Any],
     spec: str,
     targets: tuple[str | None, ...],
     opened: dict[str, TransferSet],
 ) -> TransferSet:
-    data = override(recipe, overrides, ALLOWED, spec).data
+    data = override(recipe, overrides, spec).data
     return opened_set(data, 0, targets, opened)
 
 

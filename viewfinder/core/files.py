@@ -68,17 +68,17 @@ def write_figure(figure: Any, path: Path, *, dpi: int = 110) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes that ask the same out of ``folder``, where the system can."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
+    """Keep other processes and threads that ask the same out of ``folder``, by its file ``.lock``.
+
+    Raises UserError where the lock cannot be made.
+    """
+    from filelock import FileLock  # comes with the commands, not with the library alone
+
+    lock = FileLock(folder / ".lock")
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY)
+        lock.acquire()
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(handle)
+        lock.release()

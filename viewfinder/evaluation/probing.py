@@ -16,11 +16,11 @@ from viewfinder.data.source import Source, Split
 from viewfinder.evaluation.pixels import LARGEST, raw_pixels, words_of
 from viewfinder.evaluation.probes.classification import evaluate_features
 from viewfinder.evaluation.probes.quantity import regress_features
+from viewfinder.evaluation.probes.scores import AnyScore
 from viewfinder.evaluation.probes.table import PROBES
 from viewfinder.evaluation.probes.targets import Classes, find_target
 from viewfinder.networks.frozen_features import cached_features, extract, fingerprint
 from viewfinder.recipes.recipe import Recipe
-from viewfinder.runs.results import AnyScore
 from viewfinder.runs.run import new_encoders, one_encoder, pick_device
 
 LAYER = "backbone, after pooling"

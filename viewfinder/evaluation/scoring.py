@@ -10,17 +10,18 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from viewfinder.core.console import say
+from viewfinder.core.console import console, say
 from viewfinder.core.errors import InterruptedRun, RunStopped, UserError
 from viewfinder.core.randomness import numpy_generator, torch_generator
 from viewfinder.data.source import Source, Split
 from viewfinder.data.stored import ArrayData, JoinedData
 from viewfinder.evaluation.embed import write_embeddings
+from viewfinder.evaluation.probes.scores import Score
 from viewfinder.evaluation.probes.targets import find_target
 from viewfinder.evaluation.probing import LAYER, check_protocols, probe, untrained
 from viewfinder.networks.frozen_features import extract
 from viewfinder.recipes.recipe import Recipe, build, merge
-from viewfinder.runs.results import Score, append_results
+from viewfinder.runs.results import append_results
 from viewfinder.runs.run import Run, pick_device
 from viewfinder.training.fit import fit
 from viewfinder.training.module import Pretraining
@@ -32,7 +33,7 @@ GALLERY_IMAGES = 12
 MAPPED_IMAGES = 1500
 
 
-def finish(recipe: Recipe, source: Source, run: Run, module: Pretraining, console: Console) -> None:
+def finish(recipe: Recipe, source: Source, run: Run, module: Pretraining) -> None:
     """Score the encoder and its baselines, store what the report shows, and write it."""
     from viewfinder.report.gather import gather
     from viewfinder.report.page import write_report
@@ -45,17 +46,15 @@ def finish(recipe: Recipe, source: Source, run: Run, module: Pretraining, consol
             try:
                 entries += score(recipe, source, run, module.encoder, [kind])
             except UserError as error:  # one that cannot be scored must not cost the report
-                note = f"note: {kind} features were not scored: {error}"
-                say(note, console)
-        print_scores(entries, console)
+                say(f"note: {kind} features were not scored: {error}")
+        print_scores(entries)
     else:
         say(
             f"{recipe.data.source} has no labels, so nothing is scored. With labelled images: "
-            f"viewfinder evaluate {run.folder} --data SOURCE",
-            console,
+            f"viewfinder evaluate {run.folder} --data SOURCE"
         )
     write_report(gather(run.folder), run.report)
-    say(f"report: {run.report}", console)
+    say(f"report: {run.report}")
 
 
 def has_labels(source: Source) -> bool:
@@ -193,7 +192,7 @@ def write_all_embeddings(
     return rows
 
 
-def print_scores(entries: Sequence[Score], console: Console) -> None:
+def print_scores(entries: Sequence[Score], where: Console | None = None) -> None:
     """A table of scores: one row of features, one column a protocol."""
     if not entries:
         return
@@ -206,10 +205,10 @@ def print_scores(entries: Sequence[Score], console: Console) -> None:
         cells = {str(e.protocol["protocol"]): e.top1 for e in entries if e.features == kind}
         shown = [f"{100 * cells[p]:.2f} %" if p in cells else "" for p in protocols]
         table.add_row(kind, *shown, style="bold" if kind == "trained" else "")
-    console.print(table)
+    (where or console()).print(table)
     first = entries[0]
     say(
         f"{first.protocol['data']}, {first.protocol['split']}: {first.protocol['n_train']:,} -> "
         f"{first.n_test:,} images; each score's full protocol is in results.json",
-        console,
+        where,
     )

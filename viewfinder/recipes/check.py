@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from viewfinder.core.errors import UserError
+from viewfinder.core.errors import UserError, unknown
 from viewfinder.core.optimizers import OPTIMIZERS
 from viewfinder.data.source import Split
 from viewfinder.evaluation.probes.table import PROBES
@@ -50,6 +50,7 @@ def check_parts(recipe: Recipe) -> None:
     for protocol in recipe.evaluation.protocols:
         PROBES.find(protocol)
     _check_heads(recipe)
+    _check_processes(recipe)
 
 
 def _check_target(recipe: Recipe) -> None:
@@ -246,11 +247,6 @@ def _check_heads(recipe: Recipe) -> None:
             "the prediction is compared with a projection, so they must be equal",
             fix=f"head.predictor=[{predictor[0]},{projector[-1]}]",
         )
-    if recipe.batch_size % recipe.devices:
-        raise UserError(
-            f"batch_size={recipe.batch_size} is over all devices and must be a multiple of "
-            f"devices={recipe.devices}"
-        )
     optimizer = recipe.optimizer
     known = OPTIMIZERS[optimizer.name].momentum
     if optimizer.nesterov and not (known and optimizer.momentum):
@@ -264,6 +260,23 @@ def _check_heads(recipe: Recipe) -> None:
             f"optimizer.warmup_epochs={recipe.optimizer.warmup_epochs} is more than "
             f"epochs={recipe.epochs}"
         )
+
+
+def _check_processes(recipe: Recipe) -> None:
+    """Refuse a strategy that Lightning does not know, and batches that cannot be shared out."""
+    if recipe.batch_size % recipe.processes:
+        times = f" x nodes={recipe.nodes}" if recipe.nodes > 1 else ""
+        raise UserError(
+            f"batch_size={recipe.batch_size} is over all devices and must be a multiple of "
+            f"devices={recipe.devices}{times}"
+        )
+    if recipe.strategy == "auto":  # known without the engine, which takes seconds to import
+        return
+    from lightning.pytorch.strategies import StrategyRegistry
+
+    known = ["auto", *StrategyRegistry.available_strategies()]
+    if recipe.strategy not in known:
+        raise unknown("strategy", recipe.strategy, known)
 
 
 def _check_views_are_alike(recipe: Recipe) -> None:

@@ -61,8 +61,9 @@ class Recipe(Part):
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field(
         "auto", description="auto, cpu, gpu, mps"
     )
-    devices: PositiveInt = Field(1, description="devices (processes) to train on")
-    strategy: Literal["auto", "ddp"] = Field("auto", description="auto or ddp")
+    devices: PositiveInt = Field(1, description="devices (processes) of each machine to train on")
+    nodes: PositiveInt = Field(1, description="machines to train on (Lightning's num_nodes)")
+    strategy: str = Field("auto", description="how processes work together: a name of Lightning's")
     workers: int = Field(0, ge=0, description="processes that decode images; 0: the main process")
     checkpoint_every: PositiveInt = Field(1, description="epochs between checkpoints")
     logger: Literal["tensorboard", "wandb", "none"] = Field(
@@ -92,6 +93,11 @@ class Recipe(Part):
     def _as_word(cls, given: Any) -> Any:
         """``precision=32`` is read as a number."""
         return str(given) if type(given) is int else given
+
+    @property
+    def processes(self) -> int:
+        """The processes that train together, on all machines."""
+        return self.devices * self.nodes
 
     @property
     def domain(self) -> Domain:

@@ -4,37 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
+from viewfinder.evaluation.probes.scores import AnyScore
+
 PARTS = ("views", "positives", "negatives", "objective", "regularizers")
 """The five parts that make a method."""
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """One measured number with the protocol that made it.
-
-    features   whose features: "trained", "untrained", "supervised", "raw pixels", ...
-    probe      what reads them: "linear", "knn", ...
-    top1       fraction in 0..1, or None where it was not measured; top5 likewise
-    per_class  fraction in 0..1 by class name
-    protocol   everything that fixes the number: layer, k, temperature, split, selection, seed, ...
-    data       what it was measured on, where that differs between scores
-    r2         at most 1, of a quantity that was regressed instead; None for classes
-    error      its mean error with the unit, in words ("1.2 px")
-    """
-
-    features: str
-    probe: str
-    top1: float | None = None
-    top5: float | None = None
-    per_class: Mapping[str, float | None] = field(default_factory=dict)
-    protocol: Mapping[str, Any] = field(default_factory=dict)
-    data: str = ""
-    r2: float | None = None
-    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -140,6 +116,7 @@ class ReportContent:
     recipe   the recipe's YAML
     history  one value an epoch by column of metrics.csv; None where there is none
     usage    the share of the samples that each prototype won in the last epoch
+    scores   the run's own data and settings first: what is compared with these is the headline
     notes    sentences for the reader
     seed     of the map's layout
     """
@@ -150,7 +127,7 @@ class ReportContent:
     recipe: str = ""
     history: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
     usage: Sequence[float] = ()
-    scores: Sequence[Measurement] = ()
+    scores: Sequence[AnyScore] = ()
     gallery: Gallery | None = None
     embedded: Embedded | None = None
     notes: Sequence[str] = ()

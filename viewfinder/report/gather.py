@@ -3,38 +3,34 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import yaml
 
 from viewfinder.core.errors import UserError
+from viewfinder.evaluation.probes.scores import AnyScore, Score, comparable
 from viewfinder.evaluation.probes.table import PROBES
 from viewfinder.recipes.regularizers import weight_in_words
 from viewfinder.report.artifacts import load_embeddings, load_views
-from viewfinder.report.content import PARTS, Embedded, Measurement, ReportContent
+from viewfinder.report.content import PARTS, Embedded, ReportContent
 from viewfinder.report.projection import thin
 from viewfinder.report.sections import percent
+from viewfinder.runs.results import read_results
+from viewfinder.runs.run import Run
 
 T = TypeVar("T")
-
-ARTIFACTS = "artifacts"
-VIEWS = f"{ARTIFACTS}/views.npz"
-EMBEDDINGS = f"{ARTIFACTS}/embeddings.npz"
 
 
 def gather(run_dir: Path) -> ReportContent:
     """Read a run folder; what is missing or damaged is left out, and a note says so.
 
-    recipe.yaml               the recipe
-    metrics.csv               one row an epoch: epoch, loss, feature_std, rankme, ...
-    usage.csv                 the share of each prototype, one row an epoch, where there are any
-    results.json              a list of scores as ``evaluation.scores`` writes it; what a score was
-                              measured by and on is its protocol's "protocol" and "data"
+    recipe.yaml               the recipe, as plain data: no plug-in is needed
+    metrics.csv               one row per epoch: epoch, loss, feature_std, rankme, ...
+    usage.csv                 the share of each prototype, one row per epoch, where there are any
+    results.json              scores, as ``append_results`` writes them
     artifacts/views.npz       written by ``save_views``
     artifacts/embeddings.npz  written by ``save_embeddings``
 
@@ -42,27 +38,25 @@ def gather(run_dir: Path) -> ReportContent:
 
     >>> write_report(gather(Path("runs/simclr-shapes")), Path("report.html"))  # doctest: +SKIP
     """
-    run_dir = Path(run_dir)
-    if not run_dir.is_dir():
+    run = Run(Path(run_dir))
+    if not run.folder.is_dir():
         raise UserError(f"there is no run folder {run_dir}", fix="the folder that pretrain printed")
     notes: list[str] = []
-    text = _try(_text, run_dir / "recipe.yaml", notes) or ""
-    recipe = _recipe(text, notes)
+    recipe = _try(lambda _: run.plain_recipe(), run.recipe_file, notes) or {}
     seed = recipe.get("seed")
     seed = seed if isinstance(seed, int) and seed >= 0 else 0
-    embedded = _thinned(_try(load_embeddings, run_dir / EMBEDDINGS, notes), seed, notes)
-    entries = _try(_entries, run_dir / "results.json", notes) or []
-    scores = [score for entry in entries if (score := _score(entry, notes))]
+    embeddings = _try(load_embeddings, run.artifacts / "embeddings.npz", notes)
+    scores = _own_first(_try(_scores, run.results_file, notes) or [], _source(recipe))
     return ReportContent(
-        title=_title(recipe, run_dir),
+        title=_title(recipe, run.folder),
         summary=_summary(scores),
         method={part: _part(part, recipe[part]) for part in PARTS if part in recipe},
-        recipe=text,
-        history=_try(_history, run_dir / "metrics.csv", notes) or {},
-        usage=_usage(run_dir / "usage.csv", notes),
+        recipe=_try(_text, run.recipe_file, []) or "",
+        history=_try(_history, run.metrics_file, notes) or {},
+        usage=_usage(run.usage_file, notes),
         scores=scores,
-        gallery=_try(load_views, run_dir / VIEWS, notes),
-        embedded=embedded,
+        gallery=_try(load_views, run.artifacts / "views.npz", notes),
+        embedded=_thinned(embeddings, seed, notes),
         notes=notes,
         seed=seed,
     )
@@ -83,20 +77,15 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _recipe(text: str, notes: list[str]) -> dict[str, Any]:
-    try:
-        recipe = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
-        notes.append(f"recipe.yaml is not YAML: {error}.")
-        return {}
-    return recipe if isinstance(recipe, dict) else {}
-
-
-def _title(recipe: Mapping[str, Any], run_dir: Path) -> str:
+def _source(recipe: Mapping[str, Any]) -> str:
+    """What the run was trained on; "" where its recipe does not say."""
     data = recipe.get("data")
-    source = data.get("source") if isinstance(data, Mapping) else data
-    method = recipe.get("method")
-    return f"{method} on {source}" if method and source else run_dir.resolve().name
+    return str((data.get("source") if isinstance(data, Mapping) else data) or "")
+
+
+def _title(recipe: Mapping[str, Any], folder: Path) -> str:
+    method, source = recipe.get("method"), _source(recipe)
+    return f"{method} on {source}" if method and source else folder.resolve().name
 
 
 def _part(part: str, value: Any) -> str:
@@ -168,51 +157,15 @@ def _number(cell: Any) -> float | None:
         return None
 
 
-def _entries(path: Path) -> list[Any]:
-    entries = json.loads(_text(path))
-    if not isinstance(entries, list):
-        raise ValueError("a list of scores was expected")
-    return entries
+def _scores(path: Path) -> list[AnyScore]:
+    if not path.exists():
+        raise FileNotFoundError(path)
+    return read_results(path)
 
 
-def _score(entry: Any, notes: list[str]) -> Measurement | None:
-    if not isinstance(entry, Mapping):
-        notes.append("An entry of results.json is not a score and was left out.")
-        return None
-    protocol = _mapping(entry.get("protocol"))
-    return Measurement(
-        features=str(entry.get("features", "features")),
-        probe=str(protocol.get("protocol", "")),
-        top1=_fraction(entry.get("top1")),
-        top5=_fraction(entry.get("top5")),
-        per_class={str(k): _fraction(v) for k, v in _mapping(entry.get("per_class")).items()},
-        protocol=dict(protocol) | ({"n_test": entry["n_test"]} if "n_test" in entry else {}),
-        data=str(protocol.get("data", "")),
-        r2=_at_most_one(entry.get("r2")),
-        error=_error(entry),
-    )
-
-
-def _mapping(value: Any) -> Mapping[Any, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _fraction(value: Any) -> float | None:
-    """A number in 0..1; anything else is no measured fraction and is shown as missing."""
-    number = _number(value)
-    return number if number is not None and 0 <= number <= 1 else None
-
-
-def _at_most_one(value: Any) -> float | None:
-    number = _number(value)
-    return number if number is not None and -math.inf < number <= 1 else None
-
-
-def _error(entry: Mapping[str, Any]) -> str:
-    number = _number(entry.get("error"))
-    if number is None or not math.isfinite(number):
-        return ""
-    return f"{number:.3g} {entry.get('unit', '')}".strip()
+def _own_first(scores: Sequence[AnyScore], source: str) -> list[AnyScore]:
+    """Those on the run's own data first, else in the order in which they were measured."""
+    return sorted(scores, key=lambda s: s.protocol.get("data") != source)
 
 
 def _thinned(embedded: Embedded | None, seed: int, notes: list[str]) -> Embedded | None:
@@ -232,28 +185,27 @@ def _thinned(embedded: Embedded | None, seed: int, notes: list[str]) -> Embedded
     return embedded.take(kept)
 
 
-def _summary(scores: Sequence[Measurement]) -> str:
-    """The result in a sentence: what the first probe reads from the trained features, and else."""
-    measured = [s for s in scores if s.top1 is not None]
-    own = next((s for s in measured if s.features == "trained"), None)
-    if own is None:
+def _summary(scores: Sequence[AnyScore]) -> str:
+    """The result in a sentence: what the first probe reads from the trained features, beside what
+    it reads, by the same protocol, from others."""
+    classes = [s for s in scores if isinstance(s, Score)]
+    groups = ({s.features: s for s in group} for group in comparable(classes))
+    group = next((group for group in groups if "trained" in group), None)
+    if group is None:
         return ""
-    peers = {
-        s.features: s.top1
-        for s in measured
-        if s.probe == own.probe and s.data == own.data and s is not own
-    }
+    own = group["trained"]
     phrases = {
         "untrained": "by the same encoder untrained",
         "raw pixels": "by raw pixels",
         "supervised": "by the same encoder trained with labels",
     }
-    others = [f"{percent(peers[name])} {text}" for name, text in phrases.items() if name in peers]
+    others = [f"{percent(group[k].top1)} {text}" for k, text in phrases.items() if k in group]
     return (
-        f"{_probe(own.probe)} on the frozen features names the class of {percent(own.top1)} of "
+        f"{_probe(own)} on the frozen features names the class of {percent(own.top1)} of "
         f"held-out images{'; ' if others else ''}{', '.join(others)}."
     )
 
 
-def _probe(probe: str) -> str:
-    return PROBES[probe].phrase if probe in PROBES else probe or "A probe"
+def _probe(score: Score) -> str:
+    name = str(score.protocol.get("protocol", ""))
+    return PROBES[name].phrase if name in PROBES else name or "A probe"

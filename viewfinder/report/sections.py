@@ -9,7 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from viewfinder.report.content import Embedded, Gallery, Measurement, ReportContent
+from viewfinder.evaluation.probes.scores import (
+    AnyScore,
+    RegressionScore,
+    Score,
+    comparable,
+)
+from viewfinder.report.content import Embedded, Gallery, ReportContent
 
 FEATURES = {
     "trained": "the encoder of this run, frozen",
@@ -41,7 +47,7 @@ CURVES = {
     "kl": ("Divergence from equal usage", "0: all prototypes alike; log K: one only.", True),
     "weight": ("Weight of the divergence", "CARL's lambda.", True),
     "learning_rate": ("Learning rate", "At the end of each epoch.", True),
-    "images_per_second": ("Speed", "Training images a second.", True),
+    "images_per_second": ("Speed", "Training images per second.", True),
 }
 """Title, meaning, and whether the axis starts at 0, by column; other columns go by their name."""
 
@@ -54,61 +60,96 @@ def percent(value: float | None) -> str:
 
 
 def score_groups(content: ReportContent) -> list[dict[str, Any]]:
-    """Bars by probe and data: the trained features beside what they are compared with.
+    """Bars of scores that may be compared: the trained features beside their baselines.
 
-    Those on other data than the first, the run's own, are marked as ``transfer``.
+    Those of other images than the first, the run's own, are marked as ``transfer``.
     """
-    groups: dict[tuple[str, str], list[Measurement]] = {}
-    for score in content.scores:
-        groups.setdefault((score.probe, score.data), []).append(score)
-    several = len({score.data for score in content.scores}) > 1
-    first = content.scores[0].data if content.scores else ""
+    groups = comparable(content.scores)
+    images = [_images(group[0]) for group in groups]
     return [
         {
-            "title": PROBES.get(probe, probe) or "Measurement",
-            "data": data if several else "",
-            "transfer": data != first,
-            "chance": _chance(scores, content),
-            "bars": [
-                {
-                    "features": s.features,
-                    "meaning": FEATURES.get(s.features, ""),
-                    "value": s.top1 if s.r2 is None else max(0.0, s.r2),
-                    "text": percent(s.top1) if s.r2 is None else f"{s.r2:.3f}",
-                    "own": s.features == "trained",
-                }
-                for s in sorted(scores, key=lambda s: s.features != "trained")
-            ],
+            "title": _probe(group[0]),
+            "facts": ", ".join(_apart(group[0], [other[0] for other in groups])),
+            "transfer": images[i] != images[0],
+            "chance": _chance(group, content),
+            "bars": [_bar(s) for s in sorted(group, key=lambda s: s.features != "trained")],
         }
-        for (probe, data), scores in groups.items()
+        for i, group in enumerate(groups)
     ]
 
 
-def _chance(scores: Sequence[Measurement], content: ReportContent) -> float | None:
-    if any(s.r2 is not None for s in scores):
+def _images(score: AnyScore) -> tuple[str, str, Any]:
+    """What was measured on: the data and which of them."""
+    protocol = score.protocol
+    return str(protocol.get("data", "")), str(protocol.get("split", "")), protocol.get("n_train")
+
+
+def _apart(score: AnyScore, others: Sequence[AnyScore]) -> Iterator[str]:
+    """The facts, in words, in which a group differs from others of the page."""
+    (data, split, rows), images = _images(score), [_images(other) for other in others]
+    if len({other[0] for other in images}) > 1:
+        yield f"on {data}"
+    if len({other[1:] for other in images if other[0] == data}) > 1:
+        yield split
+        yield f"{rows} -> {score.n_test} images"
+    alike = [o for o in others if _images(o) == _images(score) and _probe(o) == _probe(score)]
+    for key in ("seed", "options"):
+        if len({repr(other.protocol.get(key)) for other in alike}) > 1:
+            yield ", ".join(" ".join(item) for item in _flat({key: score.protocol.get(key)}))
+
+
+def _bar(score: AnyScore) -> dict[str, Any]:
+    if isinstance(score, RegressionScore):
+        value, text = max(0.0, score.r2), f"{score.r2:.3f}"
+    else:
+        value, text = score.top1, percent(score.top1)
+    return {
+        "features": score.features,
+        "meaning": FEATURES.get(score.features, ""),
+        "value": value,
+        "text": text,
+        "own": score.features == "trained",
+    }
+
+
+def _probe(score: AnyScore) -> str:
+    name = str(score.protocol.get("protocol", ""))
+    return PROBES.get(name, name) or "Measurement"
+
+
+def _chance(scores: Sequence[AnyScore], content: ReportContent) -> float | None:
+    named = [len(s.per_class) for s in scores if isinstance(s, Score)]
+    if not named:
         return None
-    classes = max(len(s.per_class) for s in scores)
+    classes = max(named)
     if not classes and content.embedded and content.embedded.labels is not None:
         classes = len(content.embedded.class_names)
     return 1 / classes if classes > 1 else None
 
 
-def score_rows(scores: Sequence[Measurement]) -> list[dict[str, Any]]:
+def score_rows(scores: Sequence[AnyScore]) -> list[dict[str, Any]]:
     """Rows of the table of scores, each with its protocol."""
     return [
         {
             "features": s.features,
             "meaning": FEATURES.get(s.features, ""),
-            "probe": PROBES.get(s.probe, s.probe),
-            "data": s.data,
-            "top1": percent(s.top1) if s.r2 is None else f"R² {s.r2:.3f}",
-            "top5": percent(s.top5) if s.r2 is None else f"± {s.error}",
+            "probe": _probe(s),
+            "data": str(s.protocol.get("data", "")),
             "own": s.features == "trained",
-            "protocol": list(_flat(s.protocol)),
-            "per_class": [(name, value, percent(value)) for name, value in s.per_class.items()],
+            "protocol": [*_flat({**s.protocol, "n_test": s.n_test})],
+            **_numbers(s),
         }
         for s in scores
     ]
+
+
+def _numbers(score: AnyScore) -> dict[str, Any]:
+    """What was measured, in words."""
+    if isinstance(score, RegressionScore):
+        error = f"± {score.error:.3g} {score.unit}".strip()
+        return {"top1": f"R² {score.r2:.3f}", "top5": error, "per_class": []}
+    classes = [(name, value, percent(value)) for name, value in score.per_class.items()]
+    return {"top1": percent(score.top1), "top5": percent(score.top5), "per_class": classes}
 
 
 def _flat(protocol: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -127,7 +168,7 @@ def _plain(value: Any) -> str:
 
 
 def curves(history: Mapping[str, Sequence[float | None]]) -> list[dict[str, Any]]:
-    """One plot a column; what is not finite is left out of the line and said."""
+    """One plot per column; what is not finite is left out of the line and said."""
     rows = max((len(column) for column in history.values()), default=0)
     epochs = history.get("epoch") or list(range(1, rows + 1))
     known = [name for name in CURVES if name in history]
@@ -157,7 +198,7 @@ def curves(history: Mapping[str, Sequence[float | None]]) -> list[dict[str, Any]
 
 
 def usage(shares: Sequence[float]) -> dict[str, Any] | None:
-    """A bar a prototype, the most used first, and what they amount to in words."""
+    """A bar per prototype, the most used first, and what they amount to in words."""
     total = sum(shares)
     if total <= 0:
         return None

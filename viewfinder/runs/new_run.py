@@ -11,8 +11,11 @@ from viewfinder.runs.run import Run
 
 
 def is_first_process() -> bool:
-    """False in the further processes that a distributed strategy starts."""
-    return int(os.environ.get("LOCAL_RANK", 0)) == 0 and int(os.environ.get("RANK", 0)) == 0
+    """False in the further processes that a distributed strategy starts, on any machine."""
+    if "RANK" in os.environ:  # torchrun says it in a number
+        return int(os.environ["RANK"]) == 0
+    others = ("SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
+    return all(int(os.environ.get(name, 0)) == 0 for name in others)
 
 
 def new_folder(out: Path | None, method: str) -> Path:

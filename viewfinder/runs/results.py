@@ -1,85 +1,18 @@
-"""A score and how it was made: a number never travels alone."""
+"""The scores of a run, kept in its results.json."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
-import torch
-from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter
-from torch import Tensor
+from pydantic import TypeAdapter
 
 from viewfinder.core.errors import UserError
 from viewfinder.core.files import locked, write_atomically
+from viewfinder.evaluation.probes.scores import AnyScore
 
-
-class Score(BaseModel):
-    """Accuracies in 0..1 on ``n_test`` images, with the protocol that made them.
-
-    ``features`` says whose: "trained", "untrained", "raw pixels", "supervised" or any other words.
-    top5 is None for five classes or fewer, where it would be 1 whatever the features are. per_class
-    has the accuracy of every class with a test image, by its name. ``protocol`` holds all that is
-    needed to repeat the measurement, as JSON values.
-
-    >>> print(score.top1, score.protocol["protocol"])  # doctest: +SKIP
-    0.61 knn
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    features: str = "trained"
-    top1: float
-    top5: float | None
-    per_class: dict[str, float]
-    n_test: int
-    protocol: dict[str, JsonValue]
-
-
-class RegressionScore(BaseModel):
-    """How well a quantity is predicted on ``n_test`` images, with the protocol that made it.
-
-    r2 is at most 1, and 0 or less for features that tell nothing; ``error`` is a mean absolute
-    error in ``unit`` ("" where the data name none). ``features`` and ``protocol`` as in ``Score``.
-
-    >>> print(score.r2, score.error, score.unit)  # doctest: +SKIP
-    0.93 1.2 px
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    features: str = "trained"
-    r2: float
-    error: float
-    unit: str
-    n_test: int
-    protocol: dict[str, JsonValue]
-
-
-AnyScore = Score | RegressionScore
 _SCORES: TypeAdapter[list[AnyScore]] = TypeAdapter(list[AnyScore])
-
-
-def accuracies(
-    scores: Tensor, labels: Tensor, class_names: Sequence[str]
-) -> tuple[float, float | None, dict[str, float]]:
-    """Top-1, top-5 and the accuracy of each class, from scores (n, C) and labels int64 (n,).
-
-    A class whose score is −inf is never counted as predicted, so a top-5 of fewer than five
-    candidates is the top of those there are.
-    """
-    best = scores.topk(min(5, scores.shape[1]), dim=1)
-    hits = (best.indices == labels[:, None]) & (best.values > -torch.inf)
-    first = hits[:, 0].double()
-    counts = torch.bincount(labels, minlength=scores.shape[1])
-    right = torch.bincount(labels, weights=first, minlength=scores.shape[1])
-    per_class = {
-        name: r / n
-        for name, r, n in zip(class_names, right.tolist(), counts.tolist(), strict=True)
-        if n
-    }
-    top5 = hits.any(1).double().mean().item() if scores.shape[1] > 5 else None
-    return first.mean().item(), top5, per_class
 
 
 def read_results(path: Path) -> list[AnyScore]:

@@ -6,17 +6,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+import yaml
 from torch import nn
 
-from viewfinder.networks.encoders import ENCODERS, build_encoder
 from viewfinder.core.errors import UserError
 from viewfinder.core.randomness import derive
 from viewfinder.data.domain import Domain
+from viewfinder.networks.channels_last import fast_layout
+from viewfinder.networks.encoders import ENCODERS, build_encoder
 from viewfinder.recipes.recipe import Recipe, build
 from viewfinder.runs.checkpoint import find_last, load_into, load_weights
-from viewfinder.networks.channels_last import fast_layout
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,18 @@ class Run:
             )
         return build(file=self.recipe_file, trusted=False)
 
+    def plain_recipe(self) -> dict[str, Any]:
+        """``recipe`` as plain data, {} where it is none. Nothing it names is looked up, so it needs
+        no plug-ins.
+
+        Raises FileNotFoundError, and UserError where the file cannot be read as YAML.
+        """
+        try:
+            recipe = yaml.safe_load(self.recipe_file.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise UserError(f"{self.recipe_file} is not YAML: {error}") from error
+        return recipe if isinstance(recipe, dict) else {}
+
     def last_checkpoint(self) -> Path | None:
         """The newest whole checkpoint, or None."""
         return find_last(self.checkpoints)
@@ -101,7 +115,7 @@ def new_encoder(
 
 
 def new_encoders(recipe: Recipe, *, pretrained: bool = True) -> dict[str, nn.Module]:
-    """The encoders of a complete recipe by the name of their network, as they are before training."""
+    """The encoders of a complete recipe by the name of their network, before training."""
     found: dict[str, nn.Module] = {}
     for name, domain in recipe.view_maker().networks.items():
         with initial_weights(recipe.seed, name if found else ""):

@@ -99,7 +99,11 @@ def _any_rank(trainer: L.Trainer, stop: bool) -> bool:
 
 
 class History(L.Callback):
-    """One row an epoch in metrics.csv; the rows travel in the checkpoint, so none is lost."""
+    """One row per epoch in metrics.csv.
+
+    Not Lightning's CSV logger: the rows travel in the checkpoint, so a run that is continued
+    writes the file again without a gap, and without the rows of an epoch that was cut short.
+    """
 
     def __init__(self, path: Path, measures: Measures, console: Console) -> None:
         self.path, self.measures, self.console = path, measures, console

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Sequence
 from functools import partial
 
 import lightning as L
 import numpy as np
 import torch
-from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.loggers import Logger
 from rich.console import Console
 
 from viewfinder.core.console import say
-from viewfinder.core.errors import InterruptedRun, UserError
+from viewfinder.core.errors import InterruptedRun
 from viewfinder.data.source import Split
 from viewfinder.positives.sampler import SAMPLERS
 from viewfinder.recipes.recipe import Recipe
-from viewfinder.runs.checkpoint import SafeCheckpointIO, load_into, load_state, load_weights
+from viewfinder.runs.checkpoint import load_into, load_state, load_weights
 from viewfinder.runs.run import Run
 from viewfinder.training.assignment import first_clusters, refreshed_clusters
 from viewfinder.training.callbacks import Checkpoints, History, Measures, ProgressBar
 from viewfinder.training.embedding import Embedding
+from viewfinder.training.engine import engine
 from viewfinder.training.loader import loader
 from viewfinder.training.module import Pretraining
 from viewfinder.training.usage import Usage
@@ -95,7 +92,6 @@ def trainer_for(
     further: Sequence[L.Callback] = (),
 ) -> L.Trainer:
     """The engine with everything a run of this recipe needs around its steps."""
-    _quiet()
     embedding = Embedding(split.data, recipe.view_maker().frozen, recipe.precision)
     clustering = refreshed_clusters(recipe, split, embedding)
     measures = Measures(embedding, recipe.seed, clustering)
@@ -108,60 +104,4 @@ def trainer_for(
         ProgressBar(console, label),
         *further,
     ]
-    if recipe.accelerator == "cpu" or not torch.cuda.is_available():
-        torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        return _engine(recipe, run, callbacks)
-    except (MisconfigurationException, ValueError) as error:
-        raise UserError(
-            f"accelerator={recipe.accelerator} devices={recipe.devices} "
-            f"strategy={recipe.strategy} precision={recipe.precision} is not to be had here: "
-            f"{error}",
-            fix="accelerator=auto devices=1 strategy=auto",
-        ) from error
-
-
-def _engine(recipe: Recipe, run: Run, callbacks: list[L.Callback]) -> L.Trainer:
-    return L.Trainer(
-        max_epochs=recipe.epochs,
-        accelerator=recipe.accelerator,
-        devices=recipe.devices,
-        strategy=recipe.strategy,
-        precision=recipe.precision,
-        sync_batchnorm=recipe.devices > 1 and torch.cuda.is_available(),
-        callbacks=callbacks,
-        plugins=[SafeCheckpointIO()],
-        logger=_logger(recipe, run),
-        log_every_n_steps=10,
-        use_distributed_sampler=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=run.folder,
-    )
-
-
-def _logger(recipe: Recipe, run: Run) -> Logger | bool:
-    if recipe.logger == "tensorboard":
-        from lightning.pytorch.loggers import TensorBoardLogger
-
-        return TensorBoardLogger(save_dir=run.folder, name="tensorboard", version="")
-    if recipe.logger == "wandb":
-        try:
-            import wandb  # noqa: F401
-        except ImportError as error:
-            raise UserError(
-                "logger=wandb, but wandb is not installed", fix='pip install "viewfinder[wandb]"'
-            ) from error
-        from lightning.pytorch.loggers import WandbLogger
-
-        return WandbLogger(save_dir=run.folder, project="viewfinder", name=run.folder.name)
-    return False
-
-
-def _quiet() -> None:
-    """The engine's banners and tips say nothing about the user's run."""
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning.*")
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    return engine(recipe, run, callbacks)

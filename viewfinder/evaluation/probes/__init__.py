@@ -19,8 +19,8 @@ from viewfinder.evaluation.probes.classification import (
     evaluate_features,
 )
 from viewfinder.evaluation.probes.quantity import regress_features
+from viewfinder.evaluation.probes.scores import RegressionScore, Score
 from viewfinder.evaluation.probes.targets import Quantity, check_quantity
-from viewfinder.runs.results import RegressionScore, Score
 
 
 def linear(

@@ -13,9 +13,9 @@ from torch import Tensor
 from viewfinder.core.errors import UserError
 from viewfinder.core.validation import readable
 from viewfinder.evaluation.probes.contract import ProbeRow
+from viewfinder.evaluation.probes.scores import Score, accuracies
 from viewfinder.evaluation.probes.table import PROBES
 from viewfinder.networks.frozen_features import check_finite
-from viewfinder.runs.results import Score, accuracies
 
 Array = Tensor | np.ndarray
 OWN_DATA, AS_GIVEN = "own data", "features as given"
@@ -68,6 +68,7 @@ def evaluate_features(
         "n_train": len(x),
         "classes": len(classes),
         "dim": x.shape[1],
+        "options": own.model_dump(mode="json"),
     }
     return Score(
         features=features,

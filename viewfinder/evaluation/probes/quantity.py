@@ -20,9 +20,9 @@ from viewfinder.evaluation.probes.ridge_regression import (
     on_circle,
     r_squared,
 )
+from viewfinder.evaluation.probes.scores import RegressionScore
 from viewfinder.evaluation.probes.targets import Quantity
 from viewfinder.networks.frozen_features import check_finite
-from viewfinder.runs.results import RegressionScore
 
 
 def regress_features(

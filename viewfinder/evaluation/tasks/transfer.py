@@ -7,25 +7,25 @@ the split of seed 0, so that all runs see the same images.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
-from viewfinder.commands.pipeline import open_data, override
 from viewfinder.core.console import say
 from viewfinder.core.errors import UserError
 from viewfinder.data.source import Source
+from viewfinder.evaluation.probes.scores import AnyScore
 from viewfinder.evaluation.probes.targets import find_target
 from viewfinder.evaluation.probing import check_protocols, content_key, probe, untrained
 from viewfinder.recipes.parts import Data
 from viewfinder.recipes.recipe import Recipe
-from viewfinder.runs.results import AnyScore
+from viewfinder.runs.opening import open_data, override
 
 KINDS = ("trained", "untrained", "raw pixels")
 DEFAULT_PROTOCOL = "linear"
-ALLOWED = ("data", "evaluation")
 
 
 @dataclass(frozen=True)
@@ -62,18 +62,18 @@ def parse_sets(words: Iterable[str]) -> dict[str, tuple[str | None, ...]]:
 
 
 def open_sets(
-    words: Iterable[str], recipe: Recipe, overrides: Sequence[str] = ()
+    words: Iterable[str], recipe: Recipe, overrides: Mapping[str, Any] | None = None
 ) -> list[TransferSet]:
     """Open the sets named by ``words`` (see ``parse_sets``) for the encoder of a complete recipe.
 
     Images of other channels are converted (grey repeated, RGB to luma) with a note, or refused;
-    ``overrides`` ("data.limit=1000") hold for every set. Every target is looked up at once, so a
-    mistake costs nothing.
+    ``overrides`` ({"data": {"limit": 1000}}) hold for every set. Every target is looked up at
+    once, so a mistake costs nothing.
 
     Raises UserError for a set that cannot be opened or a target that cannot be measured.
     """
     return [
-        opened_set(override(recipe, overrides, ALLOWED, spec).data, 0, targets, {})
+        opened_set(override(recipe, overrides or {}, spec).data, 0, targets, {})
         for spec, targets in parse_sets(words).items()
     ]
 

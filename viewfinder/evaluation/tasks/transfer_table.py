@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from viewfinder.runs.results import AnyScore, Score
+from viewfinder.evaluation.probes.scores import AnyScore, Score
 
 
 @dataclass(frozen=True)

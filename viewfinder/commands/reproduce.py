@@ -1,4 +1,4 @@
-"""``viewfinder reproduce``: the table of experiments, and one of them with its progress."""
+"""``viewfinder reproduce``: the list of experiments, or one of them with its progress."""
 
 from __future__ import annotations
 

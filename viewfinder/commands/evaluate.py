@@ -1,0 +1,46 @@
+"""``viewfinder evaluate``: probe the frozen encoder of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from viewfinder.evaluation.probes.scores import Score
+from viewfinder.evaluation.scoring import score
+from viewfinder.report.gather import gather
+from viewfinder.report.page import write_report
+from viewfinder.runs.opening import open_data, override
+from viewfinder.runs.run import Run, load_encoder
+
+
+def evaluate(
+    run: Run,
+    protocols: Sequence[str] | None = None,
+    source: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    baselines: bool = False,
+) -> list[Score]:
+    """Score the encoder of a run on its own or other data; the scores are kept in the run, and its
+    report is written again.
+
+    protocols  of the table of probes; None: the recipe's
+    source     data to score on; None: the run's own
+    overrides  of the run's data.* and evaluation.*, nested: {"data": {"limit": 300}}
+    baselines  measure raw pixels and the untrained encoder too
+
+    Raises UserError for what cannot be read, opened or scored.
+
+    >>> evaluate(Run(Path("runs/mine")), ["knn"])[0].top1  # doctest: +SKIP
+    0.61
+    """
+    encoder, recipe, _ = load_encoder(run)
+    recipe = override(recipe, overrides or {}, source)
+    data = open_data(recipe.data, recipe.seed)
+    if protocols:
+        own = recipe.evaluation.model_copy(update={"protocols": list(protocols)})
+        recipe = recipe.model_copy(update={"evaluation": own})
+    kinds = ["trained", *(("untrained", "raw pixels") if baselines else ())]
+    scores = score(recipe, data, run, encoder, kinds)
+    write_report(gather(run.folder), run.report)
+    return scores
