@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -16,20 +17,19 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 @pytest.fixture
-def own_rows(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def own_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Rows that a test adds, and modules it loads as plug-ins, are gone after it."""
     import sys
 
-    import viewfinder.data.sources.table
-    import viewfinder.register
     from viewfinder.core import plugins, table
 
     before = {id(one): (one, dict(one._rows)) for one in table._TABLES}
     monkeypatch.setattr(plugins, "_loaded", {})
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield
-    for name in plugins._loaded:
-        sys.modules.pop(name, None)
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None)).startswith(str(tmp_path)):
+            del sys.modules[name]
     for one, rows in before.values():
         one._rows.clear()
         one._rows.update(rows)

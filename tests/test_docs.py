@@ -171,9 +171,12 @@ def test_every_method_and_regularizer_has_a_page(generated: dict[Path, str]) -> 
         assert {file.stem for file in (ROOT / "docs" / folder).glob("*.md")} == names
 
 
+@pytest.mark.usefixtures("own_rows")
 def test_keys_that_the_pages_name_are_keys_of_a_recipe() -> None:
     from viewfinder.recipes.recipe import keys, parts
 
+    own = ROOT / "docs" / "own-method.md"  # its rows have keys too
+    exec(compile("\n".join(blocks(own, "python")), str(own), "exec"), {"__name__": own.stem})
     known = {*keys(), *parts()}
     starts = "|".join(parts())
     for page in PAGES:

@@ -39,7 +39,8 @@ from importlib.machinery import PathFinder
 class Without(PathFinder):
     @classmethod
     def find_spec(cls, name, path=None, target=None):
-        return None if name.split(".")[0] in {sorted(APP)} else super().find_spec(name, path, target)
+        missing = name.split(".")[0] in {sorted(APP)}
+        return None if missing else super().find_spec(name, path, target)
 sys.meta_path = [Without if one is PathFinder else one for one in sys.meta_path]
 import viewfinder as vf
 """
@@ -167,8 +168,14 @@ def test_the_command_says_so_too() -> None:
             ["epochs=20", "negatives.size=1024", "data=folder:photos"],
             {"epochs": 20, "negatives": {"size": 1024}, "data": "folder:photos"},
         ),
-        (["negatives=queue:64", "encoder=resnet18"], {"negatives": "queue:64", "encoder": "resnet18"}),
-        (["views=byol", "views.crop_scale=[0.5,1]"], {"views": {"preset": "byol", "crop_scale": [0.5, 1]}}),
+        (
+            ["negatives=queue:64", "encoder=resnet18"],
+            {"negatives": "queue:64", "encoder": "resnet18"},
+        ),
+        (
+            ["views=byol", "views.crop_scale=[0.5,1]"],
+            {"views": {"preset": "byol", "crop_scale": [0.5, 1]}},
+        ),
         (["regularizers=rc+lbe", "head=[64,32]"], {"regularizers": "rc+lbe", "head": [64, 32]}),
         (["regularizers.rc=0.5"], {"regularizers": {"rc": 0.5}}),
     ],
@@ -186,16 +193,18 @@ def test_keys_with_dots_and_nested_ones_are_laid_together() -> None:
     ("keys", "says"),
     [
         ({"epochs": 2, "epoch": 3}, "unknown key epoch. Did you mean epochs?"),
-        ({"negatives": {"sise": 3}}, "negatives.size"),
+        (
+            {"negatives": {"sise": 3}},
+            "negatives=queue has no option 'sise'; its own: size. Try: nega",
+        ),
         ({"objective": "barlow-twin"}, "Did you mean 'barlow-twins'"),
-        ({"negatives": "batch"}, "negatives"),
+        ({"objective": "barlow-twins"}, "objective=barlow-twins cannot use negatives=queue"),
         ({"epochs": "many"}, "epochs is 'many'"),
     ],
 )
 def test_mistakes_in_a_recipe_are_told(keys: dict[str, Any], says: str) -> None:
     with pytest.raises(UserError) as refused:
-        vf.recipe("simclr" if "negatives" not in keys else "moco", **keys)
-        vf.recipe("instdis", **keys)
+        vf.recipe("moco", **keys)
     assert says in str(refused.value)
 
 
@@ -250,9 +259,7 @@ def test_files_are_encoded_as_embed_encodes_them(
     torch.testing.assert_close(z, torch.tensor(table["vector"]), atol=1e-5, rtol=0)
 
 
-def test_arrays_and_tensors_are_encoded_as_a_source_of_arrays_is(
-    run: Run, tmp_path: Path
-) -> None:
+def test_arrays_and_tensors_are_encoded_as_a_source_of_arrays_is(run: Run, tmp_path: Path) -> None:
     images = np.random.default_rng(1).integers(0, 256, (6, 30, 44, 3), dtype=np.uint8)
     np.savez(tmp_path / "train.npz", images=images)
     vf.embed(run, f"npz:{tmp_path}", tmp_path / "v.parquet", overrides={"data.size": 36})
@@ -261,7 +268,13 @@ def test_arrays_and_tensors_are_encoded_as_a_source_of_arrays_is(
     expected[table["index"]] = torch.tensor(table["vector"])
     model = vf.load(run)
     tensor = torch.from_numpy(images).permute(0, 3, 1, 2)
-    for given in (images, list(images), tensor, [*images[:2], *tensor[2:]], images[:, ::-1][:, ::-1]):
+    for given in (
+        images,
+        list(images),
+        tensor,
+        [*images[:2], *tensor[2:]],
+        images[:, ::-1][:, ::-1],
+    ):
         torch.testing.assert_close(model.encode(given), expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(model.encode(images[0])[0], expected[0], atol=1e-5, rtol=0)
     mixed = [images[0], images[1][:20], images[2]]  # of several sizes: each in its place
@@ -317,7 +330,7 @@ def test_what_cannot_be_encoded_is_refused(run: Run, given: Any, says: str) -> N
         model.encode(given)
     assert says in str(refused.value)
     if isinstance(given, Tensor) and given.ndim == 4:
-        with pytest.raises(UserError, match="expected|channels"):
+        with pytest.raises(UserError, match=r"expected|channels"):
             model(given)
 
 

@@ -195,7 +195,11 @@ def test_a_name_of_the_library_is_not_taken() -> None:
     [
         ({}, None, "has no docstring"),
         ({"bare": "sise"}, "It.", "unknown option of step mine 'sise'. Did you mean 'size'?"),
-        ({"options": dict}, "It.", "its options are <class 'dict'>, a class derived from Options is expected"),
+        (
+            {"options": dict},
+            "It.",
+            "its options are <class 'dict'>; a class derived from Options is expected",
+        ),
     ],
 )
 def test_mistakes_are_told(facts: dict[str, Any], text: str | None, says: str) -> None:
