@@ -24,8 +24,9 @@ def restored(run: Run) -> Pretraining:
         raise UserError(
             f"{run.folder} has no checkpoint yet", fix=f"viewfinder pretrain --resume {run.folder}"
         )
-    own = recipe.encoder.model_copy(update={"pretrained": False})  # the checkpoint has them all
-    recipe = recipe.model_copy(update={"encoder": own})
+    if recipe.encoder.row.pretrained:  # the checkpoint has all weights
+        own = recipe.encoder.model_copy(update={"pretrained": False})
+        recipe = recipe.model_copy(update={"encoder": own})
     weights = load_weights(path)
     z, tags = _array(weights, "clusters"), _array(weights, "tags")
     if z is not None and recipe.positives.row.refreshed:
