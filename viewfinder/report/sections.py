@@ -99,14 +99,14 @@ def _apart(score: AnyScore, others: Sequence[AnyScore]) -> Iterator[str]:
 
 
 def _bar(score: AnyScore) -> dict[str, Any]:
-    regressed = isinstance(score, RegressionScore)
-    return {
+    found = {
         "features": score.features,
         "meaning": FEATURES.get(score.features, ""),
-        "value": max(0.0, score.r2) if regressed else score.top1,
-        "text": f"{score.r2:.3f}" if regressed else percent(score.top1),
         "own": score.features == "trained",
     }
+    if isinstance(score, RegressionScore):
+        return {**found, "value": max(0.0, score.r2), "text": f"{score.r2:.3f}"}
+    return {**found, "value": score.top1, "text": percent(score.top1)}
 
 
 def _probe(score: AnyScore) -> str:

@@ -13,7 +13,8 @@ from viewfinder.training.module import Pretraining
 
 
 def restored(run: Run) -> Pretraining:
-    """The training module of a run as its newest checkpoint has it, on the CPU.
+    """The training module of a run as its newest checkpoint has it, on the CPU; the negatives'
+    memory is new, for nothing is contrasted here.
 
     Raises UserError where the folder is no run, has no checkpoint yet, or where the weights do not
     fit the recipe exactly.
@@ -24,14 +25,17 @@ def restored(run: Run) -> Pretraining:
         raise UserError(
             f"{run.folder} has no checkpoint yet", fix=f"viewfinder pretrain --resume {run.folder}"
         )
-    own = recipe.encoder.model_copy(update={"pretrained": False})  # the checkpoint has them all
-    recipe = recipe.model_copy(update={"encoder": own})
+    if recipe.encoder.row.pretrained:  # the checkpoint has all weights
+        own = recipe.encoder.model_copy(update={"pretrained": False})
+        recipe = recipe.model_copy(update={"encoder": own})
     weights = load_weights(path)
     z, tags = _array(weights, "clusters"), _array(weights, "tags")
     if z is not None and recipe.positives.row.refreshed:
         z = clusters_until_made(recipe, len(z))  # as large as in training, whatever was found since
     module = Pretraining(recipe, z, tags)
-    load_into(module, weights, f"the checkpoint {path}")
+    learnt = {k: v for k, v in weights.items() if not k.startswith("negatives.")}
+    memory = {k: v for k, v in module.state_dict().items() if k.startswith("negatives.")}
+    load_into(module, {**learnt, **memory}, f"the checkpoint {path}")
     return module
 
 

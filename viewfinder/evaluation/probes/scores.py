@@ -59,7 +59,7 @@ class RegressionScore(BaseModel):
 
 
 AnyScore = Score | RegressionScore
-S = TypeVar("S", Score, RegressionScore, AnyScore)
+S = TypeVar("S", bound=AnyScore)
 
 
 def comparable(scores: Iterable[S]) -> list[list[S]]:
