@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic.fields import FieldInfo
 
+from viewfinder.core.table import Table
 from viewfinder.data.sources.table import SOURCES
 from viewfinder.negatives.table import NEGATIVES
 from viewfinder.networks.encoders import ENCODERS
@@ -30,11 +31,11 @@ from viewfinder.views.compose import preset_items
 from viewfinder.views.items import Items
 from viewfinder.views.presets import VARIANTS
 
-TABLES: dict[str, list[Any]] = {
-    "encoder": list(ENCODERS.values()),
-    "objective": list(OBJECTIVES.values()),
-    "positives": list(POSITIVES.values()),
-    "negatives": list(NEGATIVES.values()),
+TABLES: dict[str, Table[Any]] = {
+    "encoder": ENCODERS,
+    "objective": OBJECTIVES,
+    "positives": POSITIVES,
+    "negatives": NEGATIVES,
 }
 DOCS = Path(__file__).parent
 BEGIN, END = "<!-- generated -->\n", "<!-- end -->\n"
@@ -88,7 +89,7 @@ def recipe_page() -> str:
         if name == "views":
             blocks += [VIEWS, *map(step, STEPS), presets(), *map(split, SPLITS)]
         if name in TABLES:
-            blocks += [options(name, row) for row in TABLES[name]]
+            blocks += [options(name, row) for row in TABLES[name].values()]
         if name == "regularizers":
             for row in REGULARIZERS.values():
                 blocks.append(f"`regularizers={row.name}`: {row.summary} ({row.paper}).\n")

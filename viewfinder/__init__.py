@@ -1,3 +1,79 @@
-"""Viewfinder: learn image representations without labels, and see what made them good."""
+"""Viewfinder: learn image representations without labels, and see what made them good.
+
+    import viewfinder as vf
+
+    run = vf.pretrain("simclr", data="folder:photos", epochs=20)
+    z = vf.load(run).encode(["a.jpg", "b.png"])
+
+Each name is imported when it is first used, so ``import viewfinder`` alone is instant.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from viewfinder import negatives, register, regularizers, views
+    from viewfinder import objectives as losses
+    from viewfinder.api import embed, evaluate, load, open_data, pretrain, recipe, resume
+    from viewfinder.core.table import Options
+    from viewfinder.evaluation import probes
+    from viewfinder.negatives.contract import Contrast, Negatives
+    from viewfinder.recipes.methods import METHODS as methods  # noqa: N811
 
 __version__ = "0.2.0"
+__all__ = [
+    "Contrast",
+    "Negatives",
+    "Options",
+    "embed",
+    "evaluate",
+    "load",
+    "losses",
+    "methods",
+    "negatives",
+    "open_data",
+    "pretrain",
+    "probes",
+    "recipe",
+    "register",
+    "regularizers",
+    "resume",
+    "views",
+]
+
+_MODULES = {
+    "losses": "viewfinder.objectives",
+    "negatives": "viewfinder.negatives",
+    "probes": "viewfinder.evaluation.probes",
+    "register": "viewfinder.register",
+    "regularizers": "viewfinder.regularizers",
+    "views": "viewfinder.views",
+}
+_OBJECTS = {
+    "Contrast": ("viewfinder.negatives.contract", "Contrast"),
+    "Negatives": ("viewfinder.negatives.contract", "Negatives"),
+    "Options": ("viewfinder.core.table", "Options"),
+    "methods": ("viewfinder.recipes.methods", "METHODS"),
+    **{
+        name: ("viewfinder.api", name)
+        for name in ("embed", "evaluate", "load", "open_data", "pretrain", "recipe", "resume")
+    },
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        found: Any = import_module(_MODULES[name])
+    elif name in _OBJECTS:
+        module, attribute = _OBJECTS[name]
+        found = getattr(import_module(module), attribute)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -66,11 +66,7 @@ class InterruptError(Exception):
 
 KMEANS = {"name": "kmeans", "k": 4, "every": 2}
 VARIANTS: list[tuple[str, dict]] = [
-    *(
-        (method, {})
-        for method in METHODS
-        if method not in ("ci-infonce", "ci-infonce-batch", "pcl")
-    ),
+    *((m, {}) for m in METHODS if m not in ("ci-infonce", "ci-infonce-batch", "pcl")),
     ("pcl", {"positives": {"k": [4, 3]}}),
     ("moco", {"positives": KMEANS}),
     ("moco", {"negatives": {"name": "bank", "size": 9}, "positives": {"name": "labels"}}),

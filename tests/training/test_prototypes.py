@@ -109,10 +109,10 @@ def test_pcl_warms_up_and_then_has_prototypes(split: Split, tmp_path: Path) -> N
     assert module.clusters is not None
     assert module.clusters.shape == (48, 2)
     assert set(module.clusters[:, 1].tolist()) == {0, 1, 2}
-    density = module.state.get_buffer("density0")
+    density = module.state_of(0).get_buffer("density0")
     assert density[density > 0].mean().item() == pytest.approx(0.2, rel=1e-4)
     for m in range(2):  # each image is in the cluster whose centroid is nearest
-        centroids = module.state.get_buffer(f"centroids{m}")
+        centroids = module.state_of(0).get_buffer(f"centroids{m}")
         assert (centroids.norm(dim=1) <= 1 + 1e-5).all()
 
 

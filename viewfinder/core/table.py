@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, SupportsIndex, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -39,6 +39,13 @@ class Row:
     options: type[Options] = Options
     bare: str | None = None
 
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        """A row of a table is pickled by its name: what it builds may be a lambda."""
+        for table in _TABLES:
+            if table.get(self.name) is self:
+                return _row_of, (table.kind, self.name)
+        return super().__reduce_ex__(protocol)
+
 
 R = TypeVar("R", bound=Row)
 
@@ -60,6 +67,7 @@ class Table(Mapping[str, R], Generic[R]):
     def __init__(self, kind: str, rows: Iterable[R] = ()) -> None:
         self.kind = kind
         self._rows: dict[str, R] = {}
+        _TABLES.append(self)
         for row in rows:
             self.add(row)
 
@@ -74,6 +82,12 @@ class Table(Mapping[str, R], Generic[R]):
                 fix="another name",
             )
         self._rows[row.name] = row
+        return row
+
+    def remove(self, name: str) -> R:
+        """Take a row out of the table; raises UserError where there is none of that name."""
+        row = self.find(name)
+        del self._rows[row.name]
         return row
 
     def __getitem__(self, name: str) -> R:
@@ -103,3 +117,13 @@ class Table(Mapping[str, R], Generic[R]):
         if row.bare is None or not value:
             raise UserError(f"{self.kind} {words}: {name} takes nothing behind a colon", fix=name)
         return row.name, {row.bare: value}
+
+
+_TABLES: list[Table[Any]] = []
+"""All tables, in the order they were made."""
+
+
+def _row_of(kind: str, name: str) -> Row:
+    """The row of a pickle; raises UserError where the plug-in that adds it is not loaded."""
+    found: Row = next(table for table in _TABLES if table.kind == kind).find(name)
+    return found

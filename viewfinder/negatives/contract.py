@@ -90,7 +90,13 @@ class Negatives(nn.Module):
     """Where negatives come from. State lives in buffers, is saved, and is equal on every rank.
 
     This one keeps nothing: the other samples of the batch are the negatives, or there are none.
+
+    options  as it was built with, where it was given them
     """
+
+    def __init__(self, options: Any = None, spec: Spec | None = None) -> None:
+        super().__init__()
+        self.options = options
 
     def propose(self, query: Tensor, index: Tensor, z: Tensor | None = None) -> Contrast | None:
         """What queries (N, D) of the data ``index`` int64 (N,) are contrasted against; None: with

@@ -73,7 +73,7 @@ def encode(
     # not inference mode: what a view or an encoder keeps for later must stay usable in training
     with torch.no_grad(), torch.autocast(device.type, dtype=kind, enabled=kind is not None):
         views = view(images.to(device))
-        features = _features(encoder, views, torch.float64 if precision == "64" else None)
+        features = features_of(encoder, views, torch.float64 if precision == "64" else None)
     if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != len(images):
         shape = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
         raise UserError(
@@ -84,8 +84,8 @@ def encode(
     return features.float()
 
 
-def _features(
-    encoder: nn.Module, views: Tensor | Mapping[str, Tensor], dtype: torch.dtype | None
+def features_of(
+    encoder: nn.Module, views: Tensor | Mapping[str, Tensor], dtype: torch.dtype | None = None
 ) -> Tensor:
     """What the encoder makes of a view; or, with a view for each network, theirs side by side."""
     if isinstance(views, Tensor):
@@ -93,7 +93,7 @@ def _features(
         return found
     if not isinstance(encoder, nn.ModuleDict):
         (only,) = views.values()
-        return _features(encoder, only, dtype)
+        return features_of(encoder, only, dtype)
     return torch.cat([encoder[name](view.to(dtype)) for name, view in views.items()], 1)
 
 

@@ -193,26 +193,37 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
     >>> parse_overrides(["positives=labels", "negatives.size=4096"])
     {'positives': {'name': 'labels'}, 'negatives': {'size': 4096}}
     """
-    nested: dict[str, Any] = {}
+    given = []
     for word in words:
         key, equals, text = word.partition("=")
         if not equals or not key:
             raise UserError(f"{word!r} is not of the form key=value", fix="epochs=20")
         try:
-            value = yaml.safe_load(text) if text else None
+            given.append((key, yaml.safe_load(text) if text else None))
         except yaml.YAMLError as error:
             raise UserError(f"the value of {key} cannot be read: {text!r}") from error
+    return nested(given)
+
+
+def nested(given: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Nested dict of keys with dots in them; a bare value for a part sets its main field.
+
+    >>> nested([("positives", "labels"), ("negatives.size", 9), ("negatives", {"name": "queue"})])
+    {'positives': {'name': 'labels'}, 'negatives': {'size': 9, 'name': 'queue'}}
+    """
+    out: dict[str, Any] = {}
+    for key, value in given:
         path = key.split(".")
-        bare = _bare(path)
+        bare = None if isinstance(value, Mapping) else _bare(path)
         if bare is not None and (len(path) == 1 or value is not None):  # rc=null: no rc at all
             path.append(bare)
-        here = nested
+        here = out
         for step in path[:-1]:
             here = here.setdefault(step, {})
             if not isinstance(here, dict):
                 raise UserError(f"{key} is set inside {step}, which was given the value {here!r}")
-        here[path[-1]] = value
-    return nested
+        here.update(merge(here, {path[-1]: value}))
+    return out
 
 
 def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:

@@ -102,7 +102,14 @@ class EncoderPass:
 
 
 class Term(nn.Module):
-    """What a row of the table builds; its parameters, if any, are trained with the encoder."""
+    """What a row of the table builds; its parameters, if any, are trained with the encoder.
+
+    options  as it was built with, where it was given them
+    """
+
+    def __init__(self, options: Any = None, spec: Spec | None = None) -> None:
+        super().__init__()
+        self.options = options
 
     def forward(self, seen: EncoderPass) -> Tensor:
         """The term of each view, float (V,); or one of all views, a scalar."""

@@ -99,14 +99,17 @@ def _apart(score: AnyScore, others: Sequence[AnyScore]) -> Iterator[str]:
 
 
 def _bar(score: AnyScore) -> dict[str, Any]:
-    found = {
+    if isinstance(score, RegressionScore):
+        value, text = max(0.0, score.r2), f"{score.r2:.3f}"
+    else:
+        value, text = score.top1, percent(score.top1)
+    return {
         "features": score.features,
         "meaning": FEATURES.get(score.features, ""),
+        "value": value,
+        "text": text,
         "own": score.features == "trained",
     }
-    if isinstance(score, RegressionScore):
-        return {**found, "value": max(0.0, score.r2), "text": f"{score.r2:.3f}"}
-    return {**found, "value": score.top1, "text": percent(score.top1)}
 
 
 def _probe(score: AnyScore) -> str:

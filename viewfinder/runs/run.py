@@ -12,13 +12,13 @@ import torch
 import yaml
 from torch import nn
 
-from viewfinder.networks.encoders import ENCODERS, build_encoder
 from viewfinder.core.errors import UserError
 from viewfinder.core.randomness import derive
 from viewfinder.data.domain import Domain
+from viewfinder.networks.channels_last import fast_layout
+from viewfinder.networks.encoders import ENCODERS, build_encoder
 from viewfinder.recipes.recipe import Recipe, build
 from viewfinder.runs.checkpoint import find_last, load_into, load_weights
-from viewfinder.networks.channels_last import fast_layout
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def new_encoder(
 
 
 def new_encoders(recipe: Recipe, *, pretrained: bool = True) -> dict[str, nn.Module]:
-    """The encoders of a complete recipe by the name of their network, as they are before training."""
+    """The encoders of a complete recipe by the name of their network, before training."""
     found: dict[str, nn.Module] = {}
     for name, domain in recipe.view_maker().networks.items():
         with initial_weights(recipe.seed, name if found else ""):
@@ -158,5 +158,5 @@ def pick_device(accelerator: str) -> torch.device:
     if accelerator in ("mps", "auto") and torch.backends.mps.is_available():
         return torch.device("mps")
     if accelerator in ("gpu", "cuda", "mps"):
-        raise UserError(f"accelerator={accelerator}, but there is none here", fix="accelerator=cpu")
+        raise UserError(f"accelerator={accelerator} is not available here", fix="accelerator=cpu")
     return torch.device("cpu")

@@ -3,7 +3,22 @@
 from __future__ import annotations
 
 from viewfinder.views.compose import compose, preset
+from viewfinder.views.contract import Transform
+from viewfinder.views.items import ViewSpec
 from viewfinder.views.maker import ViewMaker
+from viewfinder.views.pipeline import Pipeline
+from viewfinder.views.render import render_views
 from viewfinder.views.table import PRESETS, SPLITS, STEPS
 
-__all__ = ["PRESETS", "SPLITS", "STEPS", "ViewMaker", "compose", "preset"]
+__all__ = [
+    "PRESETS",
+    "SPLITS",
+    "STEPS",
+    "Pipeline",
+    "Transform",
+    "ViewMaker",
+    "ViewSpec",
+    "compose",
+    "preset",
+    "render_views",
+]

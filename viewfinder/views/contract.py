@@ -22,9 +22,14 @@ class Transform(nn.Module):
     A transform that has parameters of its own is rendered with gradient, any other without.
 
     overwrites  whether ``forward`` may write to its input; the renderer then passes its own copy
+    options     as it was built with, where it was given them
     """
 
     overwrites: ClassVar[bool] = False
+
+    def __init__(self, options: Any = None, domain: Domain | None = None) -> None:
+        super().__init__()
+        self.options = options
 
     def draw(self, n: int, domain: Domain, generator: torch.Generator) -> Values:
         """Parameters for n samples of ``domain``, from the generator alone and on its device.

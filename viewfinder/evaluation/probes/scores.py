@@ -59,7 +59,7 @@ class RegressionScore(BaseModel):
 
 
 AnyScore = Score | RegressionScore
-S = TypeVar("S", bound=AnyScore)
+S = TypeVar("S", bound=Score | RegressionScore)
 
 
 def comparable(scores: Iterable[S]) -> list[list[S]]:

@@ -1,4 +1,4 @@
-"""Scores over sets and runs as tables: a row per method, a column per set, cells with their spread."""
+"""Scores over sets and runs as tables: a row per method, a column per set, a spread per cell."""
 
 from __future__ import annotations
 

@@ -1,0 +1,397 @@
+"""Rows of one's own, one decorator per table.
+
+    @vf.register.step("negative")
+    class Negative(vf.views.Transform):
+        \"\"\"Dark becomes bright.\"\"\"
+        def forward(self, x, drawn):
+            return 1 - x
+
+What is a module (a step, a split, negatives, a regularizer, an encoder) is a class, called as
+``Class(options, ...)`` with the arguments of its row's ``build``; what is a function (positives, an
+objective, a source, a probe) is one with the arguments of its row's. Options are a class within
+the class, or ``options=``. Names are lower case with hyphens. The first line of the docstring is
+the summary. Everything else is a declared fact: the class of the row, such as
+``viewfinder.views.contract.Step``, describes each.
+
+Defining the same class again, as a notebook does, replaces its row; a name that is taken by
+anything else is refused with a UserError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from inspect import getdoc
+from typing import Any, Literal, TypeVar
+
+from viewfinder.core.errors import UserError, unknown
+from viewfinder.core.extras import needing_app
+from viewfinder.core.table import Options, R, Table, spelling
+from viewfinder.data.domain import Modality
+from viewfinder.evaluation.probes.contract import ProbeRow
+from viewfinder.evaluation.probes.table import PROBES
+from viewfinder.negatives.contract import Kind as NegativesKind
+from viewfinder.negatives.contract import NegativesRow
+from viewfinder.negatives.table import NEGATIVES
+from viewfinder.networks.encoders import ENCODERS, EncoderRow
+from viewfinder.objectives.contract import Objective
+from viewfinder.objectives.table import OBJECTIVES
+from viewfinder.positives.contract import Kind, Positives
+from viewfinder.positives.needs import Need as PositivesNeed
+from viewfinder.positives.table import POSITIVES
+from viewfinder.recipes.methods import METHODS, Method
+from viewfinder.regularizers.contract import (
+    AcrossRanks,
+    Need,
+    Regularizer,
+    RegularizerOptions,
+)
+from viewfinder.regularizers.table import REGULARIZERS
+from viewfinder.views.contract import Step, any_channels
+from viewfinder.views.maker import Split
+from viewfinder.views.table import SPLITS, STEPS
+
+T = TypeVar("T", bound=Callable[..., Any])
+Decorator = Callable[[T], T]
+_origins: dict[tuple[str, str], str] = {}
+"""Where the row of a table (kind, name) was defined, of those that were registered here."""
+
+
+def step(
+    name: str,
+    *,
+    paper: str = "",
+    options: type[Options] | None = None,
+    bare: str | None = None,
+    modalities: tuple[Modality, ...] = ("images",),
+    channels: Callable[[Any], tuple[int, ...]] = any_channels,
+    unit: bool = False,
+    keeps_unit: bool = True,
+    mirrors: bool = True,
+    frozen: bool = False,
+    gradient: bool = False,
+    fuses: Literal["crop", "flip"] | None = None,
+    place: int = 70,
+) -> Decorator[T]:
+    """A step of a view: ``Class(options, domain)``, a ``viewfinder.views.Transform``."""
+    return _into(
+        STEPS,
+        Step,
+        "build",
+        name,
+        options,
+        paper=paper,
+        bare=bare,
+        modalities=modalities,
+        channels=channels,
+        unit=unit,
+        keeps_unit=keeps_unit,
+        mirrors=mirrors,
+        frozen=frozen,
+        gradient=gradient,
+        fuses=fuses,
+        place=place,
+    )
+
+
+def split(
+    name: str,
+    *,
+    paper: str = "",
+    options: type[Options] | None = None,
+    bare: str | None = None,
+    modalities: tuple[Modality, ...] = ("images",),
+    views: int | None = None,
+    partners: bool = False,
+) -> Decorator[T]:
+    """Which views come out: ``Class(options, first, second)`` of two lists of steps, a
+    ``viewfinder.views.ViewMaker``."""
+    return _into(
+        SPLITS,
+        Split,
+        "build",
+        name,
+        options,
+        paper=paper,
+        bare=bare,
+        modalities=modalities,
+        views=views,
+        partners=partners,
+    )
+
+
+def positives(
+    name: str,
+    *,
+    paper: str = "",
+    options: type[Options] | None = None,
+    bare: str | None = None,
+    gives: tuple[Kind, ...] = ("clusters",),
+    needs: tuple[PositivesNeed, ...] = (),
+    sized_by: str | None = None,
+) -> Decorator[T]:
+    """What counts as the same: ``function(options, given) -> Assignment``."""
+    return _into(
+        POSITIVES,
+        Positives,
+        "build",
+        name,
+        options,
+        paper=paper,
+        bare=bare,
+        gives=gives,
+        needs=needs,
+        sized_by=sized_by,
+    )
+
+
+def negatives(
+    name: str,
+    *,
+    paper: str = "",
+    options: type[Options] | None = None,
+    bare: str | None = None,
+    kind: NegativesKind = "table",
+    gives_positive: bool = False,
+    stable_index: bool = False,
+    needs_momentum: bool = False,
+) -> Decorator[T]:
+    """What a positive is contrasted against: ``Class(options, spec)``, a ``viewfinder.Negatives``.
+
+    Of a class derived from ``Queue``, say ``needs_momentum=True`` as the queue's own row does.
+    """
+    return _into(
+        NEGATIVES,
+        NegativesRow,
+        "build",
+        name,
+        options,
+        paper=paper,
+        bare=bare,
+        kind=kind,
+        gives_positive=gives_positive,
+        stable_index=stable_index,
+        needs_momentum=needs_momentum,
+    )
+
+
+def objective(
+    name: str,
+    *,
+    formula: str,
+    paper: str = "",
+    options: type[Options] | None = None,
+    scores: Literal["pairs", "views"] = "pairs",
+    across_ranks: AcrossRanks = "batch",
+    target: Literal["unused", "any", "constant"] = "any",
+    negatives: tuple[NegativesKind, ...] = ("none",),
+    positives: tuple[Kind, ...] = ("instance",),
+    pairing: str = "one-way",
+    ordered: bool = True,
+    summed: Callable[[Any], bool] | None = None,
+    views: tuple[int, int | None] = (1, None),
+    minimum: Callable[[Any, int, int, int], float] | None = None,
+    outputs: Literal["embedding", "classes"] = "embedding",
+    assigner: Callable[[Any, int], Any] | None = None,
+    state: Callable[[Any, int, Sequence[int]], Any] | None = None,
+    partners: bool = False,
+) -> Decorator[T]:
+    """A loss: ``function(inputs, options) -> {"loss": Tensor, ...}``.
+
+    With ``across_ranks="batch"`` every process is given the samples of all, which is right for any
+    loss; one that is a mean over samples needs "nothing".
+    """
+    return _into(
+        OBJECTIVES,
+        Objective,
+        "compute",
+        name,
+        options,
+        formula=formula,
+        paper=paper,
+        scores=scores,
+        across_ranks=across_ranks,
+        target=target,
+        negatives=negatives,
+        positives=positives,
+        pairing=pairing,
+        ordered=ordered,
+        views=views,
+        minimum=minimum,
+        outputs=outputs,
+        assigner=assigner,
+        state=state,
+        partners=partners,
+        summed=summed or (lambda chosen: False),
+    )
+
+
+def regularizer(
+    name: str,
+    *,
+    formula: str,
+    needs: tuple[Need, ...],
+    paper: str = "",
+    options: type[RegularizerOptions] | None = None,
+    across_ranks: AcrossRanks = "batch",
+    sign: Literal[1, -1] = 1,
+    views: tuple[int, int | None] = (1, None),
+    noise: bool = False,
+    stages: Callable[[Any], Collection[str]] | None = None,
+    parameters: bool = False,
+    modality: Modality | None = None,
+) -> Decorator[T]:
+    """What is added to the loss: ``Class(options, spec)``, a ``viewfinder.regularizers.Term``.
+
+    Its options are ``RegularizerOptions``, or ``OneTermOptions`` where the views have one term
+    together.
+    """
+    return _into(
+        REGULARIZERS,
+        Regularizer,
+        "build",
+        name,
+        options,
+        RegularizerOptions,
+        formula=formula,
+        needs=needs,
+        paper=paper,
+        across_ranks=across_ranks,
+        sign=sign,
+        views=views,
+        noise=noise,
+        parameters=parameters,
+        modality=modality,
+        **({} if stages is None else {"stages": stages}),
+    )
+
+
+def encoder(
+    name: str,
+    *,
+    paper: str = "",
+    options: type[Options] | None = None,
+    modalities: tuple[Modality, ...] = ("images",),
+    maps: bool = False,
+    pretrained: bool = False,
+) -> Decorator[T]:
+    """An encoder: ``Class(options, domain)``, a module from views (N, ...) to features (N, D)."""
+    return _into(
+        ENCODERS,
+        EncoderRow,
+        "build",
+        name,
+        options,
+        paper=paper,
+        modalities=modalities,
+        maps=maps,
+        pretrained=pretrained,
+    )
+
+
+def source(
+    name: str,
+    *,
+    paper: str = "",
+    options: type[Options] | None = None,
+    bare: str | None = None,
+    modality: Modality = "images",
+    labels: bool = False,
+) -> Decorator[T]:
+    """Where data come from: ``function(options, how) -> Source``, ``how`` a ``ReadOptions``."""
+    with needing_app("a source"):
+        from viewfinder.data.sources.table import SOURCES, SourceRow
+
+    return _into(
+        SOURCES,
+        SourceRow,
+        "read",
+        name,
+        options,
+        paper=paper,
+        bare=bare,
+        modality=modality,
+        labels=labels,
+    )
+
+
+def probe(
+    name: str,
+    *,
+    paper: str = "",
+    options: type[Options] | None = None,
+    phrase: str = "",
+) -> Decorator[T]:
+    """A probe of frozen features: ``function(options, x, y, test_x, classes, seed)``, which gives
+    scores (M, classes) and what the protocol is to say."""
+    return _into(PROBES, ProbeRow, "scores", name, options, paper=paper, phrase=phrase)
+
+
+def method(name: str, *, paper: str = "") -> Decorator[T]:
+    """A method: ``function()`` that gives its settings, keys of a recipe as ``recipe`` takes them.
+
+    >>> @method("mild-simclr")
+    ... def mild_simclr():
+    ...     \"\"\"SimCLR with larger crops.\"\"\"
+    ...     return {"objective": "nt_xent", "views": {"preset": "simclr", "crop_scale": [0.5, 1]}}
+    >>> METHODS.remove("mild-simclr").summary
+    'SimCLR with larger crops'
+    """
+
+    def decorate(made: T) -> T:
+        with needing_app("a method"):
+            from viewfinder.recipes.recipe import nested
+
+        settings = nested(made().items())
+        row = Method(name=spelling(name), summary=_summary(made), paper=paper, settings=settings)
+        _put(METHODS, row, made)
+        return made
+
+    return decorate
+
+
+def _into(
+    table: Table[R],
+    row: type[R],
+    does: str,
+    name: str,
+    options: type[Options] | None,
+    default: type[Options] = Options,
+    **facts: Any,
+) -> Decorator[T]:
+    """The decorator that adds a row to a table; what it decorates becomes the row's ``does``."""
+
+    def decorate(made: T) -> T:
+        own = options or getattr(made, "Options", default)
+        if not (isinstance(own, type) and issubclass(own, default)):
+            raise UserError(
+                f"{table.kind} {name}: its options are {own!r}, not a {default.__name__}",
+                fix=f"class Options({default.__module__}.{default.__name__})",
+            )
+        bare = facts.get("bare")
+        if bare is not None and bare not in own.model_fields:
+            raise unknown(f"option of {table.kind} {name}", bare, own.model_fields)
+        given = {"name": spelling(name), **facts, does: made}
+        _put(table, row(summary=_summary(made), options=own, **given), made)
+        return made
+
+    return decorate
+
+
+def _put(table: Table[R], row: R, made: Callable[..., Any]) -> None:
+    """Add a row, in the place of the one that the same definition made before."""
+    at, origin = (table.kind, row.name), f"{made.__module__}.{made.__qualname__}"
+    if row.name in table and _origins.get(at) == origin:
+        table.remove(row.name)
+    table.add(row)
+    _origins[at] = origin
+
+
+def _summary(made: Callable[..., Any]) -> str:
+    """The first line of the docstring, without the full stop."""
+    first = (getdoc(made) or "").strip().partition("\n")[0]
+    if not made.__doc__ or not first:
+        raise UserError(
+            f"{made.__qualname__} has no docstring; its first line is the summary of the row",
+            fix='"""What it is, in a line."""',
+        )
+    return first.rstrip(".")

@@ -1,0 +1,92 @@
+"""From a recipe to the data it names: opened, checked against the recipe, exchanged for others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+
+from viewfinder.core.console import console, say
+from viewfinder.core.errors import UserError
+from viewfinder.data.source import Source, Split
+from viewfinder.data.sources.table import open_source
+from viewfinder.networks.encoders import ENCODERS, check_modality
+from viewfinder.recipes.check import check_data
+from viewfinder.recipes.parts import Data
+from viewfinder.recipes.recipe import Recipe, build, complete, merge
+
+SETTABLE = ("data", "evaluation")
+"""The parts of a finished run's recipe that may be set anew; all others made its encoder."""
+
+
+def open_data(data: Data, seed: int, where: Console | None = None) -> Source:
+    """The source that a recipe's data part names; its notes are printed."""
+    where = where or console()
+    source = open_source(data.source, **data.options(), seed=seed)
+    for note in source.notes:
+        say(f"note: {note}", where)
+    if source.unreadable:
+        shown = [f"  {path}: {reason}" for path, reason in source.unreadable[:5]]
+        more = len(source.unreadable) - len(shown)
+        lines = [*shown, f"  and {more} more (viewfinder data lists them)"] if more else shown
+        say("\n".join(lines), where)
+    return source
+
+
+def training_split(data: Data, source: Source) -> Split:
+    """The split to pretrain on."""
+    if data.split not in source.splits:
+        known = ", ".join(sorted(source.splits))
+        raise UserError(f"data.split={data.split}, but {data.source} has {known}")
+    return source.splits[data.split]
+
+
+def with_data(recipe: Recipe, where: Console | None = None) -> tuple[Recipe, Source]:
+    """The recipe, completed by its data and checked against them, and the data.
+
+    Raises UserError where the data cannot be opened, or lack what the recipe asks for.
+    """
+    source = open_data(recipe.data, recipe.seed, where)
+    split = training_split(recipe.data, source)
+    check_modality(ENCODERS[recipe.encoder.name], split.data.modality)
+    recipe = complete(recipe, split.data.shape)
+    check_data(recipe, split)
+    return recipe, source
+
+
+def only(overrides: Mapping[str, Any], allowed: Sequence[str]) -> Mapping[str, Any]:
+    """The overrides as they are. Raises UserError for a part that is not ``allowed``."""
+    for key in overrides:
+        if key not in allowed:
+            raise UserError(
+                f"{key} cannot be set here, only {', '.join(f'{a}.*' for a in allowed)}"
+            )
+    return overrides
+
+
+def override(
+    recipe: Recipe,
+    overrides: Mapping[str, Any],
+    source: str | None = None,
+    allowed: Sequence[str] = SETTABLE,
+) -> Recipe:
+    """A run's recipe with other data or evaluation settings; the encoder's channels stay.
+
+    overrides  nested, as ``build`` takes them: {"data": {"limit": 300}}
+    source     other data, which start from the defaults of the data part: a limit or label file of
+               the training data says nothing about them
+
+    Raises UserError for what is not ``allowed``, and for channels that the encoder does not take.
+    """
+    own = recipe.model_dump(mode="json", include=set(SETTABLE))
+    if source is not None and source != recipe.data.source:
+        own["data"] = {"source": source, "channels": recipe.data.channels}
+    changed = build(recipe.method, merge(own, only(overrides, allowed)))
+    if changed.data.channels != recipe.data.channels:
+        raise UserError(
+            f"data.channels={changed.data.channels}, but the encoder takes {recipe.data.channels}; "
+            "images are converted to that",
+            fix=f"leave data.channels out, or pretrain with data.channels={changed.data.channels}",
+        )
+    return recipe.model_copy(update={"data": changed.data, "evaluation": changed.evaluation})
