@@ -39,6 +39,7 @@ def split() -> Split:
         ("simclr", []),
         ("moco", ["negatives.size=32"]),  # with a momentum network
         ("supcon", []),  # with a Z of its own
+        ("instdis", ["negatives.size=8"]),  # with a memory of all images
         ("pcl", ["negatives.size=32", "positives.k=[4,3]", "positives.start=0"]),
     ],
 )
@@ -52,7 +53,7 @@ def test_positives_on_is_what_is_clustered(
 
     encoder, projector = module.encoder, module.online["main"].projector
     if isinstance(module.target, Momentum):
-        encoder, projector = module.target.networks["main"]
+        encoder, projector, *_ = module.target.networks["main"]
     want = extract(encoder, split.data, recipe.view_maker().frozen)
     if on != "features":  # projections are the default, as in training
         with torch.no_grad():

@@ -76,7 +76,7 @@ def test_a_whole_run_is_read(run: Path) -> None:
         "views": "moco2, 2 views, 32 px",
         "positives": "instance",
         "negatives": "queue, size 4096",
-        "objective": "info_nce, temperature 0.2",
+        "objective": "info-nce, temperature 0.2",
         "regularizers": "none",
     }
     assert found.recipe == RECIPE

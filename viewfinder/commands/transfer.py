@@ -48,7 +48,7 @@ def transfer(
     protocols: Sequence[str] = (),
     baselines: bool = True,
 ) -> None:
-    """Score runs on their own data and on ``words`` (see ``parse_sets``); print one table a probe.
+    """Score runs on their own data and on ``words`` (see ``parse_sets``); print a table per probe.
 
     Runs that differ in nothing but the seed are one row, with mean and spread. Scores go into each
     run's results.json, the chart into its transfer.png, and both into its report.

@@ -66,7 +66,7 @@ def runs_sets_overrides(
             runs.append(path)
     if not runs:
         raise UserError(
-            f"no run is named: {', '.join(words)} is none, having no recipe.yaml",
+            f"no run is named: {', '.join(words)} is not a run, for it has no recipe.yaml",
             fix="viewfinder evaluate RUN --data SET, RUN a folder that pretrain --out wrote",
         )
     return runs, sets, overrides

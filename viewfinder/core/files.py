@@ -20,7 +20,7 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(
             f"{path} cannot be written: {error.strerror or error}",
-            fix="another place, or free some space",
+            fix="another place, or freeing some space",
         ) from error
 
 

@@ -202,7 +202,7 @@ def write_all_embeddings(
 
 
 def print_scores(entries: Sequence[Score], where: Console | None = None) -> None:
-    """A table of scores: one row of features, one column a protocol."""
+    """A table of scores: one row of features, one column per protocol."""
     if not entries:
         return
     protocols = list(dict.fromkeys(str(e.protocol["protocol"]) for e in entries))

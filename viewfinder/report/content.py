@@ -114,7 +114,7 @@ class ReportContent:
     summary  the result in a sentence
     method   text by part (``PARTS``)
     recipe   the recipe's YAML
-    history  one value an epoch by column of metrics.csv; None where there is none
+    history  one value per epoch by column of metrics.csv; None where there is none
     usage    the share of the samples that each prototype won in the last epoch
     scores   the run's own data and settings first: what is compared with these is the headline
     notes    sentences for the reader

@@ -52,7 +52,7 @@ def save(path: Path, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
         shutil.rmtree(partial, ignore_errors=True)
         raise UserError(
             f"the checkpoint {path} could not be written: {error}; earlier checkpoints are kept",
-            fix="free some space, then viewfinder pretrain --resume DIR",
+            fix="free some space, then run viewfinder pretrain --resume DIR",
         ) from error
 
 

@@ -27,7 +27,7 @@ def read_results(path: Path) -> list[AnyScore]:
     except (OSError, ValueError) as error:
         raise UserError(
             f"{path} is not a list of scores: {str(error).splitlines()[0]}",
-            fix="moving it away; a new one is written",
+            fix="move it away; a new one will be written",
         ) from error
 
 

@@ -158,5 +158,5 @@ def pick_device(accelerator: str) -> torch.device:
     if accelerator in ("mps", "auto") and torch.backends.mps.is_available():
         return torch.device("mps")
     if accelerator in ("gpu", "cuda", "mps"):
-        raise UserError(f"accelerator={accelerator}, but there is none here", fix="accelerator=cpu")
+        raise UserError(f"accelerator={accelerator} is not available here", fix="accelerator=cpu")
     return torch.device("cpu")

@@ -6,6 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from viewfinder.core.errors import UserError
+from viewfinder.recipes.parts import NegativesPart
 from viewfinder.runs.checkpoint import load_into, load_weights
 from viewfinder.runs.run import Run
 from viewfinder.training.assignment import clusters_until_made
@@ -13,7 +14,8 @@ from viewfinder.training.module import Pretraining
 
 
 def restored(run: Run) -> Pretraining:
-    """The training module of a run as its newest checkpoint has it, on the CPU.
+    """The training module of a run as its newest checkpoint has it, on the CPU, without the
+    memory of its negatives: nothing is contrasted here.
 
     Raises UserError where the folder is no run, has no checkpoint yet, or where the weights do not
     fit the recipe exactly.
@@ -27,7 +29,8 @@ def restored(run: Run) -> Pretraining:
     if recipe.encoder.row.pretrained:  # the checkpoint has all weights
         own = recipe.encoder.model_copy(update={"pretrained": False})
         recipe = recipe.model_copy(update={"encoder": own})
-    weights = load_weights(path)
+    recipe = recipe.model_copy(update={"negatives": NegativesPart(name="none")})
+    weights = {k: v for k, v in load_weights(path).items() if not k.startswith("negatives.")}
     z, tags = _array(weights, "clusters"), _array(weights, "tags")
     if z is not None and recipe.positives.row.refreshed:
         z = clusters_until_made(recipe, len(z))  # as large as in training, whatever was found since

@@ -1,4 +1,4 @@
-"""The bar chart of a transfer: a panel a probe, a group of bars a set, a bar a method."""
+"""The bar chart of a transfer: a panel per probe, a group of bars per set, a bar per method."""
 
 from __future__ import annotations
 

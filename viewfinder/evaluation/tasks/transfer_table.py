@@ -1,4 +1,4 @@
-"""Scores over sets and runs as tables: a row a method, a column a set, cells with their spread."""
+"""Scores over sets and runs as tables: a row per method, a column per set, a spread per cell."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Column:
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """values[row][column key]: one number a run. ``own``: the rows of trained encoders."""
+    """values[row][column key]: one number per run. ``own``: the rows of trained encoders."""
 
     title: str
     columns: list[Column]
@@ -78,7 +78,7 @@ class ScoreTable:
 
 
 def tables(entries: Sequence[Entry]) -> list[ScoreTable]:
-    """One table a probe, in the order in which probes, rows and sets first appear.
+    """One table per probe, in the order in which probes, rows and sets first appear.
 
     Trained encoders come before the baselines.
     """
