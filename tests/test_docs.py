@@ -6,7 +6,7 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -53,20 +53,14 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("own_rows")
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: p.name)
 def test_the_code_of_a_page_runs(
     page: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from viewfinder.objectives.table import OBJECTIVES
-
     shutil.copytree(workplace, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)  # a page may write the files that it speaks of
-    before = dict(OBJECTIVES)
-    try:
-        exec(compile("\n".join(blocks(page, "python")), str(page), "exec"), {"__name__": page.stem})
-    finally:
-        OBJECTIVES.clear()
-        OBJECTIVES.update(before)
+    exec(compile("\n".join(blocks(page, "python")), str(page), "exec"), {"__name__": page.stem})
 
 
 def pretrain_commands(page: Path) -> Iterator[list[str]]:
@@ -81,6 +75,7 @@ def pretrain_commands(page: Path) -> Iterator[list[str]]:
             yield [word.rstrip(";") for word in words]
 
 
+@pytest.mark.usefixtures("own_rows")
 @pytest.mark.parametrize(
     "page", [p for p in PAGES if list(pretrain_commands(p))], ids=lambda p: p.name
 )
@@ -126,6 +121,33 @@ def test_links_and_pictures_exist(page: Path) -> None:
     assert not [link for link in links if not (page.parent / link).exists()]
 
 
+def test_the_names_of_how_it_fits_together_exist() -> None:
+    """Modules, their functions and classes, and the methods of those."""
+    from importlib import import_module
+    from importlib.util import find_spec
+
+    page = (ROOT / "docs" / "how-it-fits-together.md").read_text()
+    names = re.findall(r"`(viewfinder(?:\.\w+)+)`", page)
+    assert len(names) > 50
+    for name in names:
+        path, steps = name, []
+        while not (path == "viewfinder" or _is_module(find_spec, path)):
+            path, _, last = path.rpartition(".")
+            steps.insert(0, last)
+        found = import_module(path)
+        for step in steps:
+            assert hasattr(found, step), name
+            found = getattr(found, step)
+    assert len(page.split()) < 1000  # two pages
+
+
+def _is_module(find_spec: Callable[[str], object], path: str) -> bool:
+    try:
+        return find_spec(path) is not None
+    except ModuleNotFoundError:  # what is before the last dot is no package
+        return False
+
+
 @pytest.fixture(scope="module")
 def generated() -> dict[Path, str]:
     with pytest.MonkeyPatch.context() as patch:
@@ -149,9 +171,12 @@ def test_every_method_and_regularizer_has_a_page(generated: dict[Path, str]) -> 
         assert {file.stem for file in (ROOT / "docs" / folder).glob("*.md")} == names
 
 
+@pytest.mark.usefixtures("own_rows")
 def test_keys_that_the_pages_name_are_keys_of_a_recipe() -> None:
     from viewfinder.recipes.recipe import keys, parts
 
+    own = ROOT / "docs" / "own-method.md"  # its rows have keys too
+    exec(compile("\n".join(blocks(own, "python")), str(own), "exec"), {"__name__": own.stem})
     known = {*keys(), *parts()}
     starts = "|".join(parts())
     for page in PAGES:

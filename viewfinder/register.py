@@ -364,8 +364,9 @@ def _into(
         own = options or getattr(made, "Options", default)
         if not (isinstance(own, type) and issubclass(own, default)):
             raise UserError(
-                f"{table.kind} {name}: its options are {own!r}, not a {default.__name__}",
-                fix=f"class Options({default.__module__}.{default.__name__})",
+                f"{table.kind} {name}: its options are {own!r}; a class derived from "
+                f"{default.__name__} is expected",
+                fix=f"from {default.__module__} import {default.__name__}",
             )
         bare = facts.get("bare")
         if bare is not None and bare not in own.model_fields:

@@ -110,6 +110,39 @@ def test_given_negatives_by_hand(stale: str, clusters: bool, rows: str) -> None:
         assert ours.item() == pytest.approx(wanted, rel=1e-12)
 
 
+@pytest.mark.parametrize("dense", [0, 100])
+def test_dot_products_take_lengths_as_they_are(dense: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Vectors of the plane whose products can be read off: 2, 0, 6 and 0, 3, 0."""
+    monkeypatch.setattr(gathered, "DENSE", dense)
+    q = torch.tensor([[2.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
+    k = torch.tensor([[1.0, 5.0], [0.0, 3.0]], dtype=torch.float64)
+    log = [math.log(1 + math.exp(0 - 2)), math.log(1 + math.exp(5 - 3))]
+    loss = info_nce(q, k, 1.0, similarity="dot")
+    assert loss.item() == pytest.approx(sum(log) / 2, rel=1e-12)
+    table = torch.tensor([[3.0, 4.0]], dtype=torch.float64)
+    log = [math.log(1 + math.exp((6 - 2) / 0.5)), math.log(1 + math.exp((4 - 3) / 0.5))]
+    for rows in (None, torch.tensor([[0], [0]])):  # shared by the queries, and each query's own
+        ours = info_nce_with_negatives(
+            q, torch.tensor([[1.0, 5.0], [0.0, 3.0]]).double(), Contrast(table, rows), 0.5,
+            similarity="dot",
+        )  # fmt: skip
+        assert ours.item() == pytest.approx(sum(log) / 2, rel=1e-12)
+
+
+def test_encoders_that_see_nothing_lose_log_of_all_candidates() -> None:
+    z = torch.ones(7, 2)
+    assert info_nce(z, z, 1.0, similarity="dot").item() == pytest.approx(math.log(7), abs=1e-6)
+    loss = info_nce_with_negatives(z, z, Contrast(z), 1.0, similarity="dot")
+    assert loss.item() == pytest.approx(math.log(8), abs=1e-6)
+
+
+def test_dot_products_of_unit_vectors_are_the_cosine() -> None:
+    q, k = (torch.nn.functional.normalize(draw(seed, 5, 3), dim=1) for seed in (0, 1))
+    torch.testing.assert_close(info_nce(q, k, 0.2, similarity="dot"), info_nce(q, k, 0.2))
+    with pytest.raises(ValueError, match="similarity must be one of"):
+        info_nce(q, k, 0.2, similarity="euclidean")  # type: ignore[arg-type]
+
+
 def test_a_queue_that_holds_the_current_keys_does_not_oppose_them() -> None:
     """A known bug: with its own key among the negatives the loss is stuck above log 2."""
     q = draw(0, 4, 64)
@@ -181,4 +214,4 @@ def test_wrong_input_is_named() -> None:
 
 
 def test_modules_say_what_they_are() -> None:
-    assert repr(InfoNCE(0.1)) == "InfoNCE(temperature=0.1, stale='excluded')"
+    assert repr(InfoNCE(0.1)) == "InfoNCE(temperature=0.1, similarity='cosine', stale='excluded')"

@@ -1,10 +1,8 @@
-"""The double spiral, tiny: the loss against its definition, the runs, the judging of claims."""
+"""The double spiral, tiny: the runs by the one loop, the judging of claims."""
 
 from __future__ import annotations
 
 import json
-import math
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,127 +10,114 @@ import pytest
 import torch
 
 from viewfinder.core.errors import UserError
+from viewfinder.papers.desk import settings
+from viewfinder.papers.desk_train import train
 from viewfinder.papers.vince.fig1 import findings, run
-from viewfinder.papers.vince.fig1_train import Reading, info_nce_of_dots, logistic_accuracy, train
+from viewfinder.papers.vince.fig1_cells import cell, summary
+from viewfinder.recipes.recipe import build, merge
 
-TINY = {"steps": 60, "negative_count": 128, "train": 1280, "test": 200, "batch": 64}
-
-
-def tiny(eta: float, seed: int = 0, **changes: Any) -> dict[str, Any]:
-    settings = {**asdict(Reading(**{**TINY, **changes})), "eta": eta, "seed": seed, "device": "cpu"}
-    return {k: v for k, v in train(settings).items() if k != "seconds"}
-
-
-def loop(anchor: list[list[float]], keys: list[list[float]], temperature: float) -> float:
-    """InfoNCE written out: the first keys are the anchors' own, the others negatives of all."""
-    total = 0.0
-    for i, a in enumerate(anchor):
-        own = math.exp(sum(x * y for x, y in zip(a, keys[i], strict=True)) / temperature)
-        rest = sum(
-            math.exp(sum(x * y for x, y in zip(a, k, strict=True)) / temperature)
-            for k in keys[len(anchor) :]
-        )
-        total -= math.log(own / (own + rest))
-    return total / len(anchor)
+TINY = {
+    "data": {"source": "spirals:radius=2.5,turns=2,train=640,test=100"},
+    "encoder": {"name": "mlp", "widths": [32, 32, 2]},
+    "batch_size": 64,
+    "epochs": 2,
+}
 
 
-def test_the_loss_is_info_nce_of_dot_products() -> None:
-    g = torch.Generator().manual_seed(0)
-    anchor, keys = torch.randn(2, 5, 2, dtype=torch.float64, generator=g).unbind()
-    negatives = torch.randn(9, 2, dtype=torch.float64, generator=g)
-    expected = loop(anchor.tolist(), [*keys.tolist(), *negatives.tolist()], 0.5)
-    loss = info_nce_of_dots(anchor, keys, negatives, 0.5)
-    assert loss.dtype == torch.float64
-    assert loss.item() == pytest.approx(expected, abs=1e-12)
+def tiny(eta: float, seed: int = 0, negatives: str = "batch", **changes: Any) -> dict[str, Any]:
+    one = cell(eta, negatives=negatives, changes=merge(TINY, changes))
+    return {k: v for k, v in summary(train(settings(one, seed))).items() if k != "seconds"}
 
 
-def test_encoders_that_see_nothing_lose_log_of_all_candidates() -> None:
-    z = torch.ones(7, 2)
-    assert info_nce_of_dots(z, z, z, 1.0).item() == pytest.approx(math.log(8), abs=1e-6)
+def test_the_papers_setting_is_the_recipe() -> None:
+    """10,000 steps of SGD at rate 0.03 with 0.9 and 1e-5, an MLP 2-128-128-128-128-2."""
+    for negatives, batch in (("batch", 512), ("bank", 128)):
+        made = build(None, settings(cell(0.4, negatives=negatives), 0)["recipe"])
+        optimizer, encoder = made.optimizer, made.encoder.options()
+        assert made.batch_size == batch
+        assert made.epochs * (12_800 // batch) == 10_000
+        assert optimizer.lr * batch / 256 == pytest.approx(0.03)
+        assert (optimizer.momentum, optimizer.weight_decay, optimizer.clip) == (0.9, 1e-5, 1.0)
+        assert (optimizer.decay_all, made.schedule.name) == (True, "constant")
+        assert (encoder.widths, encoder.last_activation) == ([128, 128, 128, 128, 2], False)
+        assert made.head.projector == []
+        assert made.views.count == (1 if negatives == "bank" else 2)
+    assert made.negatives.options().size == 4096
+    assert build(None, settings(cell(0.4, quick=True), 0)["recipe"]).epochs == 200
 
 
-@pytest.mark.parametrize(
-    "reading",
-    [
-        {"keys": "encoder", "clip": 0.0},
-        {"keys": "second", "noised": "one"},
-        {"keys": "bank", "update": 0.5, "normalize": True, "temperature": 0.2},
-    ],
-    ids=str,
-)
-def test_every_reading_learns(reading: dict[str, Any]) -> None:
-    found = tiny(0.1, layers=3, hidden=64, steps=120, **reading)
+@pytest.mark.parametrize("negatives", ["batch", "bank"])
+def test_both_kinds_of_negatives_learn(negatives: str) -> None:
+    found = tiny(0.1, negatives=negatives, epochs=8)
+    assert len(found["losses"]) == 8
     assert found["losses"][-1] < found["losses"][0] - 0.1
+    assert len(found["points"]) == len(found["labels"]) == 100
 
 
 def test_more_noise_ends_at_a_higher_loss() -> None:
-    still, drowned = (tiny(eta, steps=120, layers=3, hidden=64) for eta in (0.0, 5.0))
-    assert not still["diverged"]
+    still, drowned = (tiny(eta, epochs=8) for eta in (0.0, 5.0))
+    assert still["stopped"] is None
     assert still["loss"] < drowned["loss"] - 0.1
-    assert still["losses"][-1] < still["losses"][0]
 
 
 def test_a_run_repeats_by_its_seed_and_differs_by_it() -> None:
-    state = torch.get_rng_state()
-    assert tiny(0.4, steps=20) == tiny(0.4, steps=20)
-    assert tiny(0.4, steps=20)["losses"] != tiny(0.4, seed=1, steps=20)["losses"]
-    assert torch.equal(torch.get_rng_state(), state)
+    assert tiny(0.4) == tiny(0.4)
+    assert tiny(0.4)["losses"] != tiny(0.4, seed=1)["losses"]
 
 
 def test_a_diverging_run_says_so() -> None:
-    found = tiny(0.0, rate=1e6, clip=0.0, steps=20)
-    assert found["diverged"]
+    found = tiny(0.0, optimizer={"lr": 1e6, "clip": None})
+    assert "loss became" in found["stopped"]
     assert found["accuracy"] is None
-
-
-def test_logistic_accuracy_on_what_a_line_can_and_cannot_separate() -> None:
-    x = torch.randn(400, 2, generator=torch.Generator().manual_seed(0))
-    side = (x[:, 0] > 0).long()
-    assert logistic_accuracy(x, side, x, side) > 0.97
-    exclusive = side ^ (x[:, 1] > 0).long()
-    assert logistic_accuracy(x, exclusive, x, exclusive) < 0.65
+    assert found["loss"] is None
+    assert found["points"] is None
 
 
 def test_the_figure_is_drawn_stored_and_resumed(tmp_path: Path) -> None:
-    tiny_run = {**TINY, "steps": 20, "etas": (0.0, 0.4)}
     seen: list[str] = []
-    result = run(
-        tmp_path,
-        seeds=2,
-        workers=1,
-        progress=lambda done, total, what: seen.append(what),
-        **tiny_run,
+
+    def once() -> Any:
+        seen.clear()
+        return run(
+            tmp_path,
+            seeds=2,
+            workers=1,
+            progress=lambda done, total, what: seen.append(what),
+            etas=(0.0, 0.4),
+            recipe=TINY,
+        )
+
+    result = once()
+    assert len(list((tmp_path / "runs").glob("*.json"))) == 6  # the bare coordinates too
+    assert len(seen) == 7
+    assert (tmp_path / "fig1.png").read_bytes().startswith(b"\x89PNG")
+    assert any("on the coordinates themselves" in note for note in result.notes)
+    removed = next(
+        file
+        for file in sorted((tmp_path / "runs").glob("*.json"))
+        if json.loads(file.read_text())["settings"]["features"] == "trained"
     )
-    assert len(list((tmp_path / "runs").glob("*.json"))) == 4
-    assert len(seen) == 5
-    first = (tmp_path / "fig1.png").read_bytes()
-    assert first.startswith(b"\x89PNG")
-    removed = next((tmp_path / "runs").glob("*.json"))
     kept = json.loads(removed.read_text())["result"]
     removed.unlink()
-    seen.clear()
-    again = run(
-        tmp_path,
-        seeds=2,
-        workers=1,
-        progress=lambda done, total, what: seen.append(what),
-        **tiny_run,
-    )
+    again = once()
     assert len(seen) == 2  # what was stored, and the one run that was missing
     repeated = json.loads(removed.read_text())["result"]
-    assert {**repeated, "seconds": 0} == {**kept, "seconds": 0}
+    times = {"seconds": 0, "seconds_probes": 0}
+    assert {**repeated, **times} == {**kept, **times}
     assert again.findings == result.findings
 
 
 def test_an_unknown_setting_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="turns"):
-        run(tmp_path, turn=3)
+    with pytest.raises(UserError, match="epochs"):
+        run(tmp_path, recipe={"epoch": 3})
     with pytest.raises(UserError, match="etas"):
         run(tmp_path, etas=())
+    with pytest.raises(UserError, match="bank"):
+        run(tmp_path, negatives="banks")
 
 
 def made(accuracy: float, loss: float) -> list[dict[str, Any]]:
-    return [{"accuracy": accuracy, "loss": loss, "diverged": False}]
+    return [{"accuracy": accuracy, "loss": loss, "stopped": None}]
 
 
 PAPER = {
@@ -179,16 +164,7 @@ def test_a_line_is_told_from_a_disc() -> None:
 
 
 def test_claims_without_runs_are_left_open() -> None:
-    lost = [{"accuracy": None, "loss": None, "diverged": True}]
+    lost = [{"accuracy": None, "loss": None, "stopped": "the loss became nan"}]
     assert holds({**PAPER, 0.0: lost})[2] is None
     assert holds({**PAPER, 0.0: lost})[4] is False
     assert holds({0.4: made(0.7, 5.0)})[2:5] == [None, None, None]
-
-
-def test_the_fast_layers_give_the_gradients_of_the_plain_ones(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    settings = {"steps": 5, "layers": 3, "hidden": 32}
-    fast = tiny(0.4, **settings)["losses"]
-    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    assert fast == pytest.approx(tiny(0.4, **settings)["losses"], abs=2e-4)

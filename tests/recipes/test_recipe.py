@@ -87,7 +87,7 @@ def test_overrides_of_views_apply_to_both_and_to_one() -> None:
         (["views.first.flop_p=1"], "views.first.flip_p"),
         (["epochs"], "key=value"),
         (["objective.temperature=0"], "objective.temperature is 0"),
-        (["head.projector=[]"], r"head.projector is \[\]"),
+        (["head.projector=[0]"], r"head.projector.* is 0"),
         (["encoder.widths=[]"], r"encoder.widths is \[\]"),
         (["positives=kmeans", "positives.k=many"], "positives.k is 'many'"),
         (["objective.stale=positive"], r"no option 'stale' \(info_nce has it\); its own: temp"),

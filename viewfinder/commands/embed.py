@@ -8,7 +8,7 @@ from typing import Any
 
 from viewfinder.core.errors import UserError
 from viewfinder.evaluation.scoring import write_all_embeddings
-from viewfinder.runs.opening import open_data, override
+from viewfinder.runs.opening import check_kind, open_data, override
 from viewfinder.runs.run import Run, load_encoder
 
 
@@ -31,6 +31,7 @@ def embed(
     encoder, recipe, _ = load_encoder(run)
     recipe = override(recipe, overrides or {}, data, allowed=("data",))
     source = open_data(recipe.data, recipe.seed)
+    check_kind(recipe, source)
     if split is not None and split not in source.splits:
         raise UserError(f"--split {split}: {data} has {', '.join(sorted(source.splits))}")
     return write_all_embeddings(recipe, source, encoder, out, split)

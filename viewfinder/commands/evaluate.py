@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from viewfinder.evaluation.pixels import raw_name
 from viewfinder.evaluation.probes.scores import Score
 from viewfinder.evaluation.scoring import score
 from viewfinder.report.gather import gather
 from viewfinder.report.page import write_report
-from viewfinder.runs.opening import open_data, override
+from viewfinder.runs.opening import check_kind, open_data, override
 from viewfinder.runs.run import Run, load_encoder
 
 
@@ -37,10 +38,12 @@ def evaluate(
     encoder, recipe, _ = load_encoder(run)
     recipe = override(recipe, overrides or {}, source)
     data = open_data(recipe.data, recipe.seed)
+    check_kind(recipe, data)
     if protocols:
         own = recipe.evaluation.model_copy(update={"protocols": list(protocols)})
         recipe = recipe.model_copy(update={"evaluation": own})
-    kinds = ["trained", *(("untrained", "raw pixels") if baselines else ())]
+    raw = raw_name(data.train.data.modality)
+    kinds = ["trained", *(("untrained", raw) if baselines else ())]
     scores = score(recipe, data, run, encoder, kinds)
     write_report(gather(run.folder), run.report)
     return scores

@@ -66,8 +66,8 @@ def _train_and_finish(recipe: Recipe, source: Source, run: Run) -> Run:
     split = training_split(recipe.data, source)
     shape = "x".join(str(side) for side in split.data.shape)
     say(
-        f"{recipe.method} on {recipe.data.source}: {len(split):,} images of {shape}, "
-        f"{recipe.epochs} epochs, run folder {run.folder}"
+        f"{recipe.method} on {recipe.data.source}: {len(split):,} {split.data.modality} of "
+        f"{shape}, {recipe.epochs} epochs, run folder {run.folder}"
     )
     module = fit(recipe, split, run, console(), "pretraining")
     if is_first_process():

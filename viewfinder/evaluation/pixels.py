@@ -8,10 +8,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from viewfinder.data.domain import Modality
 from viewfinder.data.source import Data
 from viewfinder.networks.frozen_features import batches
 
 LARGEST = 3072  # 32 × 32 in three channels: never reduced
+RAW = ("raw pixels", "raw values")
+"""What features without an encoder are called: of images, and of other data."""
+
+
+def raw_name(modality: Modality) -> str:
+    """What the data themselves are called as features."""
+    return RAW[0] if modality == "images" else RAW[1]
 
 
 def raw_pixels(images: Data, *, batch_size: int = 512, largest: int = LARGEST) -> Tensor:

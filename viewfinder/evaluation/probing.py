@@ -98,9 +98,8 @@ def probe(
 def _split_words(recipe: Recipe, source: Source) -> str:
     limit = f", limited to {recipe.data.limit} each" if recipe.data.limit else ""
     held = [note for note in source.notes if "held out" in note]
-    size = f", views of {recipe.views.size} px" + (
-        f" of images at {recipe.data.size} px" if recipe.data.size else ""
-    )
+    size = "" if recipe.views.size is None else f", views of {recipe.views.size} px"
+    size += f" of images at {recipe.data.size} px" if recipe.data.size else ""
     return f"train -> test{limit}{size}" + (f" ({held[0]})" if held else "")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -16,6 +17,7 @@ from viewfinder.core.randomness import numpy_generator, torch_generator
 from viewfinder.data.source import Source, Split
 from viewfinder.data.stored import ArrayData, JoinedData
 from viewfinder.evaluation.embed import write_embeddings
+from viewfinder.evaluation.pixels import RAW, raw_name
 from viewfinder.evaluation.probes.scores import Score
 from viewfinder.evaluation.probes.targets import find_target
 from viewfinder.evaluation.probing import LAYER, check_protocols, probe, untrained
@@ -28,7 +30,6 @@ from viewfinder.training.module import Pretraining
 
 _SHARED = {"plugins", "encoder", "data", "precision", "accelerator"}
 """What the supervised baseline has of the run's recipe."""
-BASELINES = ("untrained", "raw pixels", "supervised")
 GALLERY_IMAGES = 12
 MAPPED_IMAGES = 1500
 
@@ -40,7 +41,7 @@ def finish(recipe: Recipe, source: Source, run: Run, module: Pretraining) -> Non
 
     save_artifacts(recipe, source, run, module)
     if has_labels(source):
-        kinds = ("trained", *(BASELINES if recipe.evaluation.baselines else ()))
+        kinds = ["trained", *(baselines(source) if recipe.evaluation.baselines else ())]
         entries: list[Score] = []
         for kind in kinds:
             try:
@@ -61,6 +62,11 @@ def has_labels(source: Source) -> bool:
     """Whether train and test both have labels, so that probes can be fitted and measured."""
     test = source.test
     return source.train.labels is not None and test is not None and test.labels is not None
+
+
+def baselines(source: Source) -> list[str]:
+    """Whose features stand beside the trained ones."""
+    return ["untrained", raw_name(source.train.data.modality), "supervised"]
 
 
 def score(
@@ -94,8 +100,8 @@ def score(
 def _encoder_of(
     kind: str, recipe: Recipe, source: Source, run: Run, encoder: nn.Module
 ) -> nn.Module | None:
-    """The encoder whose features a kind is; None for the raw pixels."""
-    if kind == "raw pixels":
+    """The encoder whose features a kind is; None for the data themselves."""
+    if kind in RAW:
         return None
     if kind == "untrained":
         return untrained(recipe)
@@ -112,8 +118,11 @@ def _supervised(recipe: Recipe, source: Source, run: Run) -> nn.Module:
         "workers": recipe.workers,
         "logger": "none",
     }
-    size = {"views": {"size": recipe.views.size}}
-    supervised = build("cross-entropy", merge(own, shared, size, {"epochs": epochs}))
+    views: dict[str, Any] = {"size": recipe.views.size}
+    if recipe.data.modality != "images":  # there is no preset for them
+        views = {key: v for key, v in recipe.plain()["views"].items() if key != "count"}
+    layers = merge(own, shared, {"views": views, "epochs": epochs})
+    supervised = build("cross-entropy", layers)
     inner = Run(run.folder / "baselines" / "supervised")
     try:
         module = fit(supervised, source.train, inner, Console(quiet=True), "supervised baseline")
@@ -156,14 +165,14 @@ def _save_map(recipe: Recipe, held: Split, run: Run, module: Pretraining) -> Non
     part = ArrayData(held.data.read(chosen), held.data.modality)
     device = pick_device(recipe.accelerator)
     vectors = extract(module.encoder, part, recipe.view_maker().frozen, device=device)
-    paths = held.paths
+    paths, word = held.paths, part.modality.removesuffix("s")
     save_embeddings(
         run.artifacts / "embeddings.npz",
         vectors,
         part.tensor if part.modality == "images" else None,
         labels=None if held.labels is None else held.labels[chosen],
         class_names=held.class_names,
-        names=[paths[i] for i in chosen] if paths else [f"image {i}" for i in chosen],
+        names=[paths[i] for i in chosen] if paths else [f"{word} {i}" for i in chosen],
         about=f"{held.name} split of {recipe.data.source}",
     )
 
@@ -197,7 +206,7 @@ def print_scores(entries: Sequence[Score], where: Console | None = None) -> None
     if not entries:
         return
     protocols = list(dict.fromkeys(str(e.protocol["protocol"]) for e in entries))
-    table = Table(title="top-1 on held-out images, frozen features")
+    table = Table(title="top-1 on held-out data, frozen features")
     table.add_column("features")
     for protocol in protocols:
         table.add_column(protocol, justify="right")

@@ -39,6 +39,8 @@ class Bank(Negatives):
     size         so many uniform draws, with replacement; None: all
     alpha        share of the old row, in [0, 1]; 0 keeps the last view alone
     renormalise  divide a row by its length after the update, as all released code does
+    unit_keys    divide keys by their length before they enter; not where lengths count, as in dot
+                 products
     draws        "each" query has draws of its own, or they are "shared" by the batch
     nearest      k: the negatives, or the rows they are drawn from, are the k of greatest cosine
     by           neighbours of the "current" query, as the code has it, or of its row in the
@@ -71,6 +73,7 @@ class Bank(Negatives):
         size: int | None = None,
         alpha: float = 0.5,
         renormalise: bool = True,
+        unit_keys: bool = True,
         draws: Draws = "each",
         nearest: int | None = None,
         by: By = "current",
@@ -86,7 +89,8 @@ class Bank(Negatives):
             raise ValueError(f"nearest must be from 1 to {n - 1}, below n={n}, not {nearest}")
         if nearest is not None and draws == "shared":
             raise ValueError("neighbours are each query's own: draws cannot be shared")
-        self.size, self.alpha, self.renormalise = size, alpha, renormalise
+        self.size, self.alpha = size, alpha
+        self.renormalise, self.unit_keys = renormalise, unit_keys
         self.draws, self.nearest, self.by, self.own, self.seed = draws, nearest, by, own, seed
         generator = torch_generator(seed, "bank")
         first = torch.rand(n, dim, generator=generator).mul_(2).sub_(1).mul_(math.sqrt(3 / dim))
@@ -139,8 +143,7 @@ class Bank(Negatives):
         keys, index, z = of_all_ranks(keys, index, z, self.table.shape[1])
         ordered, order = index.sort(stable=True)
         last = order[torch.searchsorted(ordered, index, right=True) - 1]
-        keys = torch.nn.functional.normalize(keys[last].to(self.table), dim=1)
-        rows = self.table[index].lerp_(keys, 1 - self.alpha)
+        rows = self.table[index].lerp_(self._entered(keys[last]), 1 - self.alpha)
         self.table[index] = torch.nn.functional.normalize(rows, dim=1) if self.renormalise else rows
         self.cluster[index] = torch.where(z[last] >= 0, z[last], self.cluster[index])
         self.step += 1
@@ -157,7 +160,11 @@ class Bank(Negatives):
             raise ValueError(
                 f"the bank is {tuple(self.table.shape)} and cannot hold {tuple(table.shape)}"
             )
-        self.table.copy_(torch.nn.functional.normalize(table.to(self.table), dim=1))
+        self.table.copy_(self._entered(table))
+
+    def _entered(self, keys: Tensor) -> Tensor:
+        keys = keys.to(self.table)
+        return torch.nn.functional.normalize(keys, dim=1) if self.unit_keys else keys
 
     def _check(self, index: Tensor) -> None:
         below = (index >= 0) & (index < len(self.table))
@@ -174,6 +181,7 @@ class BankOptions(Options):
     )
     alpha: float = Field(0.5, ge=0, le=1, description="share of the old row in its renewal")
     renormalise: bool = Field(True, description="rows are divided by their length when renewed")
+    unit_keys: bool = Field(True, description="keys are divided by their length when they enter")
     draws: Draws = Field("each", description="each query has its own draws; or shared by the batch")
     nearest: PositiveInt | None = Field(
         None, description="negatives are of the so many nearest rows; null: of all"

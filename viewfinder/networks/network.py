@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from viewfinder.core.errors import UserError
 from viewfinder.networks.heads import head
 
 
@@ -14,11 +15,14 @@ class Network(nn.Module):
     """Encoder, projector, predictor and assigner of the views of one domain.
 
     encoder    float (N, ...) -> features (N, feature_dim)
-    projector  units of each layer; the last is the width of the projections
+    projector  units of each layer; the last is the width of the projections. None at all: the
+               features are the projections
     predictor  units of each layer, None: no predictor, projections are compared as they are
 
     ``assigner`` is the objective's last layer, from projections to what it compares; where it has
     one, it takes the place of the identity.
+
+    Raises UserError for predictions of another width than the projections they are compared with.
     """
 
     def __init__(
@@ -30,11 +34,19 @@ class Network(nn.Module):
         batch_norm: bool = True,
     ) -> None:
         super().__init__()
-        self.feature_dim, self.dim = feature_dim, projector[-1]
+        self.feature_dim, self.dim = feature_dim, projector[-1] if projector else feature_dim
         self.encoder = encoder
-        self.projector: nn.Module = head(feature_dim, projector, batch_norm=batch_norm)
+        self.projector: nn.Module = nn.Identity()
+        if projector:
+            self.projector = head(feature_dim, projector, batch_norm=batch_norm)
         self.predictor: nn.Module = nn.Identity()
         if predictor:
+            if predictor[-1] != self.dim:
+                raise UserError(
+                    f"head.predictor ends with {predictor[-1]} units; the prediction is compared "
+                    f"with {'projections' if projector else 'features'} of {self.dim}",
+                    fix=f"head.predictor=[{predictor[0]},{self.dim}]",
+                )
             self.predictor = head(self.dim, predictor, batch_norm=batch_norm)
         self.predicts = bool(predictor)
         self.assigner: nn.Module = nn.Identity()

@@ -19,7 +19,7 @@ from viewfinder.objectives.log_partition import (
     refuse_second_derivative,
     row_blocks,
 )
-from viewfinder.objectives.similarity import unit
+from viewfinder.objectives.similarity import Similarity, compared
 
 # Where the table has at most so many times the rows of a query, the product with the whole table is
 # faster than gathering these: memory is read in order.
@@ -30,12 +30,17 @@ Reduce = Callable[[slice, Tensor], Reduced]
 
 
 def gathered(
-    query: Tensor, table: Tensor, rows: Tensor | None, reduce: Reduce, results: int
+    query: Tensor,
+    table: Tensor,
+    rows: Tensor | None,
+    reduce: Reduce,
+    results: int,
+    similarity: Similarity = "cosine",
 ) -> list[Tensor]:
     """Sums over similarities of queries with rows of a table: ``results`` tensors (N,).
 
     query   float (N, D), divided by the temperature
-    table   float (M, D), any scale: normalised here
+    table   float (M, D), any scale: normalised here for the cosine
     rows    int64 (N, K), those of each query, -1 for none; None: all rows for every query
     reduce  (block of queries, their similarities (n, K)) -> for each result its value (n,), and its
             derivative by each similarity (n, K), which is 0 where a row does not count. It may
@@ -43,12 +48,11 @@ def gathered(
     Gradients flow into query and table; there is no second derivative.
     """
     dense = rows is None or len(table) <= DENSE * rows.shape[1]
-    if dense or table.requires_grad:
-        table = unit(table).to(query.dtype)
-        normalised = True
-    else:
-        normalised = False
-    return list(_Gathered.apply(query, table, rows, reduce, results, dense, normalised))
+    whole = dense or table.requires_grad
+    if whole:
+        table = compared(table, similarity).to(query.dtype)
+    ready = whole or similarity == "dot"
+    return list(_Gathered.apply(query, table, rows, reduce, results, dense, ready))
 
 
 class _Gathered(torch.autograd.Function):
@@ -61,9 +65,9 @@ class _Gathered(torch.autograd.Function):
         reduce: Reduce,
         results: int,
         dense: bool,
-        normalised: bool,
+        ready: bool,
     ) -> tuple[Tensor, ...]:
-        kernel = _Dense(table, rows) if dense else _Copied(table, rows, normalised)
+        kernel = _Dense(table, rows) if dense else _Copied(table, rows, ready)
         values = [query.new_empty(len(query)) for _ in range(results)]
         slopes = [torch.empty_like(query) for _ in range(results if ctx.needs_input_grad[0] else 0)]
         with full_precision(query):
@@ -124,25 +128,25 @@ class _Dense:
 
 
 class _Copied:
-    """By copies of the rows of a block of queries."""
+    """By copies of the rows of a block of queries; ``ready``: they need not be normalised."""
 
-    def __init__(self, table: Tensor, rows: Tensor | None, normalised: bool) -> None:
+    def __init__(self, table: Tensor, rows: Tensor | None, ready: bool) -> None:
         assert rows is not None
-        self.table, self.rows, self.normalised = table, rows, normalised
+        self.table, self.rows, self.ready = table, rows, ready
         self.width = rows.shape[1] * table.shape[1]
 
     def similarities(self, query: Tensor, block: slice) -> Tensor:
         # of this block, for ``pull`` too
         self.vectors = self.table[self.rows[block].clamp(min=0)].to(query.dtype)
         s = torch.bmm(self.vectors, query[block, :, None]).squeeze(2)
-        if not self.normalised:
+        if not self.ready:
             length = torch.linalg.vector_norm(self.vectors, dim=2)
             self.length = length.masked_fill_(length == 0, 1)
             s.div_(self.length)
         return s
 
     def pull(self, weights: Tensor, block: slice) -> Tensor:
-        if not self.normalised:
+        if not self.ready:
             weights = weights / self.length
         return torch.bmm(weights[:, None], self.vectors).squeeze(1)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from pydantic import Field, PositiveFloat
@@ -24,7 +26,7 @@ from viewfinder.objectives.log_partition import (
     row_blocks,
 )
 from viewfinder.objectives.relations import Relations, Stale
-from viewfinder.objectives.similarity import check_pair, rowwise, unit
+from viewfinder.objectives.similarity import Similarity, check_pair, compared, rowwise
 
 
 def info_nce(
@@ -33,19 +35,23 @@ def info_nce(
     temperature: Temperature = 0.2,
     *,
     cluster: Tensor | None = None,
+    similarity: Similarity = "cosine",
     rows: slice | None = None,
 ) -> Tensor:
     """InfoNCE in one direction, negatives from the batch (van den Oord et al. 2018, equation 4).
 
         loss = mean_i -log( exp(s_ii) / sum_j exp(s_ij) ),   s_ij = cos(q_i, k_j) / temperature
+        or with similarity="dot",                            s_ij = q_i . k_j / temperature
 
     The sum has N terms, the positive among them; queries are not compared with queries.
     log(N) - loss is a lower bound on the mutual information of the views, and at most log(N).
     With ``cluster`` all keys of the cluster are positives (mean of logs, as in SupCon).
 
     query, key   float (N, D), N >= 2, row i of both is sample i; any scale: normalised inside
+                 for the cosine
     temperature  > 0, a number or a tensor () that is learned
     cluster      int64 (N,); negative: not known, only the sample's own key is positive
+    similarity   "cosine", or "dot" as in VINCE (Wu et al. 2020, section 2): lengths count
     rows         only these samples are queries, all samples are keys; the mean is over them
     Returns a scalar. The other direction is ``info_nce(key, query)``. Raises ValueError for other
     shapes, and for a single sample, which has nothing to be told from.
@@ -57,7 +63,7 @@ def info_nce(
     check_pair(query, key, ("query", "key"))
     check_contrast(len(query), temperature)
     chosen = rows if rows is not None else slice(None)
-    query, key = unit(query[chosen]), unit(key)
+    query, key = compared(query[chosen], similarity), compared(key, similarity)
     if cluster is None:
         positive = torch.arange(len(key), device=key.device)[chosen]
         return log_partition(query, key, temperature, positive=positive).mean()
@@ -74,6 +80,7 @@ def info_nce_with_negatives(
     *,
     cluster: Tensor | None = None,
     stale: Stale = "excluded",
+    similarity: Similarity = "cosine",
 ) -> Tensor:
     """InfoNCE with one positive key and given negatives; with a queue, the loss of MoCo.
 
@@ -91,14 +98,17 @@ def info_nce_with_negatives(
     cluster      int64 (N,): -1 where not known
     stale        rows of the same image as the query: "excluded" from the denominator, so that no
                  positive is its own negative; "positive"; or "negative", as MoCo's code has it
+    similarity   see ``info_nce``; with "dot" the rows of the table are taken as they are, too
     Returns a scalar, with gradients for query, key, table and temperature. An empty queue gives 0
     with gradient 0: there is nothing to contrast with yet. Raises ValueError for other shapes, for
     clusters that cannot be known.
     """
-    query, own, pairs = positive_scores(query, key, negatives, temperature, cluster, stale)
+    query, own, pairs = positive_scores(
+        query, key, negatives, temperature, cluster, stale, similarity
+    )
     per_query = negatives.rows is not None and negatives.rows.ndim == 2
     contrast = _of_own_rows if per_query else _of_shared_rows
-    partition, attracted, members = contrast(query, own, pairs, temperature)
+    partition, attracted, members = contrast(query, own, pairs, temperature, similarity)
     positive = (own + attracted) / (1 + members)
     return (F.softplus(partition - own, threshold=50) + (own - positive)).mean()
 
@@ -110,8 +120,10 @@ def positive_scores(
     temperature: Temperature,
     cluster: Tensor | None = None,
     stale: Stale = "excluded",
+    similarity: Similarity = "cosine",
 ) -> tuple[Tensor, Tensor, Relations]:
-    """Unit queries (N, D), the scores of their positives (N,), and their pairs with the table.
+    """Queries (N, D) as they are compared, the scores of their positives (N,), and their pairs with
+    the table.
 
     Raises ValueError where anything does not fit.
     """
@@ -123,8 +135,8 @@ def positive_scores(
     if negatives.table.shape[1] != query.shape[1]:
         raise ValueError(f"negatives must be (K, {query.shape[1]}) or (N, K, {query.shape[1]})")
     pairs = Relations(negatives, len(query), cluster, stale)
-    query = unit(query)
-    return query, rowwise(query, unit(key)) / temperature, pairs
+    query = compared(query, similarity)
+    return query, rowwise(query, compared(key, similarity)) / temperature, pairs
 
 
 def info_nce_from_scores(scores: Tensor) -> Tensor:
@@ -139,14 +151,14 @@ def info_nce_from_scores(scores: Tensor) -> Tensor:
 
 
 def _of_shared_rows(
-    query: Tensor, own: Tensor, pairs: Relations, temperature: Temperature
+    query: Tensor, own: Tensor, pairs: Relations, temperature: Temperature, similarity: Similarity
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Log of the sum over the negatives, sum of the scores of further positives, and their number,
     each (N,)."""
     rows, vectors = pairs.contrast.rows, pairs.contrast.table
     if rows is not None:
         vectors = vectors[rows.clamp(min=0)]
-    vectors = unit(vectors).to(query.dtype)
+    vectors = compared(vectors, similarity).to(query.dtype)
     group, theirs = pairs.groups()
     partition = log_partition(query, vectors, temperature, anchor_group=group, key_group=theirs)
     if not pairs.has_positives:
@@ -160,7 +172,7 @@ def _of_shared_rows(
 
 
 def _of_own_rows(
-    query: Tensor, own: Tensor, pairs: Relations, temperature: Temperature
+    query: Tensor, own: Tensor, pairs: Relations, temperature: Temperature, similarity: Similarity
 ) -> tuple[Tensor, Tensor, Tensor]:
     """As ``_of_shared_rows``, where each query has rows of its own."""
     members = torch.zeros_like(own)
@@ -180,12 +192,15 @@ def _of_own_rows(
 
     table, rows = pairs.contrast.table, pairs.contrast.rows
     results = 2 if pairs.has_positives else 1
-    partition, *attracted = gathered(query / temperature, table, rows, reduce, results)
+    partition, *attracted = gathered(query / temperature, table, rows, reduce, results, similarity)
     return partition, attracted[0] if attracted else torch.zeros_like(own), members
 
 
 class InfoNCEOptions(Options):
-    temperature: PositiveFloat = Field(0.2, description="divides the cosine similarities")
+    temperature: PositiveFloat = Field(0.2, description="divides the similarities")
+    similarity: Similarity = Field(
+        "cosine", description="of two vectors: cosine; or dot, their product as they are"
+    )
     stale: Stale = Field(
         "excluded",
         description="keys of the query's own image in the table: excluded, positive or negative",
@@ -197,7 +212,9 @@ def _compute(x: Inputs, o: InfoNCEOptions) -> dict[str, Tensor]:
     if x.negatives is None:
         if key is None:
             raise ValueError("info_nce without a key needs negatives that know the positive")
-        loss = info_nce(query, key, o.temperature, cluster=x.cluster, rows=x.rows)
+        loss = info_nce(
+            query, key, o.temperature, cluster=x.cluster, similarity=o.similarity, rows=x.rows
+        )
         return {"loss": loss}
     own = x.rows or slice(None)
     loss = info_nce_with_negatives(
@@ -207,8 +224,17 @@ def _compute(x: Inputs, o: InfoNCEOptions) -> dict[str, Tensor]:
         o.temperature,
         cluster=None if x.cluster is None else x.cluster[own],
         stale=o.stale,
+        similarity=o.similarity,
     )
     return {"loss": loss}
+
+
+def _minimum(o: InfoNCEOptions, n: int, v: int, c: int) -> float:
+    """Of long vectors the dot products with other classes are as low as one likes."""
+    positives = n // c
+    if o.similarity == "dot":
+        return math.log(positives)
+    return simplex(o.temperature, positives, n - positives, c)
 
 
 INFO_NCE_OBJECTIVE = Objective(
@@ -218,7 +244,7 @@ INFO_NCE_OBJECTIVE = Objective(
     paper="CPC, van den Oord et al. 2018; MoCo, He et al. 2020",
     options=InfoNCEOptions,
     compute=_compute,
-    minimum=lambda o, n, v, c: simplex(o.temperature, n // c, n - n // c, c),
+    minimum=_minimum,
     scores="pairs",
     across_ranks="keys",
     target="any",

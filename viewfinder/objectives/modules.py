@@ -20,6 +20,7 @@ from viewfinder.objectives.contract import Objective
 from viewfinder.objectives.cosine import Form
 from viewfinder.objectives.log_partition import Temperature
 from viewfinder.objectives.relations import Stale
+from viewfinder.objectives.similarity import Similarity
 from viewfinder.objectives.supcon import Anchors, Missing
 from viewfinder.objectives.table import OBJECTIVES
 
@@ -130,8 +131,14 @@ class InfoNCE(_WithOptions):
     positive is what the negatives give: in a memory bank, the query's own row.
     """
 
-    def __init__(self, temperature: Temperature = 0.2, *, stale: Stale = "excluded") -> None:
-        super().__init__("info-nce", temperature=temperature, stale=stale)
+    def __init__(
+        self,
+        temperature: Temperature = 0.2,
+        *,
+        stale: Stale = "excluded",
+        similarity: Similarity = "cosine",
+    ) -> None:
+        super().__init__("info-nce", temperature=temperature, stale=stale, similarity=similarity)
 
     def forward(
         self,

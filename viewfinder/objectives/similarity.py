@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import torch
 from torch import Tensor
+
+Similarity = Literal["cosine", "dot"]
+"""How vectors are compared: the cosine of their angle, or the dot product of them as they are."""
 
 
 def unit(x: Tensor) -> Tensor:
@@ -19,6 +24,19 @@ def unit(x: Tensor) -> Tensor:
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     zero = norm == 0
     return (x / norm.masked_fill(zero, 1)).masked_fill(zero, 0)
+
+
+def compared(x: Tensor, similarity: Similarity) -> Tensor:
+    """Rows of ``x`` (..., D) whose dot products are the similarities, in float32 or better.
+
+    Raises ValueError for an unknown similarity.
+
+    >>> compared(torch.tensor([[3.0, 4.0]]), "dot").tolist()
+    [[3.0, 4.0]]
+    """
+    if similarity not in get_args(Similarity):
+        raise ValueError(f"similarity must be one of {get_args(Similarity)}, not {similarity!r}")
+    return unit(x) if similarity == "cosine" else float32_or_better(x)
 
 
 def float32_or_better(x: Tensor) -> Tensor:

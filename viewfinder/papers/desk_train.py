@@ -51,7 +51,7 @@ def train(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     recipe = build(None, expand({**settings["recipe"], "accelerator": _accelerator(settings)}))
     source = open_data(recipe.data, recipe.seed)
-    recipe = complete(recipe, source.train.data.shape)
+    recipe = complete(recipe, source.train.data.shape, source.train.data.modality)
     started = time.perf_counter()
     found: dict[str, Any] = {"stopped": None, "epochs": [], "watched": {}, "information": None}
     found["points"] = []

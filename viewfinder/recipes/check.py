@@ -241,7 +241,7 @@ def _check_heads(recipe: Recipe) -> None:
             "each other, and nothing is predicted",
             fix="head.predictor=null, or longer head.projector",
         )
-    if predictor and predictor[-1] != projector[-1]:
+    if predictor and projector and predictor[-1] != projector[-1]:
         raise UserError(
             f"head.predictor ends with {predictor[-1]} units, head.projector with {projector[-1]}; "
             "the prediction is compared with a projection, so they must be equal",

@@ -15,12 +15,14 @@ from pydantic import (
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
+    field_validator,
     model_validator,
 )
 
 from viewfinder.core.learning_rate import SCHEDULES
 from viewfinder.core.optimizers import OPTIMIZERS
 from viewfinder.core.table import Table
+from viewfinder.data.domain import Modality
 from viewfinder.negatives.table import NEGATIVES
 from viewfinder.networks.encoders import ENCODERS, word_of
 from viewfinder.networks.encoders import choice as encoder_choice
@@ -55,10 +57,14 @@ class Data(Part):
         None, description="use at most this many images of each split"
     )
     split: str = Field("train", description="the split to pretrain on")
+    modality: Modality = Field("images", description="what the source holds; set when it is read")
+    shape: tuple[PositiveInt, ...] | None = Field(
+        None, description="of one datum that is no image; set when the source is read"
+    )
 
     def options(self) -> dict[str, Any]:
         """How the source is to be read: what ``open_source`` takes beside it."""
-        return self.model_dump(exclude={"source", "split"})
+        return self.model_dump(exclude={"source", "split", "modality", "shape"})
 
 
 class Choice(Part):
@@ -170,12 +176,17 @@ class Head(Part):
 
     bare: ClassVar[str] = "projector"
     projector: list[PositiveInt] = Field(
-        [512, 128], min_length=1, description="units of each projector layer"
+        [512, 128], description="units of each projector layer; [] or null: no projector"
     )
     batch_norm: bool = Field(True, description="batch norm after each hidden layer of the heads")
     predictor: list[PositiveInt] | None = Field(
         None, description="units of each predictor layer (online side only); null: no predictor"
     )
+
+    @field_validator("projector", mode="before")
+    @classmethod
+    def _none_is_empty(cls, given: Any) -> Any:
+        return [] if given is None else given
 
 
 class Target(Choice):
@@ -195,6 +206,9 @@ class Optimizer(Part):
     weight_decay: NonNegativeFloat = Field(0.01, description="weight decay")
     decay_all: bool = Field(False, description="weight decay of biases and norms too")
     warmup_epochs: NonNegativeFloat = Field(0.0, description="epochs of linear warm-up")
+    clip: PositiveFloat | None = Field(
+        None, description="largest norm of the gradient of all parameters; null: no limit"
+    )
 
     @model_validator(mode="after")
     def _known(self) -> Self:

@@ -20,7 +20,7 @@ from viewfinder.core import plugins
 from viewfinder.core.errors import UserError, nearest
 from viewfinder.core.table import spelling
 from viewfinder.core.validation import readable
-from viewfinder.data.domain import Domain
+from viewfinder.data.domain import Domain, Modality
 from viewfinder.networks.encoders import ENCODERS, choice
 from viewfinder.recipes.methods import METHODS
 from viewfinder.recipes.parts import (
@@ -69,6 +69,9 @@ class Recipe(Part):
     logger: Literal["tensorboard", "wandb", "none"] = Field(
         "tensorboard", description="beside metrics.csv: tensorboard, wandb, none"
     )
+    alarms: bool = Field(
+        True, description="stop where the features collapse; a loss that is not finite always stops"
+    )
     data: Data = Data()
     views: Views = Views()
     positives: SerializeAsAny[PositivesPart] = PositivesPart()
@@ -101,7 +104,9 @@ class Recipe(Part):
 
     @property
     def domain(self) -> Domain:
-        """What the data are, at the size of the views; the recipe is complete."""
+        """What the data are, images at the size of the views; the recipe is complete."""
+        if self.data.shape is not None:
+            return Domain(self.data.modality, self.data.shape)
         size, channels = self.views.size, self.data.channels
         assert size is not None and channels is not None, "the recipe is not complete"
         return Domain("images", (channels, size, size))
@@ -214,8 +219,10 @@ def nested(given: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for key, value in given:
         path = key.split(".")
-        bare = None if isinstance(value, Mapping) else _bare(path)
-        if bare is not None and (len(path) == 1 or value is not None):  # rc=null: no rc at all
+        bare = _bare(path)
+        nothing = len(path) == 2 and value is None  # rc=null: no rc at all
+        whole = isinstance(value, Mapping)  # views={steps: [...]}
+        if bare is not None and not nothing and not whole:
             path.append(bare)
         here = out
         for step in path[:-1]:
@@ -324,13 +331,19 @@ def _require_loaded(needed: Sequence[str], run: Path) -> None:
     )
 
 
-def complete(recipe: Recipe, shape: tuple[int, ...]) -> Recipe:
-    """Fill in what depends on the images' shape (C, H, W): views.size, both views."""
-    if len(shape) != 3:
-        raise UserError(
-            f"views={recipe.views.preset} are views of images (C, H, W); these data are {shape}",
-            fix="a source of images",
-        )
+def complete(recipe: Recipe, shape: tuple[int, ...], modality: Modality = "images") -> Recipe:
+    """Fill in what depends on the data: all options of the views, and of images their size.
+
+    shape     of one datum: (C, H, W) of images
+    modality  what the data are
+
+    Raises UserError where the views are not of such data.
+    """
+    if modality != "images":
+        _check_no_images(recipe, modality)
+        views = recipe.views.completed(Domain(modality, shape))
+        data = recipe.data.model_copy(update={"modality": modality, "shape": shape})
+        return recipe.model_copy(update={"views": views, "data": data})
     channels, height, width = shape
     size = recipe.views.size or min(height, width)
     if size > min(height, width):
@@ -344,9 +357,27 @@ def complete(recipe: Recipe, shape: tuple[int, ...]) -> Recipe:
     return recipe.model_copy(
         update={
             "views": views,
-            "data": recipe.data.model_copy(update={"channels": channels}),
+            "data": recipe.data.model_copy(
+                update={"channels": channels, "modality": modality, "shape": None}
+            ),
         }
     )
+
+
+def _check_no_images(recipe: Recipe, modality: Modality) -> None:
+    """Raise UserError for keys of the views that have a meaning for images alone."""
+    views = recipe.views
+    if views.preset is not None:
+        raise UserError(
+            f"views={views.preset} are views of images; these data are {modality}",
+            fix="views={steps: [{noise: 0.2}]}",
+        )
+    for key, value in (("size", views.size), ("small_count", views.small_count)):
+        if value:
+            raise UserError(
+                f"views.{key}={value} is of images; these data are {modality}",
+                fix=f"leave views.{key} out",
+            )
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -197,6 +197,7 @@ def _summary(scores: Sequence[AnyScore]) -> str:
     phrases = {
         "untrained": "by the same encoder untrained",
         "raw pixels": "by raw pixels",
+        "raw values": "by the data themselves",
         "supervised": "by the same encoder trained with labels",
     }
     others = [f"{percent(group[k].top1)} {text}" for k, text in phrases.items() if k in group]

@@ -22,6 +22,7 @@ FEATURES = {
     "untrained": "the same encoder with random weights",
     "supervised": "the same encoder trained with the labels",
     "raw pixels": "the pixels themselves, no encoder",
+    "raw values": "the data themselves, no encoder",
 }
 
 PROBES = {"linear": "Linear probe", "knn": "kNN", "ridge": "R² of ridge regression"}

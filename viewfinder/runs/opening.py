@@ -50,9 +50,21 @@ def with_data(recipe: Recipe, where: Console | None = None) -> tuple[Recipe, Sou
     source = open_data(recipe.data, recipe.seed, where)
     split = training_split(recipe.data, source)
     check_modality(ENCODERS[recipe.encoder.name], split.data.modality)
-    recipe = complete(recipe, split.data.shape)
+    recipe = complete(recipe, split.data.shape, split.data.modality)
     check_data(recipe, split)
     return recipe, source
+
+
+def check_kind(recipe: Recipe, source: Source) -> None:
+    """Raise UserError where the encoder of a run does not take what a source holds."""
+    data, wanted = source.train.data, recipe.domain
+    fits = data.modality == wanted.modality
+    if not fits or (data.modality != "images" and data.shape != wanted.shape):
+        raise UserError(
+            f"{source.spec} holds {data.modality} of {'x'.join(map(str, data.shape))}; the encoder "
+            f"of the run takes {wanted.modality} of {'x'.join(map(str, wanted.shape))}",
+            fix=f"--data with {wanted.modality}",
+        )
 
 
 def only(overrides: Mapping[str, Any], allowed: Sequence[str]) -> Mapping[str, Any]:
@@ -81,7 +93,8 @@ def override(
     """
     own = recipe.model_dump(mode="json", include=set(SETTABLE))
     if source is not None and source != recipe.data.source:
-        own["data"] = {"source": source, "channels": recipe.data.channels}
+        kept = ("channels", "modality", "shape")
+        own["data"] = {"source": source, **{key: own["data"][key] for key in kept}}
     changed = build(recipe.method, merge(own, only(overrides, allowed)))
     if changed.data.channels != recipe.data.channels:
         raise UserError(

@@ -35,14 +35,22 @@ class Measures(L.Callback):
 
     A NaN loss stops the run at once; collapsed features stop it before that epoch's checkpoint is
     written, so the newest checkpoint is the last good one. Measured on the same images every time.
-    With several processes all stop where one sees cause to.
+    With several processes all stop where one sees cause to. Without ``alarms`` collapsed features
+    are measured all the same and stop nothing.
     """
 
-    def __init__(self, embedding: Embedding, seed: int, clustering: Sequence[Clustering]) -> None:
+    def __init__(
+        self,
+        embedding: Embedding,
+        seed: int,
+        clustering: Sequence[Clustering],
+        *,
+        alarms: bool = True,
+    ) -> None:
         n = min(MEASURED_IMAGES, len(embedding.data))
         chosen = numpy_generator(seed, "measures").choice(len(embedding.data), n, replace=False)
         self.rows = np.sort(chosen)
-        self.embedding, self.clustering = embedding, clustering
+        self.embedding, self.clustering, self.alarms = embedding, clustering, alarms
         self.latest: dict[str, float] = {}
 
     def _features(self, trainer: L.Trainer, module: Any) -> Tensor:
@@ -82,7 +90,7 @@ class Measures(L.Callback):
             std, rank = float(feature_std(z)), float(rankme(z))
             self.latest = {"feature_std": std, "rankme": rank}
             pl_module.log_dict(self.latest)
-            problem = diagnose(std, rank, z.shape[1])
+            problem = diagnose(std, rank, z.shape[1]) if self.alarms else None
             # Trained to tell a few classes, features rightly span few directions.
             if module.objective.outputs == "classes" and std > COLLAPSED_STD:
                 problem = None

@@ -33,6 +33,7 @@ def engine(recipe: Recipe, run: Run, callbacks: Sequence[L.Callback]) -> L.Train
             strategy=recipe.strategy,
             precision=recipe.precision,
             # torch has it on CUDA alone
+            gradient_clip_val=recipe.optimizer.clip,
             sync_batchnorm=recipe.processes > 1 and device.type == "cuda",
             callbacks=[*callbacks],
             plugins=[SafeCheckpointIO()],

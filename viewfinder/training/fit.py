@@ -94,7 +94,7 @@ def trainer_for(
     """The engine with everything a run of this recipe needs around its steps."""
     embedding = Embedding(split.data, recipe.view_maker().frozen, recipe.precision)
     clustering = refreshed_clusters(recipe, split, embedding)
-    measures = Measures(embedding, recipe.seed, clustering)
+    measures = Measures(embedding, recipe.seed, clustering, alarms=recipe.alarms)
     callbacks: list[L.Callback] = [
         *clustering,
         measures,

@@ -13,7 +13,7 @@ VINCE = (
         claim="On two interwoven spirals, views by uniform noise make a good representation "
         "only at a noise level in between: too little or too much leaves it at chance.",
         run="viewfinder.papers.vince.fig1:run",
-        minutes=30,
+        minutes=20,
         quick_minutes=3,
     ),
 )

@@ -13,8 +13,7 @@ from matplotlib.figure import Figure
 
 from viewfinder.core.files import write_figure
 from viewfinder.core.randomness import torch_generator
-from viewfinder.data.sources.spirals import spirals
-from viewfinder.papers.vince.fig1_train import Reading
+from viewfinder.data.sources.table import open_source
 from viewfinder.views.steps.noise import uniform_noise
 
 COLORS = np.array(["tab:red", "tab:blue"])
@@ -22,35 +21,32 @@ COLORS = np.array(["tab:red", "tab:blue"])
 Runs = Mapping[float, Sequence[Mapping[str, Any]]]
 
 
-def draw(runs: Runs, reading: Reading, path: Path) -> None:
-    """Draw data and representations (of seed 0) above, losses and transfer accuracy below."""
+def draw(runs: Runs, recipe: Mapping[str, Any], path: Path) -> None:
+    """Draw data and representations (of seed 0) above, losses and transfer accuracy below.
+
+    recipe  of one of the runs, as plain data
+    """
     figure = Figure(figsize=(2.1 * max(4, len(runs)), 8.2), layout="constrained")
     grid = figure.add_gridspec(2, 1, height_ratios=(1.25, 1))
     above, below = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
     panels = above.subplots(2, len(runs), squeeze=False)
     for column, (eta, results) in enumerate(runs.items()):
-        _points(panels[0, column], eta, reading)
+        _points(panels[0, column], eta, recipe["data"]["source"])
         _representation(panels[1, column], results[0])
     panels[0, 0].set_ylabel("(a) views")
     panels[1, 0].set_ylabel("(b) representations")
     left, right = below.subplots(1, 2)
-    _losses(left, runs, reading)
+    _losses(left, runs)
     _accuracy(right, runs)
     write_figure(figure, path)
 
 
-def _points(axes: Axes, eta: float, reading: Reading) -> None:
-    batch = spirals(
-        1500,
-        torch_generator(0, "spirals/drawn"),
-        radius=reading.radius,
-        turns=reading.turns,
-        arrangement=reading.arrangement,  # type: ignore[arg-type]
-        even=reading.even,  # type: ignore[arg-type]
-    )
-    assert batch.label is not None
-    views = uniform_noise(batch.data, eta, torch_generator(0, "spirals/drawn views"))
-    axes.scatter(views[:, 0], views[:, 1], s=1, c=COLORS[batch.label.numpy()])
+def _points(axes: Axes, eta: float, source: str) -> None:
+    split = open_source(source, limit=1500).train
+    assert split.labels is not None
+    points = split.data.read(np.arange(len(split)))
+    views = uniform_noise(points, eta, torch_generator(0, "spirals/drawn views"))
+    axes.scatter(views[:, 0], views[:, 1], s=1, c=COLORS[split.labels])
     axes.set(title=f"η = {eta:g}", xticks=[], yticks=[], aspect="equal")
 
 
@@ -63,14 +59,15 @@ def _representation(axes: Axes, result: Mapping[str, Any]) -> None:
     axes.scatter(z[:, 0], z[:, 1], s=2, c=COLORS[np.array(result["labels"])])
 
 
-def _losses(axes: Axes, runs: Runs, reading: Reading) -> None:
+def _losses(axes: Axes, runs: Runs) -> None:
     for eta, results in runs.items():
         curves = [r["losses"] for r in results if r["losses"] is not None]
         if curves:
             mean = np.mean(curves, axis=0)
-            steps = (np.arange(len(mean)) + 0.5) * reading.steps / len(mean)
-            axes.plot(steps, mean, label=f"η = {eta:g}")
-    axes.set(title="(c) training loss, mean over seeds", xlabel="step", ylabel="InfoNCE loss, nats")
+            axes.plot(np.arange(len(mean)) + 1, mean, label=f"η = {eta:g}")
+    axes.set(
+        title="(c) training loss, mean over seeds", xlabel="epoch", ylabel="InfoNCE loss, nats"
+    )
     axes.legend(fontsize="small", ncols=2)
 
 

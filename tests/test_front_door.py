@@ -1,0 +1,397 @@
+"""What ``import viewfinder`` offers: names, the commands as functions, the loaded encoder."""
+
+from __future__ import annotations
+
+import ast
+import pickle
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+import viewfinder as vf
+from viewfinder.core.errors import UserError
+from viewfinder.core.extras import APP
+from viewfinder.recipes.recipe import build, parse_overrides
+from viewfinder.runs.model import Model
+from viewfinder.runs.run import Run
+
+ROOT = Path(vf.__file__).parents[1]
+SMALL: dict[str, Any] = {
+    "epochs": 1,
+    "batch_size": 8,
+    "accelerator": "cpu",
+    "logger": "none",
+    "encoder": {"widths": [8, 16]},
+    "evaluation": {"protocols": ["knn"], "baselines": False},
+}
+WITHOUT = f"""
+import sys
+from importlib.machinery import PathFinder
+class Without(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        missing = name.split(".")[0] in {sorted(APP)}
+        return None if missing else super().find_spec(name, path, target)
+sys.meta_path = [Without if one is PathFinder else one for one in sys.meta_path]
+import viewfinder as vf
+"""
+"""The start of a program on a machine without the extra ``app``."""
+
+
+def python(code: str) -> str:
+    """What a program prints in a process of its own; an exception fails the test."""
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert made.returncode == 0, made.stderr
+    return made.stdout
+
+
+def test_the_import_alone_imports_nothing_heavy() -> None:
+    heavy = sorted({*APP, "torch", "numpy", "pydantic", "pydantic_core"})
+    told = python(f"import viewfinder, sys; print({heavy} and set({heavy}) & sys.modules.keys())")
+    assert told.strip() == "set()"
+
+
+def test_every_name_is_there_and_known_to_type_checkers() -> None:
+    assert {*vf.__all__} <= {*dir(vf)}
+    assert all(getattr(vf, name) is not None for name in vf.__all__)
+    tree = ast.parse(Path(vf.__file__).read_text())
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    known = {alias.asname or alias.name for node in block.body for alias in node.names}  # type: ignore[attr-defined]
+    assert known == {*vf.__all__}
+    with pytest.raises(AttributeError, match="no attribute 'pretrian'"):
+        _ = vf.pretrian  # type: ignore[attr-defined]
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    assert (ROOT / "viewfinder" / "py.typed").exists()
+
+
+def test_no_part_imports_the_front_door() -> None:
+    door = ("viewfinder.api", "viewfinder.register")
+    for file in (ROOT / "viewfinder").rglob("*/*.py"):
+        assert not [name for name in door if f"from {name}" in file.read_text()], file
+
+
+# --- light installs
+
+
+def test_the_extra_and_the_core_are_what_the_package_says() -> None:
+    modules = {"pyyaml": "yaml", "pillow": "PIL", "scikit-learn": "sklearn", "faiss-cpu": "faiss"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extra = [word.partition(">")[0] for word in project["optional-dependencies"]["app"]]
+    assert {modules.get(name, name) for name in extra} == APP
+    assert [word.partition(">")[0] for word in project["dependencies"]] == [
+        "torch",
+        "numpy",
+        "pydantic",
+    ]
+
+
+def test_losses_views_negatives_regularizers_and_probes_work_without_the_app() -> None:
+    python(
+        WITHOUT
+        + """
+import numpy as np, torch
+z0, z1, index = torch.randn(8, 4), torch.randn(8, 4), torch.arange(8)
+for loss in (vf.losses.NTXent(), vf.losses.BarlowTwins(), vf.losses.CARL(4, 3), vf.losses.Cosine()):
+    loss(z0, z1)
+vf.losses.SwAV(4, 3)([z0, z1])
+vf.losses.SupCon()([z0, z1], index % 2)
+queue, bank = vf.negatives.Queue(16, 4), vf.negatives.Bank(20, 4, nearest=3)
+for one in (queue, bank):
+    one.update(z1, index)
+    vf.losses.InfoNCE()(z0, z1, one.propose(z0, index))
+vf.regularizers.RC(4, 3, 8)([z0], [torch.rand(8, 3, 8, 8)])
+vf.regularizers.LBE(4)([z0], [z1])
+images = torch.randint(0, 256, (4, 3, 40, 40), dtype=torch.uint8)
+for name in vf.views.PRESETS:
+    assert vf.views.preset(name, 32)(images)[0].shape == (4, 3, 32, 32)
+vf.views.compose(["crop", "lab"], 16, split={"channels": 1})(images)
+rng = np.random.default_rng(0)
+x, y = rng.normal(size=(60, 5)), np.arange(60) % 3
+assert vf.probes.linear(x, y, x, y).n_test == vf.probes.knn(x, y, x, y, k=3).n_test == 60
+assert vf.probes.ridge(x, x[:, 0], x, x[:, 0]).r2 > 0.9
+assert vf.methods["simclr"].paper
+@vf.register.step("negative")
+class Negative(vf.views.Transform):
+    "Dark becomes bright."
+    def forward(self, x, drawn):
+        return 1 - x
+vf.views.compose(["negative"], 32)(images)
+"""
+    )
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        'vf.recipe("simclr")',
+        "vf.pretrain(epochs=1)",
+        'vf.resume("run")',
+        'vf.evaluate("run")',
+        'vf.embed("run", "digits", "v.parquet")',
+        'vf.load("run")',
+        'vf.open_data("digits")',
+    ],
+)
+def test_what_needs_the_app_says_so(call: str) -> None:
+    told = python(
+        f"{WITHOUT}\ntry: {call}\nexcept ValueError as error: print(type(error).__name__, error)"
+    )
+    assert told.startswith("UserError")
+    assert 'Try: pip install "viewfinder[app]"' in told
+
+
+def test_the_command_says_so_too() -> None:
+    code = WITHOUT + "from viewfinder.commands.main import main\nmain()"
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert made.returncode == 2
+    assert 'pip install "viewfinder[app]"' in made.stderr
+
+
+# --- recipes
+
+
+@pytest.mark.parametrize(
+    ("words", "keys"),
+    [
+        (
+            ["epochs=20", "negatives.size=1024", "data=folder:photos"],
+            {"epochs": 20, "negatives": {"size": 1024}, "data": "folder:photos"},
+        ),
+        (
+            ["negatives=queue:64", "encoder=resnet18"],
+            {"negatives": "queue:64", "encoder": "resnet18"},
+        ),
+        (
+            ["views=byol", "views.crop_scale=[0.5,1]"],
+            {"views": {"preset": "byol", "crop_scale": [0.5, 1]}},
+        ),
+        (["regularizers=rc+lbe", "head=[64,32]"], {"regularizers": "rc+lbe", "head": [64, 32]}),
+        (["regularizers.rc=0.5"], {"regularizers": {"rc": 0.5}}),
+    ],
+)
+def test_a_recipe_is_what_the_same_words_make(words: list[str], keys: dict[str, Any]) -> None:
+    assert vf.recipe("moco", **keys) == build("moco", parse_overrides(words))
+
+
+def test_keys_with_dots_and_nested_ones_are_laid_together() -> None:
+    made = vf.recipe("moco", {"negatives.size": 64, "data.limit": 30}, negatives={"name": "queue"})
+    assert (made.negatives.options().size, made.data.limit) == (64, 30)
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({"epochs": 2, "epoch": 3}, "unknown key epoch. Did you mean epochs?"),
+        (
+            {"negatives": {"sise": 3}},
+            "negatives=queue has no option 'sise'; its own: size",
+        ),
+        ({"objective": "barlow-twin"}, "Did you mean 'barlow-twins'"),
+        ({"objective": "barlow-twins"}, "objective=barlow-twins cannot use negatives=queue"),
+        ({"epochs": "many"}, "epochs is 'many'"),
+    ],
+)
+def test_mistakes_in_a_recipe_are_told(keys: dict[str, Any], says: str) -> None:
+    with pytest.raises(UserError) as refused:
+        vf.recipe("moco", **keys)
+    assert says in str(refused.value)
+
+
+# --- a run and its encoder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images of many sizes, two formats, colour and grey, in two classes."""
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for i in range(24):
+        (folder / "ab"[i % 2]).mkdir(exist_ok=True)
+        size, shape = ((52, 40 + i), (3, 3, 3)) if i % 5 else ((40 + i, 44), (3, 3))
+        image = Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8)).resize(size)
+        image.save(folder / "ab"[i % 2] / f"{i}.{'png' if i % 3 else 'jpg'}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    keys = {**SMALL, "data": {"source": f"folder:{photos}", "size": 36}, "views": {"size": 24}}
+    return vf.pretrain("simclr", out=tmp_path_factory.mktemp("runs") / "photos", **keys)
+
+
+def test_pretrain_is_the_command(run: Run) -> None:
+    assert isinstance(run, Run)
+    assert run.report.exists()
+    assert run.recipe().views.size == 24
+    assert vf.resume(str(run.folder)) == run  # it is finished: nothing is left to do
+
+
+def test_a_recipe_made_before_takes_no_further_keys() -> None:
+    with pytest.raises(UserError, match="takes no further keys"):
+        vf.pretrain(vf.recipe("simclr"), epochs=3)
+
+
+def test_evaluate_gives_scores_with_their_protocol(run: Run) -> None:
+    (score,) = vf.evaluate(run, protocols="knn", overrides={"evaluation.k": 3})
+    assert (score.features, score.protocol["k"]) == ("trained", 3)
+    kinds = [one.features for one in vf.evaluate(run.folder, baselines=True)]
+    assert kinds == ["trained", "untrained", "raw pixels"]
+
+
+@pytest.mark.parametrize("batch_size", [5, 256])
+def test_files_are_encoded_as_embed_encodes_them(
+    run: Run, photos: Path, tmp_path: Path, batch_size: int
+) -> None:
+    assert vf.embed(run, f"folder:{photos}", tmp_path / "v.parquet") == 24
+    table = pq.read_table(tmp_path / "v.parquet").to_pydict()
+    z = vf.load(run).encode([photos / path for path in table["path"]], batch_size=batch_size)
+    torch.testing.assert_close(z, torch.tensor(table["vector"]), atol=1e-5, rtol=0)
+
+
+def test_arrays_and_tensors_are_encoded_as_a_source_of_arrays_is(run: Run, tmp_path: Path) -> None:
+    images = np.random.default_rng(1).integers(0, 256, (6, 30, 44, 3), dtype=np.uint8)
+    np.savez(tmp_path / "train.npz", images=images)
+    vf.embed(run, f"npz:{tmp_path}", tmp_path / "v.parquet", overrides={"data.size": 36})
+    table = pq.read_table(tmp_path / "v.parquet").to_pydict()
+    expected = torch.empty(6, len(table["vector"][0]))
+    expected[table["index"]] = torch.tensor(table["vector"])
+    model = vf.load(run)
+    tensor = torch.from_numpy(images).permute(0, 3, 1, 2)
+    for given in (
+        images,
+        list(images),
+        tensor,
+        [*images[:2], *tensor[2:]],
+        images[:, ::-1][:, ::-1],
+    ):
+        torch.testing.assert_close(model.encode(given), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(model.encode(images[0])[0], expected[0], atol=1e-5, rtol=0)
+    mixed = [images[0], images[1][:20], images[2]]  # of several sizes: each in its place
+    assert torch.equal(model.encode(mixed)[[0, 2]], model.encode(images[[0, 2]]))
+
+
+def test_a_model_is_a_module(run: Run) -> None:
+    model = vf.load(run)
+    assert isinstance(model, Model)
+    assert not model.training
+    images = torch.randint(0, 256, (5, 3, 40, 30), dtype=torch.uint8)
+    assert model(images).shape == (5, model.dim) == (5, 16)
+    grey = images[:, :1]
+    assert torch.equal(model(grey), model(grey.expand(-1, 3, -1, -1)))
+    again = pickle.loads(pickle.dumps(model))
+    assert torch.equal(again(images), model(images))
+    assert again.recipe == model.recipe == run.recipe()
+    model.requires_grad_(True)
+    model(images).sum().backward()
+    assert all(p.grad is not None for p in model.encoder.parameters())
+    assert not model.encode(images).requires_grad
+    model.train()
+    before = {name: x.clone() for name, x in model.state_dict().items()}
+    model.encode(images)
+    assert model.training
+    assert all(torch.equal(x, before[name]) for name, x in model.state_dict().items())
+
+
+def test_several_networks_stand_side_by_side(photos: Path, tmp_path: Path) -> None:
+    keys = {**SMALL, "data": f"folder:{photos}", "views": {"size": 24}}
+    model = vf.load(vf.pretrain("cmc", out=tmp_path / "cmc", negatives={"size": 8}, **keys))
+    images = torch.randint(0, 256, (3, 3, 40, 30), dtype=torch.uint8)
+    seen = model.views.frozen(images)
+    parts = [model.encoder[name](view) for name, view in seen.items()]  # type: ignore[index]
+    assert [part.shape[1] for part in parts] == [16, 16]
+    assert torch.equal(model(images), torch.cat(parts, 1))
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (torch.rand(2, 3, 8, 8), "uint8 (N, C, H, W) are expected. Try: (255 * images).round()"),
+        (torch.zeros(8, 8, dtype=torch.uint8), "uint8 (N, C, H, W) are expected"),
+        (torch.zeros(2, 4, 8, 8, dtype=torch.uint8), "4 channels"),
+        (np.zeros((8, 8, 3)), "torch.float64 of shape (1, 3, 8, 8)"),
+        (["no.png"], "no.png is unreadable: missing"),
+    ],
+    ids=["floats", "no channels", "four channels", "float array", "missing file"],
+)
+def test_what_cannot_be_encoded_is_refused(run: Run, given: Any, says: str) -> None:
+    model = vf.load(run)
+    with pytest.raises(UserError) as refused:
+        model.encode(given)
+    assert says in str(refused.value)
+    if isinstance(given, Tensor) and given.ndim == 4:
+        with pytest.raises(UserError, match=r"expected|channels"):
+            model(given)
+
+
+def test_a_damaged_image_is_named(run: Run, photos: Path, tmp_path: Path) -> None:
+    whole = next(photos.rglob("*.png")).read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match=r"cut\.png is unreadable: truncated or damaged"):
+        vf.load(run).encode([*photos.rglob("*.jpg"), tmp_path / "cut.png"])
+
+
+def test_a_folder_that_is_no_run_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is not a run"):
+        vf.load(tmp_path)
+
+
+def test_open_data_opens_what_data_names(photos: Path) -> None:
+    source = vf.open_data(f"folder:{photos}", size=20, channels=1)
+    assert source.train.data.shape == (1, 20, 20)
+    assert source.train.class_names == ["a", "b"]
+
+
+# --- pickling
+
+
+def _losses() -> list[nn.Module]:
+    learned = nn.Parameter(torch.tensor(0.3))
+    made = vf.losses
+    return [
+        made.NTXent(learned),
+        made.InfoNCE(),
+        made.SupCon(),
+        made.CIInfoNCE(),
+        made.BarlowTwins(),
+        made.VICReg(),
+        made.Cosine(),
+        made.NCE(),
+        made.CARL(4, 3),
+        made.SwAV(4, 3, queue=8),
+        made.DINO(4),
+        vf.regularizers.RC(4, 3, 8),
+        vf.regularizers.LBE(4),
+        vf.regularizers.IP(),
+    ]
+
+
+def _others() -> list[nn.Module]:
+    makers: list[nn.Module] = [vf.views.preset(name, 32) for name in vf.views.PRESETS]
+    makers.append(vf.views.compose(["crop", "lab"], 16, split={"channels": 1}))
+    makers.append(vf.views.compose(["crop"], 16, split={"draws": {"count": 2, "small_count": 2}}))
+    return [*makers, vf.negatives.Negatives(), vf.negatives.Queue(8, 4), vf.negatives.Bank(9, 4)]
+
+
+@pytest.mark.parametrize("module", [*_losses(), *_others()], ids=lambda m: type(m).__name__)
+def test_modules_pickle(module: nn.Module) -> None:
+    again = pickle.loads(pickle.dumps(module))
+    assert type(again) is type(module)
+    assert repr(again) == repr(module)
+    state = again.state_dict()
+    assert state.keys() == module.state_dict().keys()
+    assert all(torch.equal(x, state[name]) for name, x in module.state_dict().items())
+    images = torch.randint(0, 256, (3, 3, 20, 20), dtype=torch.uint8)
+    if isinstance(module, vf.views.ViewMaker):
+        pair = [one(images, torch.Generator().manual_seed(1)) for one in (module, again)]
+        assert all(torch.equal(x, y) for x, y in zip(*pair, strict=True))
