@@ -320,7 +320,7 @@ def test_two_processes_have_the_clusters_of_one(tmp_path: Path) -> None:
     first, second = (load_weights(run / "checkpoints" / "epoch-00001") for run in (one, two))
     assert first.keys() == second.keys()
     assert all(torch.isfinite(w).all() for w in second.values())
-    for key in ("clusters", "state.centroids0", "state.centroids1"):
+    for key in ("clusters", "states.main.centroids0", "states.main.centroids1"):
         # made of the untrained network, which is the same
         assert torch.equal(first[key], second[key])
         assert first[key].unique().numel() > 1
