@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from viewfinder.core.errors import UserError
+from viewfinder.data.domain import Domain
 from viewfinder.networks.encoders import build_encoder
 from viewfinder.networks.stages import captured, check_stages
 
@@ -74,5 +75,5 @@ def test_a_stage_that_gives_no_features_is_refused(stage: str, says: str) -> Non
 def test_the_last_map_of_a_network_is_its_features() -> None:
     names = {"convnet": ["stage1", "stage4", "stage5"], "resnet18": ["layer2", "layer3", "layer4"]}
     for name, stages in names.items():
-        encoder, _ = build_encoder(name, channels=3, size=32)
+        encoder, _ = build_encoder(name, Domain("images", (3, 32, 32)))
         assert check_stages(encoder, stages, (3, 32, 32), KEY) == {stages[-1]}

@@ -90,7 +90,7 @@ def test_overrides_of_views_apply_to_both_and_to_one() -> None:
         (["head.projector=[0]"], r"head.projector.* is 0"),
         (["encoder.widths=[]"], r"encoder.widths is \[\]"),
         (["positives=kmeans", "positives.k=many"], "positives.k is 'many'"),
-        (["objective.stale=positive"], r"no option 'stale' \(info_nce has it\); its own: temp"),
+        (["objective.stale=positive"], r"no option 'stale' \(info-nce has it\); its own: temp"),
         (["positives.top_k=3"], r"no option 'top_k' \(attributes has it\); its own: none"),
         (["regularizers=rx"], "Did you mean regularizers.rc"),
         (["regularizers.rc=.inf"], "regularizers.rc.weight is inf"),

@@ -94,7 +94,7 @@ def test_an_override_inserts_a_step_that_the_list_lacks_at_its_usual_place() -> 
 
 @pytest.mark.parametrize("method", [m for m, row in METHODS.items() if len(row.settings["views"])])
 def test_nothing_of_the_methods_row_survives_another_choice(method: str, tmp_path: Path) -> None:
-    other = "none" if METHODS[method].settings["views"]["preset"] != "none" else "moco"
+    other = "none" if METHODS[method].settings["views"].get("preset") != "none" else "moco"
     for recipe in (given(f"views={other}", method=method), from_file(tmp_path, {"preset": other})):
         specs = complete(recipe, SHAPE).views.specs(complete(recipe, SHAPE).domain)
         assert tuple(spec.items for spec in specs) == preset_items(other, 32)
