@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from inspect import getdoc
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from viewfinder.core.errors import UserError, unknown
 from viewfinder.core.extras import needing_app
@@ -51,7 +51,14 @@ from viewfinder.views.maker import Split
 from viewfinder.views.table import SPLITS, STEPS
 
 T = TypeVar("T", bound=Callable[..., Any])
-Decorator = Callable[[T], T]
+
+
+class Decorator(Protocol):
+    """Registers a class or function, and gives it back as it is."""
+
+    def __call__(self, made: T, /) -> T: ...
+
+
 _origins: dict[tuple[str, str], str] = {}
 """Where the row of a table (kind, name) was defined, of those that were registered here."""
 
@@ -71,7 +78,7 @@ def step(
     gradient: bool = False,
     fuses: Literal["crop", "flip"] | None = None,
     place: int = 70,
-) -> Decorator[T]:
+) -> Decorator:
     """A step of a view: ``Class(options, domain)``, a ``viewfinder.views.Transform``."""
     return _into(
         STEPS,
@@ -102,7 +109,7 @@ def split(
     modalities: tuple[Modality, ...] = ("images",),
     views: int | None = None,
     partners: bool = False,
-) -> Decorator[T]:
+) -> Decorator:
     """Which views come out: ``Class(options, first, second)`` of two lists of steps, a
     ``viewfinder.views.ViewMaker``."""
     return _into(
@@ -128,7 +135,7 @@ def positives(
     gives: tuple[Kind, ...] = ("clusters",),
     needs: tuple[PositivesNeed, ...] = (),
     sized_by: str | None = None,
-) -> Decorator[T]:
+) -> Decorator:
     """What counts as the same: ``function(options, given) -> Assignment``."""
     return _into(
         POSITIVES,
@@ -154,7 +161,7 @@ def negatives(
     gives_positive: bool = False,
     stable_index: bool = False,
     needs_momentum: bool = False,
-) -> Decorator[T]:
+) -> Decorator:
     """What a positive is contrasted against: ``Class(options, spec)``, a ``viewfinder.Negatives``.
 
     Of a class derived from ``Queue``, say ``needs_momentum=True`` as the queue's own row does.
@@ -194,7 +201,7 @@ def objective(
     assigner: Callable[[Any, int], Any] | None = None,
     state: Callable[[Any, int, Sequence[int]], Any] | None = None,
     partners: bool = False,
-) -> Decorator[T]:
+) -> Decorator:
     """A loss: ``function(inputs, options) -> {"loss": Tensor, ...}``.
 
     With ``across_ranks="batch"`` every process is given the samples of all, which is right for any
@@ -239,7 +246,7 @@ def regularizer(
     stages: Callable[[Any], Collection[str]] | None = None,
     parameters: bool = False,
     modality: Modality | None = None,
-) -> Decorator[T]:
+) -> Decorator:
     """What is added to the loss: ``Class(options, spec)``, a ``viewfinder.regularizers.Term``.
 
     Its options are ``RegularizerOptions``, or ``OneTermOptions`` where the views have one term
@@ -273,7 +280,7 @@ def encoder(
     modalities: tuple[Modality, ...] = ("images",),
     maps: bool = False,
     pretrained: bool = False,
-) -> Decorator[T]:
+) -> Decorator:
     """An encoder: ``Class(options, domain)``, a module from views (N, ...) to features (N, D)."""
     return _into(
         ENCODERS,
@@ -296,7 +303,7 @@ def source(
     bare: str | None = None,
     modality: Modality = "images",
     labels: bool = False,
-) -> Decorator[T]:
+) -> Decorator:
     """Where data come from: ``function(options, how) -> Source``, ``how`` a ``ReadOptions``."""
     with needing_app("a source"):
         from viewfinder.data.sources.table import SOURCES, SourceRow
@@ -320,13 +327,13 @@ def probe(
     paper: str = "",
     options: type[Options] | None = None,
     phrase: str = "",
-) -> Decorator[T]:
+) -> Decorator:
     """A probe of frozen features: ``function(options, x, y, test_x, classes, seed)``, which gives
     scores (M, classes) and what the protocol is to say."""
     return _into(PROBES, ProbeRow, "scores", name, options, paper=paper, phrase=phrase)
 
 
-def method(name: str, *, paper: str = "") -> Decorator[T]:
+def method(name: str, *, paper: str = "") -> Decorator:
     """A method: ``function()`` that gives its settings, keys of a recipe as ``recipe`` takes them.
 
     >>> @method("mild-simclr")
@@ -357,7 +364,7 @@ def _into(
     options: type[Options] | None,
     default: type[Options] = Options,
     **facts: Any,
-) -> Decorator[T]:
+) -> Decorator:
     """The decorator that adds a row to a table; what it decorates becomes the row's ``does``."""
 
     def decorate(made: T) -> T:

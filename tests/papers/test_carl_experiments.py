@@ -74,7 +74,7 @@ def test_a_run_is_known_by_its_whole_recipe(monkeypatch: pytest.MonkeyPatch) -> 
     assert desk.settings(cell, 0) == before
     row = METHODS["carl"]
     other = merge(row.settings, {"objective": {"prototypes": 7}})
-    monkeypatch.setitem(METHODS, "carl", replace(row, settings=other))
+    monkeypatch.setitem(METHODS._rows, "carl", replace(row, settings=other))
     assert desk.settings(cell, 0) != before
     assert build(None, json.loads(json.dumps(before["recipe"]))).plain() == before["recipe"]
 

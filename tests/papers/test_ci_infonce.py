@@ -293,7 +293,7 @@ def test_all_recipes_of_the_paper_are_named_and_valid() -> None:
 
 
 # data, encoder (with its head), length (batch and epochs), optimiser; and how the run is kept
-MAY_DIFFER = {"data", "encoder", "head", "epochs", "batch_size", "optimizer"}
+MAY_DIFFER = {"data", "encoder", "head", "epochs", "batch_size", "optimizer", "schedule"}
 MAY_DIFFER |= {"workers", "checkpoint_every", "logger", "precision", "accelerator"}
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from viewfinder.commands import clusters
 from viewfinder.commands.clusters import show
 from viewfinder.data.source import Attributes
 from viewfinder.information.discrete import information
@@ -53,14 +54,16 @@ def test_the_largest_gain_is_found_where_it_lies_within() -> None:
     assert list(rows) == list(range(1, 10))
 
 
-def test_every_number_is_shown_on_80_characters() -> None:
+def test_every_number_is_shown_on_80_characters(monkeypatch: pytest.MonkeyPatch) -> None:
     z = {k: np.arange(2000) // k for k in (1, 3, 700)}
     labels = np.arange(2000) % 7
     for parameter in ("top_k", "file"):
         named = {k if parameter == "top_k" else f"/a/long/way/to/a/table/{k}.csv": k for k in z}
         found = sweep(parameter, named, lambda v: Assignment(dense(z[named[v]])), labels)  # noqa: B023
         text = io.StringIO()
-        show(found, "bits", Console(file=text, width=80))
+        narrow = Console(file=text, width=80)
+        monkeypatch.setattr(clusters, "console", lambda shown=narrow: shown)
+        show(found, "bits")
         assert "…" not in text.getvalue()
         assert "10.966" in text.getvalue()  # H(Z) = log2 of 2000
 

@@ -131,8 +131,11 @@ def test_small_views_are_small_and_predict_only(split: Split) -> None:
 
 @pytest.mark.parametrize("encoder", ["mlp", "vit_tiny_patch16_224"])
 def test_small_views_need_an_encoder_of_any_size(split: Split, encoder: str) -> None:
+    words = [word for word in WORDS if not word.startswith("encoder")]
+    made = build("swav", parse_overrides([*words, f"encoder={encoder}"]))
+    recipe = complete(made, (3, 16, 16))
     with pytest.raises(UserError, match=r"views.small_count=2.*3x8x8.*views.small_count=0"):
-        network(recipe_of("swav", f"encoder={encoder}"), split)
+        network(recipe, split)
 
 
 def test_pairs_come_from_one_cluster_and_clusters_by_size() -> None:

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
 
-from viewfinder.core.across_ranks import world_size
-from viewfinder.negatives.contract import Contrast
+from viewfinder.core.across_ranks import rows_per_rank, world_size
+from viewfinder.negatives.contract import EMPTY, Contrast
 from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.gathered import Reduced, gathered
 from viewfinder.objectives.info_nce import positive_scores
@@ -128,8 +128,9 @@ class NCE(nn.Module):
                  released code of Local Aggregation has 2876934.2 / 1281167 at temperature 0.07
     epsilon      see ``nce``
 
-    The estimate is a buffer, saved with the state. Each sample's loss needs nothing of the others:
-    the mean of the losses over ranks with batches of one size is the loss of one process.
+    The estimate is a buffer, saved with the state; it is made in training mode, of the first
+    negatives that there are. Across ranks, with any number of samples each, the mean of the losses
+    is the loss of one process.
     """
 
     log_mean: Tensor
@@ -153,11 +154,31 @@ class NCE(nn.Module):
         *,
         temperature: Temperature | None = None,
     ) -> Tensor:
+        loss = self.own(query, key, negatives, temperature=temperature)
+        if world_size() == 1:
+            return loss
+        sizes = rows_per_rank(len(query), query.device)
+        return loss * len(query) * len(sizes) / sum(sizes)
+
+    def own(
+        self,
+        query: Tensor,
+        key: Tensor | None,
+        negatives: Contrast,
+        *,
+        temperature: Temperature | None = None,
+    ) -> Tensor:
+        """The mean over this process' own samples; the estimate is of those of all."""
         temperature = self.temperature if temperature is None else temperature
         rows = math.log(len(negatives.table))
-        if self.mean_exp is None and bool(self.log_mean.isneginf()):
-            self.log_mean.copy_(log_normaliser(query, key, negatives, temperature) - rows)
-        log_mean = self.log_mean if self.mean_exp is None else math.log(self.mean_exp)
+        log_mean: Tensor | float = self.log_mean
+        if self.mean_exp is not None:
+            log_mean = math.log(self.mean_exp)
+        elif bool(self.log_mean.isneginf()):
+            log_mean = log_normaliser(query, key, negatives, temperature).detach() - rows
+            noise = negatives.index is None or bool((negatives.index != EMPTY).any())
+            if self.training and noise:
+                self.log_mean.copy_(log_mean)
         log_z = log_mean + rows
         return nce(query, key, negatives, temperature, log_z=log_z, epsilon=self.epsilon)
 
@@ -176,7 +197,7 @@ class NCEOptions(Options):
 def _compute(x: Inputs, o: NCEOptions) -> dict[str, Tensor]:
     assert x.negatives is not None  # the table says that it needs them
     key = x.target[0] if x.target else None
-    return {"loss": x.state(x.online[0], key, x.negatives, temperature=o.temperature)}
+    return {"loss": x.state.own(x.online[0], key, x.negatives, temperature=o.temperature)}
 
 
 NCE_OBJECTIVE = Objective(

@@ -205,7 +205,7 @@ def _views_shown(recipe: Recipe) -> int:
     pairs = pairs_of(
         objective, recipe.objective.pairs or objective.pairing, ["main"] * large, large
     )
-    return len({query for query, _ in pairs})
+    return len({query for query, _ in pairs}) or large  # across networks: each is a query
 
 
 def _check_regularizers(recipe: Recipe) -> None:
@@ -217,7 +217,8 @@ def _check_regularizers(recipe: Recipe) -> None:
     for name, options in recipe.regularizers.chosen.items():
         least, most = REGULARIZERS[name].views
         if seen < least or (most is not None and seen > most):
-            wanted = f"{least}" if least == most else f"{least} to {most}"
+            to = "or more" if most is None else f"to {most}"
+            wanted = f"{least}" if least == most else f"{least} {to}"
             raise UserError(
                 f"regularizers.{name} works on {wanted} views; the online encoder of "
                 f"{recipe.method} sees {seen}",
@@ -274,7 +275,10 @@ def _check_processes(recipe: Recipe) -> None:
         return
     from lightning.pytorch.strategies import StrategyRegistry
 
-    known = ["auto", *StrategyRegistry.available_strategies()]
+    # those that start processes by copying or pickling this one cannot: a run starts them anew
+    other = ("spawn", "fork", "notebook")
+    registered = StrategyRegistry.available_strategies()
+    known = ["auto", *(name for name in registered if not any(word in name for word in other))]
     if recipe.strategy not in known:
         raise unknown("strategy", recipe.strategy, known)
 
@@ -295,10 +299,30 @@ def _check_views_are_alike(recipe: Recipe) -> None:
             )
 
 
+def _check_networks(recipe: Recipe) -> None:
+    """Refuse what several networks cannot give, or one alone; needs a complete recipe."""
+    maker, objective = recipe.view_maker(), recipe.objective.row
+    networks = [domain.network for domain in maker.domains]
+    pairing = recipe.objective.pairs or objective.pairing
+    if objective.scores == "pairs" and not pairs_of(objective, pairing, networks, maker.count):
+        raise UserError(
+            f"objective.pairs={pairing} compares views that different networks take, and "
+            f"views.split={recipe.views.split_row.name} gives all views to one",
+            fix="objective.pairs=symmetric, or views.split=channels:1",
+        )
+    if recipe.positives.row.refreshed and len(set(networks)) > 1:
+        raise UserError(
+            f"positives={recipe.positives.name} clusters what one network gives, and "
+            f"views.split={recipe.views.split_row.name} has {len(set(networks))}",
+            fix="positives=instance, or views.split=draws",
+        )
+
+
 def check_data(recipe: Recipe, split: Split) -> None:
     """Raise UserError where the recipe asks for what the data does not have."""
     recipe.positives.row.check(recipe.positives.options(), split)
     _check_views_are_alike(recipe)
+    _check_networks(recipe)
     if recipe.batch_size > len(split):
         raise UserError(
             f"batch_size is {recipe.batch_size} but there are only {len(split)} images to train on",

@@ -113,6 +113,11 @@ class Views(Steps, DrawsOptions):
                 own.check(f"views.{name}")
         if self.preset is not None:
             PRESETS.find(self.preset)
+        elif not lists_all(self.model_dump()):
+            raise UserError(
+                "views.preset is null, and there is no list of steps for every view",
+                fix="views=none, or views.steps=[crop,flip,normalise]",
+            )
         self._check_split()
         return self
 

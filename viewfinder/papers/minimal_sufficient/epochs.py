@@ -19,7 +19,6 @@ ROWS = {PLAIN: None, "SimCLR + RC": shared.rc(1.0), "SimCLR + LBE": shared.lbe(0
 def cells() -> list[Cell]:
     """SimCLR alone and with each regularizer, without any decay of the learning rate: a shorter
     training is then the beginning of a longer one, as in the paper, whose code has no schedule."""
-    constant = {"lr": 0.003, "final_lr": 1.0}
     made = [
         shared.cell(
             name,
@@ -29,7 +28,8 @@ def cells() -> list[Cell]:
             points=POINTS,
             epochs=EPOCHS,
             data=DATA,
-            optimizer=constant,
+            optimizer={"lr": 0.003},
+            schedule={"name": "constant"},
         )
         for name, part in ROWS.items()
     ]
