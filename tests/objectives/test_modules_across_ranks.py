@@ -14,9 +14,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from viewfinder.negatives import Contrast
 from viewfinder.objectives import (
     CARL,
     DINO,
+    NCE,
     BarlowTwins,
     CIInfoNCE,
     SupCon,
@@ -44,6 +46,7 @@ class Encoder(nn.Module):
             "vicreg": lambda: VICReg(variance=1.0),
             "ci_infonce": lambda: CIInfoNCE(0.5),
             "tags": lambda: SupCon(0.5),
+            "nce": lambda: NCE(0.5),
         }
         self.loss = losses[kind]()
 
@@ -55,6 +58,9 @@ class Encoder(nn.Module):
             return self.loss(z, [x.detach() for x in z[:2]])
         if self.kind == "carl":
             return self.loss(z[0], z[1], 2.0)["loss"]
+        if self.kind == "nce":
+            table = torch.randn(9, DIM, generator=torch.Generator().manual_seed(1)).to(z[0])
+            return self.loss(z[0], z[1], Contrast(table))
         if self.kind == "tags":
             return self.loss(z, tags=views[0] > 0)
         return self.loss(z[0], z[1])
@@ -62,7 +68,7 @@ class Encoder(nn.Module):
 
 KINDS = [
     *("swav", "swav with a queue", "dino", "carl"),
-    *("barlow_twins", "vicreg", "ci_infonce", "tags"),
+    *("barlow_twins", "vicreg", "ci_infonce", "tags", "nce"),
 ]
 
 

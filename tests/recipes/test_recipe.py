@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -12,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from viewfinder.core.errors import UserError
-from viewfinder.data.source import Split
+from viewfinder.data.source import Attributes, Split
 from viewfinder.data.stored import ArrayData
+from viewfinder.objectives.pairs import PAIRINGS, pairs_of
 from viewfinder.recipes.check import check_data, check_parts
 from viewfinder.recipes.methods import METHODS
 from viewfinder.recipes.recipe import Recipe, build, complete, keys, merge, parse_overrides
@@ -271,3 +273,47 @@ def test_a_file_for_the_rows_own_positives_keeps_the_rows_options() -> None:
     assert (options.file, options.top_k) == ("tags.csv", 4)  # type: ignore[attr-defined]
     other = build("ci-infonce-batch", parse_overrides(["positives=file:z.parquet"])).positives
     assert "top_k" not in other.options().model_dump()
+
+
+PAIRED = [m for m, row in METHODS.items() if build(m).objective.row.scores == "pairs"]
+
+
+@pytest.fixture(scope="module")
+def images() -> Split:
+    generator = torch.Generator().manual_seed(0)
+    made = torch.randint(0, 256, (32, 3, 16, 16), dtype=torch.uint8, generator=generator)
+    attributes = Attributes(np.arange(64).reshape(32, 2) % 2, ["a", "b"])
+    return Split("train", ArrayData(made), np.arange(32) % 3, attributes=attributes)
+
+
+@pytest.mark.parametrize("method", PAIRED)
+@pytest.mark.parametrize("pairing", PAIRINGS)
+def test_a_pairing_forms_pairs_or_is_refused_before_anything_runs(
+    method: str, pairing: str, images: Split
+) -> None:
+    """Whichever views come out, no run starts that compares nothing."""
+    for words in ([], ["views.split=draws"], ["views=none", "views.split=channels:1"]):
+        changes = merge(parse_overrides(words), {"batch_size": 16, "objective": {"pairs": pairing}})
+        try:
+            recipe = build(method, changes)
+            check_parts(recipe)
+            recipe = complete(recipe, images.data.shape)
+            check_data(recipe, images)
+        except UserError:
+            continue
+        maker = recipe.view_maker()
+        networks = [domain.network for domain in maker.domains]
+        assert pairs_of(recipe.objective.row, pairing, networks, maker.count)
+
+
+@pytest.mark.parametrize("words", [["views=null"], ["views.preset=null"]])
+def test_no_preset_and_no_list_is_refused(words: list[str]) -> None:
+    with pytest.raises(UserError, match=r"no list of steps.*Try: views=none"):
+        build("simclr", parse_overrides(words))
+
+
+def test_clusters_of_several_networks_are_refused(images: Split) -> None:
+    words = ["positives=kmeans", "positives.k=4", "batch_size=16"]
+    recipe = complete(build("cmc", parse_overrides(words)), images.data.shape)
+    with pytest.raises(UserError, match=r"clusters what one network gives.*positives=instance"):
+        check_data(recipe, images)
