@@ -19,6 +19,7 @@ from viewfinder.objectives.pairs import PAIRINGS, pairs_of
 from viewfinder.recipes.check import check_data, check_parts
 from viewfinder.recipes.methods import METHODS
 from viewfinder.recipes.recipe import Recipe, build, complete, keys, merge, parse_overrides
+from viewfinder.regularizers.table import REGULARIZERS
 
 SHAPE = (3, 32, 32)
 
@@ -312,8 +313,27 @@ def test_no_preset_and_no_list_is_refused(words: list[str]) -> None:
         build("simclr", parse_overrides(words))
 
 
-def test_clusters_of_several_networks_are_refused(images: Split) -> None:
-    words = ["positives=kmeans", "positives.k=4", "batch_size=16"]
-    recipe = complete(build("cmc", parse_overrides(words)), images.data.shape)
-    with pytest.raises(UserError, match=r"clusters what one network gives.*positives=instance"):
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ["positives=kmeans", "positives.k=4"],
+            r"clusters what one network gives.*positives=instance",
+        ),
+        *(
+            (
+                [f"regularizers={name}"],
+                f"regularizers.{name}.*of one network.*regularizers.{name}=0",
+            )
+            for name in REGULARIZERS
+        ),
+    ],
+)
+def test_what_several_networks_cannot_give_is_refused(
+    words: list[str], says: str, images: Split
+) -> None:
+    made = build("cmc", parse_overrides([*words, "batch_size=16"]))
+    check_parts(made)
+    recipe = complete(made, images.data.shape)
+    with pytest.raises(UserError, match=says):
         check_data(recipe, images)

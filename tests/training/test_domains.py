@@ -20,6 +20,7 @@ from viewfinder.data.stored import ArrayData
 from viewfinder.networks.frozen_features import extract
 from viewfinder.recipes.recipe import Recipe, build, complete, parse_overrides
 from viewfinder.runs.checkpoint import load_weights
+from viewfinder.runs.results import read_results
 from viewfinder.runs.run import Run, load_encoder
 from viewfinder.training.fit import fit, network
 
@@ -109,6 +110,16 @@ def test_an_evaluation_joins_the_features_of_both_networks(split: Split, tmp_pat
     module.eval()
     apart = [net.encoder(parts[name]) for name, net in module.online.items()]
     torch.testing.assert_close(features, torch.cat(apart, dim=1))
+
+
+def test_every_baseline_of_two_networks_is_scored(tmp_path: Path) -> None:
+    """The supervised baseline sees whole images, the others what the two networks see."""
+    words = [*WORDS, "data=shapes", "data.limit=80", "data.size=16", "epochs=1"]
+    words += ["evaluation.protocols=[knn]"]
+    run = pretrain(build("cmc", parse_overrides(words)), tmp_path / "run")
+    found = [one.features for one in read_results(run.results_file)]
+    assert found == ["trained", "untrained", "raw pixels", "supervised"]
+    assert run.report.exists()
 
 
 def test_embed_writes_the_joined_features(tmp_path: Path) -> None:

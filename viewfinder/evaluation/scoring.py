@@ -23,6 +23,7 @@ from viewfinder.evaluation.probes.targets import find_target
 from viewfinder.evaluation.probing import LAYER, check_protocols, probe, untrained
 from viewfinder.networks.frozen_features import extract
 from viewfinder.recipes.recipe import Recipe, build, merge
+from viewfinder.recipes.views import Views
 from viewfinder.runs.results import append_results
 from viewfinder.runs.run import Run, pick_device
 from viewfinder.training.fit import fit
@@ -84,10 +85,11 @@ def score(
     find_target(source, None)
     entries: list[Score] = []
     for kind in kinds:
+        seen, views = _encoder_of(kind, recipe, source, run, encoder)
         found = probe(
             kind,
-            _encoder_of(kind, recipe, source, run, encoder),
-            recipe,
+            seen,
+            recipe.model_copy(update={"views": views}),
             source,
             recipe.evaluation.protocols,
             cache=run.cache,
@@ -99,17 +101,20 @@ def score(
 
 def _encoder_of(
     kind: str, recipe: Recipe, source: Source, run: Run, encoder: nn.Module
-) -> nn.Module | None:
-    """The encoder whose features a kind is; None for the data themselves."""
+) -> tuple[nn.Module | None, Views]:
+    """The encoder whose features a kind is, None for the data themselves; and what it is shown."""
     if kind in RAW:
-        return None
+        return None, recipe.views
     if kind == "untrained":
-        return untrained(recipe)
-    return _supervised(recipe, source, run) if kind == "supervised" else encoder
+        return untrained(recipe), recipe.views
+    if kind == "supervised":
+        return _supervised(recipe, source, run)
+    return encoder, recipe.views
 
 
-def _supervised(recipe: Recipe, source: Source, run: Run) -> nn.Module:
-    """The same encoder trained with labels on the same images, as a run within the run."""
+def _supervised(recipe: Recipe, source: Source, run: Run) -> tuple[nn.Module, Views]:
+    """The same encoder trained with labels on the same images, as a run within the run; and its
+    views, of whole images also where the run's own networks see a part of their channels."""
     epochs = recipe.evaluation.supervised_epochs or recipe.epochs
     own = recipe.model_dump(mode="json", include=_SHARED)
     shared = {
@@ -130,7 +135,7 @@ def _supervised(recipe: Recipe, source: Source, run: Run) -> nn.Module:
         raise InterruptedRun(run.folder) from stop
     except RunStopped as error:
         raise UserError(f"the supervised baseline stopped: {error}") from error
-    return module.encoder
+    return module.encoder, supervised.views
 
 
 def save_artifacts(recipe: Recipe, source: Source, run: Run, module: Pretraining) -> None:

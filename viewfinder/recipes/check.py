@@ -310,6 +310,13 @@ def _check_networks(recipe: Recipe) -> None:
             f"views.split={recipe.views.split_row.name} gives all views to one",
             fix="objective.pairs=symmetric, or views.split=channels:1",
         )
+    if recipe.regularizers.chosen and len(set(networks)) > 1:
+        name = next(iter(recipe.regularizers.chosen))
+        raise UserError(
+            f"regularizers.{name} is of the views of one network, and "
+            f"views.split={recipe.views.split_row.name} has {len(set(networks))}",
+            fix=f"regularizers.{name}=0, or views.split=draws",
+        )
     if recipe.positives.row.refreshed and len(set(networks)) > 1:
         raise UserError(
             f"positives={recipe.positives.name} clusters what one network gives, and "
