@@ -44,7 +44,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run = pretrain(recipe_of(words), out)
         patch.delenv("VIEWFINDER_RUN", raising=False)
     embed(run, "digits", folder / "photos.parquet", {"data": {"limit": 200}})
-    shutil.copytree(out, folder / "runs" / "photos")
+    for copy in ("simclr-1", "photos"):
+        shutil.copytree(out, folder / "runs" / copy)
     digits = open_source("digits", limit=200)
     (folder / "sets" / "mnist").mkdir(parents=True)
     for name, split in digits.splits.items():

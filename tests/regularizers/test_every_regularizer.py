@@ -209,7 +209,7 @@ def test_a_recipe_says_it_and_reads_it_back(name: str, tmp_path) -> None:
         recipe = build("simclr", parse_overrides(words))
         file = tmp_path / "recipe.yaml"
         file.write_text(recipe.to_yaml())
-        assert build(None, {}, file) == recipe
+        assert build(None, {}, file).to_yaml() == recipe.to_yaml()
         assert list(recipe.regularizers.chosen) == [name]
         assert type(recipe.regularizers.chosen[name]) is REGULARIZERS[name].options
     for nothing in (["regularizers=none"], [f"regularizers.{name}=null"], []):

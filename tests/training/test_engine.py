@@ -55,8 +55,16 @@ def test_batch_norm_is_synchronised_between_processes_on_cuda_alone(
     assert (words["devices"], words["num_nodes"]) == (devices, nodes)
 
 
-@pytest.mark.parametrize("strategy", ["auto", *StrategyRegistry.available_strategies()])
-def test_any_strategy_of_lightning_is_passed_on(
+# What another process is forked or spawned for must be pickled; a run's parts cannot be.
+LAUNCHED = [
+    name
+    for name in StrategyRegistry.available_strategies()
+    if not any(word in name for word in ("spawn", "fork", "notebook"))
+]
+
+
+@pytest.mark.parametrize("strategy", ["auto", *LAUNCHED])
+def test_any_strategy_of_lightning_that_starts_processes_anew_is_passed_on(
     strategy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check_parts(build("simclr", {"strategy": strategy}))

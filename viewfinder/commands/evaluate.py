@@ -10,7 +10,7 @@ from viewfinder.evaluation.probes.scores import Score
 from viewfinder.evaluation.scoring import score
 from viewfinder.report.gather import gather
 from viewfinder.report.page import write_report
-from viewfinder.runs.opening import check_kind, open_data, override
+from viewfinder.runs.opening import check_kind, disclosed, open_data, override
 from viewfinder.runs.run import Run, load_encoder
 
 
@@ -30,14 +30,17 @@ def evaluate(
     overrides  of the run's data.* and evaluation.*, nested: {"data": {"limit": 300}}
     baselines  measure raw pixels and the untrained encoder too
 
+    Other labels or another limit draw another test part of data that have none of their own; how
+    many of its images the run has trained on is printed, and kept beside the scores.
+
     Raises UserError for what cannot be read, opened or scored.
 
     >>> evaluate(Run(Path("runs/mine")), ["knn"])[0].top1  # doctest: +SKIP
     0.61
     """
-    encoder, recipe, _ = load_encoder(run)
-    recipe = override(recipe, overrides or {}, source)
-    data = open_data(recipe.data, recipe.seed)
+    encoder, trained, _ = load_encoder(run)
+    recipe = override(trained, overrides or {}, source)
+    data = disclosed(open_data(recipe.data, recipe.seed), recipe, trained)
     check_kind(recipe, data)
     if protocols:
         own = recipe.evaluation.model_copy(update={"protocols": list(protocols)})

@@ -100,7 +100,7 @@ def _split_words(recipe: Recipe, source: Source) -> str:
     held = [note for note in source.notes if "held out" in note]
     size = "" if recipe.views.size is None else f", views of {recipe.views.size} px"
     size += f" of images at {recipe.data.size} px" if recipe.data.size else ""
-    return f"train -> test{limit}{size}" + (f" ({held[0]})" if held else "")
+    return f"train -> test{limit}{size}" + (f" ({'; '.join(held)})" if held else "")
 
 
 def _encoded(

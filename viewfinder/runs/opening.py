@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from viewfinder.core.console import console, say
@@ -53,6 +55,35 @@ def with_data(recipe: Recipe, where: Console | None = None) -> tuple[Recipe, Sou
     recipe = complete(recipe, split.data.shape, split.data.modality)
     check_data(recipe, split)
     return recipe, source
+
+
+def disclosed(
+    source: Source, recipe: Recipe, trained: Recipe, where: Console | None = None
+) -> Source:
+    """The data, with a note where images that were held out here were trained on by the run.
+
+    A run's own data may be opened with other labels or another limit; a test part that is held out
+    of them is then drawn anew, and a score on it is no longer one on unseen images.
+    """
+    same = recipe.data.source == trained.data.source and recipe.data != trained.data
+    if not same or source.test is None or not any("held out" in note for note in source.notes):
+        return source
+    before = open_source(trained.data.source, **trained.data.options(), seed=trained.seed)
+    seen = np.isin(_identities(source.test), _identities(training_split(trained.data, before)))
+    if not seen.any():
+        return source
+    note = f"{int(seen.sum())} of the {len(seen)} images held out here were in the run's training"
+    say(f"note: {note}; their scores are not those of unseen images", where or console())
+    return replace(source, notes=[*source.notes, note])
+
+
+def _identities(split: Split) -> np.ndarray:
+    """What an image of a split is known by, however the split was drawn: its path or its row."""
+    return (
+        np.array(split.paths)
+        if split.paths is not None
+        else split.factors.get("source_row", np.arange(len(split)))
+    )
 
 
 def check_kind(recipe: Recipe, source: Source) -> None:
