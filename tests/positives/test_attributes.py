@@ -133,6 +133,15 @@ def test_named_columns_are_whole_attributes_or_single_values() -> None:
         attributes(data)
 
 
+def test_a_category_chosen_by_its_values_is_said() -> None:
+    data = table([[0, 0], [1, 0], [2, 1], [1, 1]], ["season", "warm"])
+    (note,) = attributes(data, top_k=2).notes
+    assert "season=1" in note
+    assert "positives.columns" in note
+    assert attributes(data, columns=["season", "warm"]).notes == ()
+    assert attributes(data, columns=["warm"]).notes == ()
+
+
 def test_constant_columns_are_dropped_and_said() -> None:
     data = table([[0, 1], [1, 1], [0, 1]], ["good", "flat"])
     assert attributes(data, top_k=1).notes == ("1 constant attributes were dropped (flat)",)

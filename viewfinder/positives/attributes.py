@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -28,7 +29,9 @@ _ROWS = 1 << 12  # rows looked at together, so that they stay in the cache
 
 class AttributesOptions(Options):
     file: str | None = Field(None, description="attributes.csv; null: the source's own attributes")
-    top_k: PositiveInt | None = Field(None, description="so many columns of highest entropy")
+    top_k: PositiveInt | None = Field(
+        None, description="so many columns of highest entropy; each value of a category is a column"
+    )
     columns: list[str] | None = Field(None, description="or these, by name")
     min_size: PositiveInt = Field(1, description="tuples that fewer images have are rare")
     rare: Rare = Field("prefix", description="what becomes of rare tuples: prefix, rest, instance")
@@ -161,7 +164,19 @@ def _highest(ranking: Ranking, top_k: int) -> tuple[list[Entry], list[str]]:
             fix=f"positives.top_k={max(1, len(ranking.columns))}" if ranking.columns else None,
         )
     chosen = ranking.columns[:top_k]
-    return [Entry(c.column, c.value) for c in chosen], ranking.notes()
+    return [Entry(c.column, c.value) for c in chosen], [*ranking.notes(), *_parted(ranking, chosen)]
+
+
+def _parted(ranking: Ranking, chosen: Sequence[BinaryAttribute]) -> list[str]:
+    """Says that an attribute of several values is chosen by its values, one at a time."""
+    made = Counter(c.column for c in ranking.columns)
+    parts = [c.name for c in chosen if made[c.column] > 1]
+    if not parts:
+        return []
+    return [
+        f"an attribute of several values counts as a column for each of them "
+        f"({first_five(parts)}); positives.columns takes an attribute whole"
+    ]
 
 
 def _named(table: Attributes, columns: Sequence[str]) -> tuple[list[Entry], list[str]]:
