@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -16,20 +16,26 @@ settings.register_profile("random", derandomize=False, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
-@pytest.fixture
-def own_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Rows that a test adds, and modules it loads as plug-ins, are gone after it."""
-    import sys
+@pytest.fixture(autouse=True)
+def written_modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A module that a test wrote and imported is gone after it: the next may write its namesake."""
+    before = set(sys.modules)
+    yield
+    for name in sys.modules.keys() - before:
+        facts = getattr(sys.modules[name], "__dict__", {})
+        if str(facts.get("__file__")).startswith(str(tmp_path_factory.getbasetemp())):
+            del sys.modules[name]
 
+
+@pytest.fixture
+def own_rows(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Rows that a test adds, and that modules are loaded as plug-ins, are forgotten after it."""
     from viewfinder.core import plugins, table
 
     before = {id(one): (one, dict(one._rows)) for one in table._TABLES}
     monkeypatch.setattr(plugins, "_loaded", {})
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield
-    for name, module in list(sys.modules.items()):
-        if str(getattr(module, "__file__", None)).startswith(str(tmp_path)):
-            del sys.modules[name]
     for one, rows in before.values():
         one._rows.clear()
         one._rows.update(rows)
