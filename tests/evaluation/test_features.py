@@ -113,7 +113,7 @@ def test_features_that_are_not_finite_are_counted_and_placed(random_images: Make
 
 @pytest.mark.parametrize("net", [nn.Identity(), nn.Flatten(0)])
 def test_an_output_that_is_no_vector_is_refused(random_images: Make, net: nn.Module) -> None:
-    with pytest.raises(UserError, match=r"one vector an image, \(4, D\)"):
+    with pytest.raises(UserError, match=r"one vector per image, \(4, D\)"):
         extract(net, random_images(4), view)
 
 

@@ -165,7 +165,7 @@ def test_an_angle_of_ones_own_data_is_named_by_its_unit() -> None:
         ("picture", "1 to 16 real numbers"),
         ("word", "1 to 16 real numbers"),
         ("plane", "unknown factor of npz:x 'plane'.*Known: "),
-        ("pair:deg", "2 values an image; an angle is one"),
+        ("pair:deg", "2 values per image; an angle is one"),
         (None, "has no labels"),
     ],
 )

@@ -37,7 +37,7 @@ class Data(Protocol):
 
 @dataclass(frozen=True)
 class Attributes:
-    """Side information, one row an image: values int64 (N, A), -1 where missing.
+    """Side information, one row per image: values int64 (N, A), -1 where missing.
 
     names[a] names column a; value_names[a][v] says value v of column a in words, where known.
     """

@@ -64,7 +64,7 @@ def encode(
 ) -> Tensor:
     """Features float32 (n, D) of uint8 images (n, C, H, W), on ``device``, without a graph.
 
-    Raises UserError where the encoder does not give one vector an image.
+    Raises UserError where the encoder does not give one vector per image.
     """
     device = torch.device(device)
     if precision is not None and precision not in AUTOCAST:
@@ -77,7 +77,7 @@ def encode(
     if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != len(images):
         shape = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
         raise UserError(
-            f"the encoder gave {shape} for {len(images)} images; one vector an image, "
+            f"the encoder gave {shape} for {len(images)} images; one vector per image, "
             f"({len(images)}, D), is expected",
             fix="global pooling at the end of the encoder",
         )

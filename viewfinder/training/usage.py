@@ -30,7 +30,7 @@ def effective_number(usage: Tensor) -> float:
 
 
 class Usage(L.Callback):
-    """usage.csv: the share of the samples each prototype won, one row an epoch.
+    """usage.csv: the share of the samples each prototype won, one row per epoch.
 
     Nothing for objectives without prototypes. The rows travel in the checkpoint. Where all samples
     go to one prototype the run stops, before that epoch's checkpoint is written.

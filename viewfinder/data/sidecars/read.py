@@ -54,7 +54,7 @@ def _read_rows(file: Path) -> tuple[list[str], list[list[str]]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{file} cannot be read as CSV in UTF-8: {error}") from None
     if not rows:
-        raise UserError(f"{file} is empty; a header and one line an image are expected")
+        raise UserError(f"{file} is empty; a header and one line per image are expected")
     header = [name.strip() for name in rows[0]]
     uneven = [i + 2 for i, row in enumerate(rows[1:]) if len(row) != len(header)]
     if uneven:

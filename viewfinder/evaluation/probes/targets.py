@@ -15,7 +15,7 @@ import numpy as np
 from viewfinder.core.errors import UserError, unknown
 from viewfinder.data.source import Source, Split
 
-LARGEST = 16  # values an image
+LARGEST = 16  # values per image
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def find_target(source: Source, word: str | None) -> Classes | Quantity:
     for split, numbers in (("train", found.train), ("test", found.test)):
         check_quantity(f"{name} of {source.spec} ({split})", numbers)
     if found.period is not None and found.train.shape[1] != 1:
-        raise UserError(f"{name} has {found.train.shape[1]} values an image; an angle is one")
+        raise UserError(f"{name} has {found.train.shape[1]} values per image; an angle is one")
     return found
 
 
@@ -113,7 +113,7 @@ def _factor(source: Source, split: Split, name: str) -> np.ndarray:
         if not known:
             raise UserError(
                 f"{source.spec} ({split.name}) has no factors, so no {name!r}",
-                fix="an npz file with an array of that name, a row an image",
+                fix="an npz file with an array of that name, one row per image",
             )
         raise unknown(f"factor of {source.spec}", name, known)
     values = np.asarray(split.factors[name])
