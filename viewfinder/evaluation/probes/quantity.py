@@ -56,17 +56,14 @@ def regress_features(
     if len(x) < 3:
         raise UserError(f"{len(x)} train images are too few to choose a penalty")
     wanted, truth = (torch.from_numpy(y).to(x.device) for y in (target.train, target.test))
-    if target.period is not None:
-        probe = fit_ridge_probe(
-            x, on_circle(wanted[:, 0], target.period), held_out=held_out, seed=seed
-        )
-        found = probe.predict(test)
+    goal = wanted if target.period is None else on_circle(wanted[:, 0], target.period)
+    probe = fit_ridge_probe(x, goal, held_out=held_out, seed=seed)
+    found = probe.predict(test)
+    if target.period is None:
+        error = absolute_error(truth, found)
+    else:
         error = angular_error(truth[:, 0], found, target.period)
         truth = on_circle(truth[:, 0], target.period)
-    else:
-        probe = fit_ridge_probe(x, wanted, held_out=held_out, seed=seed)
-        found = probe.predict(test)
-        error = absolute_error(truth, found)
     facts: dict[str, JsonValue] = {
         "target": target.name,
         "as": "itself" if target.period is None else "cosine and sine",
