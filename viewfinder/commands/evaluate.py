@@ -40,7 +40,7 @@ def evaluate(
     """
     encoder, trained, _ = load_encoder(run)
     recipe = override(trained, overrides or {}, source)
-    data = disclosed(open_data(recipe.data, recipe.seed), recipe, trained)
+    data = disclosed(open_data(recipe.data, recipe.seed), recipe.data, recipe.seed, trained)
     check_kind(recipe, data)
     if protocols:
         own = recipe.evaluation.model_copy(update={"protocols": list(protocols)})

@@ -64,8 +64,8 @@ def transfer(
     loaded = _loaded(runs, given)
     opened: dict[str, TransferSet] = {}
     plans = [
-        (run, encoder, recipe, _sets_of(recipe, words, given, opened))
-        for run, encoder, recipe in loaded
+        (run, encoder, recipe, _sets_of(recipe, words, given, opened, trained))
+        for run, encoder, recipe, trained in loaded
     ]
     entries = _measured(plans, protocols, KINDS if baselines else KINDS[:1])
     if not entries:
@@ -122,8 +122,8 @@ def _show(entries: Sequence[Entry], runs: Sequence[Run]) -> None:
 
 def _loaded(
     runs: Sequence[Run], overrides: Mapping[str, Any]
-) -> list[tuple[Run, nn.Module, Recipe]]:
-    """Each run once, with its encoder and its recipe as the overrides change it."""
+) -> list[tuple[Run, nn.Module, Recipe, Recipe]]:
+    """Each run once, with its encoder, its recipe as the overrides change it, and as it trained."""
     once = {run.folder.resolve(): run for run in runs}
     found = []
     for run in once.values():
@@ -131,7 +131,7 @@ def _loaded(
         changed = override(recipe, overrides)
         if changed.data.source != recipe.data.source:
             raise UserError("data.source cannot be set here", fix=f"--data {changed.data.source}")
-        found.append((run, encoder, changed))
+        found.append((run, encoder, changed, recipe))
     return found
 
 
@@ -140,26 +140,32 @@ def _sets_of(
     words: Sequence[str],
     overrides: Mapping[str, Any],
     opened: dict[str, TransferSet],
+    trained: Recipe,
 ) -> list[TransferSet]:
     """The run's own set, where it has labels or factors of it are asked for, then the others."""
     asked = parse_sets(words)
     own = recipe.data
     targets = asked.pop(own.source, ())
     try:
-        first = opened_set(own, recipe.seed, targets, opened)
+        first = opened_set(own, recipe.seed, targets, opened, trained)
     except UserError as error:
         if targets or not asked:
             raise
         say(f"note: {own.source}, the runs' own data, is not scored: {error}")
-        return [_other(recipe, overrides, spec, wanted, opened) for spec, wanted in asked.items()]
+        return [
+            _other(recipe, overrides, spec, wanted, opened, trained)
+            for spec, wanted in asked.items()
+        ]
     test = first.source.test
     labelled = first.source.train.labels is not None and test is not None
     if labelled and None not in targets:
         targets = (None, *targets)
     elif not labelled:
         say(f"note: {own.source}, the runs' own data, has no labels and is not scored by class")
-    sets = [opened_set(own, recipe.seed, targets, opened)] if targets else []
-    others = [_other(recipe, overrides, spec, wanted, opened) for spec, wanted in asked.items()]
+    sets = [opened_set(own, recipe.seed, targets, opened, trained)] if targets else []
+    others = [
+        _other(recipe, overrides, spec, wanted, opened, trained) for spec, wanted in asked.items()
+    ]
     return [*sets, *others]
 
 
@@ -169,9 +175,10 @@ def _other(
     spec: str,
     targets: tuple[str | None, ...],
     opened: dict[str, TransferSet],
+    trained: Recipe,
 ) -> TransferSet:
     data = override(recipe, overrides, spec).data
-    return opened_set(data, 0, targets, opened)
+    return opened_set(data, 0, targets, opened, trained)
 
 
 def _method(recipe: Recipe) -> Mapping[str, Any]:

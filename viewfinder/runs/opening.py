@@ -58,14 +58,17 @@ def with_data(recipe: Recipe, where: Console | None = None) -> tuple[Recipe, Sou
 
 
 def disclosed(
-    source: Source, recipe: Recipe, trained: Recipe, where: Console | None = None
+    source: Source, data: Data, seed: int, trained: Recipe, where: Console | None = None
 ) -> Source:
-    """The data, with a note where images that were held out here were trained on by the run.
+    """``source``, with a note where images that it holds out were trained on by the run.
 
-    A run's own data may be opened with other labels or another limit; a test part that is held out
-    of them is then drawn anew, and a score on it is no longer one on unseen images.
+    A run's own data may be opened with other labels, another limit or seed; a test part that is
+    held out of them is then drawn anew, and a score on it is not one of unseen images.
+
+    data, seed  what ``source`` was opened with
+    trained     the recipe of the run
     """
-    same = recipe.data.source == trained.data.source and recipe.data != trained.data
+    same = data.source == trained.data.source and (data, seed) != (trained.data, trained.seed)
     if not same or source.test is None or not any("held out" in note for note in source.notes):
         return source
     before = open_source(trained.data.source, **trained.data.options(), seed=trained.seed)

@@ -22,7 +22,7 @@ from viewfinder.evaluation.probes.targets import find_target
 from viewfinder.evaluation.probing import check_protocols, content_key, probe, untrained
 from viewfinder.recipes.parts import Data
 from viewfinder.recipes.recipe import Recipe
-from viewfinder.runs.opening import open_data, override
+from viewfinder.runs.opening import disclosed, open_data, override
 
 KINDS = ("trained", "untrained", "raw pixels")
 DEFAULT_PROTOCOL = "linear"
@@ -73,7 +73,7 @@ def open_sets(
     Raises UserError for a set that cannot be opened or a target that cannot be measured.
     """
     return [
-        opened_set(override(recipe, overrides or {}, spec).data, 0, targets, {})
+        opened_set(override(recipe, overrides or {}, spec).data, 0, targets, {}, recipe)
         for spec, targets in parse_sets(words).items()
     ]
 
@@ -152,9 +152,14 @@ def network_key(recipe: Recipe) -> str:
 
 
 def opened_set(
-    data: Data, seed: int, targets: tuple[str | None, ...], opened: dict[str, TransferSet]
+    data: Data,
+    seed: int,
+    targets: tuple[str | None, ...],
+    opened: dict[str, TransferSet],
+    trained: Recipe,
 ) -> TransferSet:
-    """Open a set, or take it from those that are open; its targets are looked up."""
+    """Open a set, or take it from those that are open; its targets are looked up, and what the run
+    of the recipe ``trained`` has seen of its test part is noted."""
     key = f"{seed} {data.model_dump_json()}"
     if key not in opened:
         say(f"{data.source}:")
@@ -162,4 +167,4 @@ def opened_set(
     source = opened[key].source
     for target in targets:
         find_target(source, target)
-    return TransferSet(data, source, targets)
+    return TransferSet(data, disclosed(source, data, seed, trained), targets)
