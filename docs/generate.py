@@ -195,9 +195,8 @@ def method(name: str) -> str:
         "target": f"`{recipe.target.name}`",
     }
     named = {"views": {"preset", "count", "small_count"}, "head": {"projector", "predictor"}}
-    lines = [f"*{row.summary[0].upper()}{row.summary[1:]}* ({row.paper})."]
-    if row.paper == "-":
-        lines = [f"*{row.summary[0].upper()}{row.summary[1:]}.*"]
+    paper = f" ({row.paper})" if row.paper else ""
+    lines = [f"*{row.summary[0].upper()}{row.summary[1:]}*{paper}."]
     lines += ["", f"    {objective.formula}", "", "| part | this method's choice |", "|---|---|"]
     for part, words in shown.items():
         more = [

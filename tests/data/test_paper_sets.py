@@ -223,7 +223,7 @@ def test_cub(cub: Path, folder: str) -> None:
         ("attributes/image_attribute_labels.txt", "4 3 0 3 1.5\n", "", "nothing of 1 of 12"),
         ("attributes/image_attribute_labels.txt", "4 3 0", "4 3 maybe", "line 12 is '4 3 maybe"),
         ("train_test_split.txt", "4 0\n", "", r"1 of 4 images .*no class or no split \(ids 4\)"),
-        ("classes.txt", "1 001.Albatross", "1 001 Albatross", "two words a line"),
+        ("classes.txt", "1 001.Albatross", "1 001 Albatross", "two words per line"),
     ],
 )
 def test_cub_broken(cub: Path, name: str, old: str, new: str, message: str) -> None:

@@ -31,7 +31,7 @@ def read_tree(
       "animal > mammal"
     - CSV ``child,parent`` (or ``parent,child``): one edge a line; a root has an empty parent or no
       line of its own
-    - no header and two words a line, "parent child": WordNet's is-a file
+    - no header and two words per line, "parent child": WordNet's is-a file
     - ``.npz`` with class_names and class_parents ("Footwear > Shoes"), or with class_wnids,
       node_wnids and node_parent (the parent's position, -1 for the root)
 

@@ -14,15 +14,15 @@ def checked_labels(values: np.ndarray, count: int, where: str) -> np.ndarray:
     """Labels of ``count`` images as int64 or text (N,).
 
     Booleans, any integers and whole floats become int64; text stays. UserError, naming ``where``,
-    for another length, more than one label an image, NaN, fractions and negative numbers.
+    for another length, more than one label per image, NaN, fractions and negative numbers.
     """
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1:
         raise UserError(
-            f"{where} has the shape {values.shape}; one label an image, shape ({count},), is "
+            f"{where} has the shape {values.shape}; one label per image, shape ({count},), is "
             "expected",
-            fix="store several labels an image as attributes (N, A) with attribute_names",
+            fix="store several labels per image as attributes (N, A) with attribute_names",
         )
     if len(values) != count:
         raise UserError(f"{where} holds {len(values)} labels for {count} images")

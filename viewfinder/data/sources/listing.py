@@ -127,5 +127,5 @@ def pairs_of(file: Path, layout: str) -> Iterator[tuple[str, str]]:
     """The two words of each line."""
     for words in words_of(file, layout):
         if len(words) != 2:
-            raise UserError(f"{file}: {' '.join(words)[:60]!r}; two words a line are expected")
+            raise UserError(f"{file}: {' '.join(words)[:60]!r}; two words per line are expected")
         yield words[0], words[1]

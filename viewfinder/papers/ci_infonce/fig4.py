@@ -62,7 +62,7 @@ KEYS = ("i", "h_z_given_t")
 
 
 def curves(results: Results, name: str, key: str) -> list[Curve]:
-    """I(Z;T) or H(Z|T) by epoch, one curve a seed; of several clusterings the first."""
+    """I(Z;T) or H(Z|T) by epoch, one curve per seed; of several clusterings the first."""
     return [
         [epoch[0][key] for epoch in run["watched"].get("ClusterInformation", [])]
         for run in results[name]

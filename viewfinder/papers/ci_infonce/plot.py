@@ -49,7 +49,7 @@ def plane(points: Mapping[str, tuple[float, float, Spread | None]], path: Path) 
 def methods_and_curves(
     known: Known, curves: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], path: Path
 ) -> None:
-    """Figure 4: top-1 of the methods; I(Z;T) and H(Z|T) by epoch, one line a seed."""
+    """Figure 4: top-1 of the methods; I(Z;T) and H(Z|T) by epoch, one line per seed."""
     figure = _figure(13, 3.6)
     left, middle, right = figure.subplots(1, 3)
     _bars(left, known)

@@ -50,7 +50,7 @@ def ci_infonce(name: str, data: Overrides, positives: Overrides, **more: Any) ->
 
 
 def predicted(name: str, data: Overrides, positives: Overrides, **more: Any) -> Cell:
-    """The baseline that predicts the clusters by cross-entropy, from one view an image."""
+    """The baseline that predicts the clusters by cross-entropy, from one view per image."""
     return cell(name, "cross-entropy", data, positives, **more)
 
 

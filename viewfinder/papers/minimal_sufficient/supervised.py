@@ -30,7 +30,7 @@ def cells(quick: bool = False) -> list[Cell]:
     for weight in QUICK_WEIGHTS if quick else WEIGHTS:
         rows[f"{PLAIN} + {weight:g} RC"] = shared.rc(weight)
         rows[f"{PLAIN} + {weight:g} LBE"] = {**shared.lbe(weight), "noise": NOISE}
-    # one view an image; the paper halves the jitter of its pairs here
+    # one view per image; the paper halves the jitter of its pairs here
     views = {"preset": "supervised", "jitter": [0.4, 0.4, 0.4, 0.1], "jitter_p": 0.8, "grey_p": 0.2}
     made = [
         shared.cell(row, "cross-entropy", part, views=views, **LENGTH) for row, part in rows.items()
