@@ -19,6 +19,7 @@ from viewfinder.core.expect import (
     check_whole_numbers,
     check_zeros_and_ones,
 )
+from viewfinder.core.facts import check_count
 from viewfinder.core.table import Options, Row
 from viewfinder.negatives.contract import Contrast
 from viewfinder.negatives.contract import Kind as NegativesKind
@@ -103,7 +104,6 @@ class Objective(Row):
                   there are any. None: it keeps nothing
     partners      the second view of a pair is of another image of the cluster, not of the same one
     temperature   the option that a temperature given to the call stands for
-    pairs         its views are of two images of a cluster, not of one image
     minimum       (options, samples, views, classes) -> the least loss there is when the batch has
                   ``samples`` images in ``classes`` equal clusters and enough dimensions; None
                   where that depends on what it has learned
@@ -126,7 +126,10 @@ class Objective(Row):
     state: Callable[[Any, int, Sequence[int]], nn.Module] | None = None
     partners: bool = False
     temperature: str = "temperature"
-    pairs: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_count(self, *self.views)
 
     def __call__(
         self,
