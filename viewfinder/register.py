@@ -14,7 +14,7 @@ the summary. Everything else is a declared fact: the class of the row, such as
 ``viewfinder.views.contract.Step``, describes each.
 
 Defining the same class again, as a notebook does, replaces its row; a name that is taken by
-anything else is refused with a UserError.
+anything else is refused with a UserError, and so is a fact that is not what its row says it is.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from viewfinder.negatives.contract import NegativesRow
 from viewfinder.negatives.table import NEGATIVES
 from viewfinder.networks.encoders import ENCODERS, EncoderRow
 from viewfinder.objectives.contract import Objective
+from viewfinder.objectives.pairs import PAIRINGS
 from viewfinder.objectives.table import OBJECTIVES
 from viewfinder.positives.contract import Kind, Positives
 from viewfinder.positives.needs import Need as PositivesNeed
@@ -207,6 +208,7 @@ def objective(
     With ``across_ranks="batch"`` every process is given the samples of all, which is right for any
     loss; one that is a mean over samples needs "nothing".
     """
+    PAIRINGS.find(pairing)
     return _into(
         OBJECTIVES,
         Objective,
@@ -375,9 +377,10 @@ def _into(
                 f"{default.__name__} is expected",
                 fix=f"from {default.__module__} import {default.__name__}",
             )
-        bare = facts.get("bare")
-        if bare is not None and bare not in own.model_fields:
-            raise unknown(f"option of {table.kind} {name}", bare, own.model_fields)
+        for fact in ("bare", "sized_by"):
+            option = facts.get(fact)
+            if option is not None and option not in own.model_fields:
+                raise unknown(f"option of {table.kind} {name}", option, own.model_fields)
         given = {"name": spelling(name), **facts, does: made}
         _put(table, row(summary=_summary(made), options=own, **given), made)
         return made

@@ -305,7 +305,7 @@ TWO = ["devices=2", "strategy=ddp"]
 
 def test_two_processes_train_and_one_of_them_scores(tmp_path: Path) -> None:
     out = tmp_path / "two"
-    in_processes(out, "moco", *TWO, "evaluation=[knn]")
+    in_processes(out, "moco", *TWO, "evaluation=[knn]", "regularizers.rc=1")
     results = json.loads((out / "results.json").read_text())
     assert len(results) == 4
     assert (out / "report.html").exists()

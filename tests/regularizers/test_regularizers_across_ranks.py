@@ -47,7 +47,8 @@ class Model(nn.Module):
 
     def __init__(self, situation: Situation) -> None:
         super().__init__()
-        self.situation, self.term = situation, situation.term()
+        # in training: a decoder's batch norm sees the batch, and remembers it
+        self.situation, self.term = situation, situation.term().train()
         self.inner, self.outer = nn.Linear(4, STAGE_DIM), nn.Linear(STAGE_DIM, DIM)
 
     def forward(self, rows: slice, samples: int) -> Tensor:
@@ -83,7 +84,22 @@ def step(
     loss = wrapped(rows, samples)
     loss.backward()
     gradient = {name: parameter.grad for name, parameter in model.named_parameters()}
-    return {"loss": loss.detach(), "gradient": gradient}
+    return {"loss": loss.detach(), "gradient": gradient, "state": model.state_dict()}
+
+
+def refused(situation: Situation, rank: int, rows: slice, samples: int) -> None:
+    """What the first process refuses all of them refuse, and none waits for the others."""
+    empty = slice(0, 0) if rank == 0 else rows
+    with pytest.raises(ValueError, match="at least one sample in every process, not \\[0, "):
+        step(situation, empty, samples)
+    seen = random_pass(situation, samples).each(lambda own: [x[rows] for x in own])
+    features = [seen.features[0][:0], *seen.features[1:]] if rank == 0 else seen.features
+    with pytest.raises(ValueError, match=rf"{situation.row.name}.* views of \d samples"):
+        situation.row(situation.term(), replace(seen, features=features))
+    if situation.row.needs == ("features",):
+        wider = [x.repeat(1, 1 + (rank == 0)) for x in seen.features]
+        with pytest.raises(ValueError, match=r"process 0: float64 \(n, 12\)"):
+            situation.row(situation.term(), replace(seen, features=wider))
 
 
 def worker(rank: int, folder: str, shares: tuple[int, ...]) -> None:
@@ -99,9 +115,7 @@ def worker(rank: int, folder: str, shares: tuple[int, ...]) -> None:
         dist.all_reduce(result["loss"])
         result["loss"] /= len(shares)
         results[str(situation)] = result
-        empty = slice(0, 0) if rank == 0 else rows
-        with pytest.raises(ValueError, match="at least one sample in every process, not \\[0, "):
-            step(situation, empty, sum(shares))
+        refused(situation, rank, rows, sum(shares))
     torch.save(results, f"{folder}/{rank}.pt")
     dist.barrier()
     # All is written; leaving at once spares the tear-down of the communication's threads, which

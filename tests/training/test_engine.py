@@ -10,14 +10,16 @@ import lightning as L
 import pytest
 import torch
 from lightning.pytorch.strategies import StrategyRegistry
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from viewfinder.core.errors import UserError
 from viewfinder.recipes.check import check_parts
-from viewfinder.recipes.recipe import build
+from viewfinder.recipes.recipe import build, complete
 from viewfinder.runs.new_run import is_first_process
 from viewfinder.runs.run import Run
 from viewfinder.training import engine as module
 from viewfinder.training.engine import engine
+from viewfinder.training.module import Pretraining
 
 RANKS = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
 
@@ -53,6 +55,31 @@ def test_batch_norm_is_synchronised_between_processes_on_cuda_alone(
     words = given(monkeypatch, accelerator=accelerator, devices=devices, nodes=nodes)
     assert words["sync_batchnorm"] is synchronised
     assert (words["devices"], words["num_nodes"]) == (devices, nodes)
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "cuda", "devices", "nodes", "joined"),
+    [
+        ("cpu", True, 2, 1, True),
+        ("cpu", False, 1, 2, True),
+        ("cpu", False, 1, 1, False),
+        ("gpu", True, 2, 1, False),  # there the engine puts torch's own in their place
+    ],
+)
+def test_elsewhere_the_module_joins_all_its_batch_norms_itself(
+    accelerator: str,
+    cuda: bool,
+    devices: int,
+    nodes: int,
+    joined: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    changes = {"accelerator": accelerator, "devices": devices, "nodes": nodes}
+    recipe = complete(build("moco", {"encoder": {"widths": [4]}, **changes}), (3, 16, 16))
+    norms = [m for m in Pretraining(recipe, n=8).modules() if isinstance(m, _BatchNorm)]
+    assert len(norms) > 2
+    assert all(type(m).__name__.startswith("Joined") == joined for m in norms)
 
 
 # What another process is forked or spawned for must be pickled; a run's parts cannot be.

@@ -8,8 +8,9 @@ rows. In a single process nothing is copied or communicated.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+from zlib import crc32
 
 import torch
 import torch.distributed as dist
@@ -21,12 +22,64 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def rows_per_rank(rows: int, device: torch.device) -> list[int]:
-    """How many rows each rank holds; every rank must call this."""
-    own = torch.tensor([rows], device=device)
+def shares(
+    name: str,
+    given: Sequence[Tensor],
+    check: Callable[[], object] = lambda: None,
+    *,
+    least: int = 1,
+) -> list[int]:
+    """How many rows each rank holds, once all of them agree that what they were given is right.
+
+    name   of what asks, for the messages
+    given  tensors (n, ...) that the ranks are about to join: n differs from rank to rank, all else
+           must be alike
+    check  raises where this rank's input is wrong
+    least  fewest rows that every rank must hold
+
+    Every rank must call this. What one rank refuses all of them refuse, with its reason, and none
+    waits for the others. Raises ValueError where a rank holds too few rows, in a single process as
+    in several.
+    """
+    problem: Exception | None = None
+    try:
+        check()
+    except Exception as error:
+        problem = error
+        if world_size() == 1:
+            raise
+    rows = len(given[0]) if given and given[0].ndim else 0
+    if world_size() == 1:
+        sizes = [rows]
+    else:
+        sizes = _agreed(name, given, rows, problem)
+    if min(sizes) < least:
+        raise ValueError(f"{name} needs at least one sample in every process, not {sizes}")
+    return sizes
+
+
+def _agreed(
+    name: str, given: Sequence[Tensor], rows: int, problem: Exception | None
+) -> list[int]:
+    """The rows of each rank. Raises on every rank where one has a problem, or another kind of
+    tensors."""
+    kinds = ", ".join(f"{str(x.dtype)[6:]} {('n', *x.shape[1:])}" for x in given).replace("'", "")
+    refused = -1 if problem else rows
+    own = torch.tensor([refused, crc32(kinds.encode())], device=given[0].device if given else None)
     everyone = [torch.empty_like(own) for _ in range(world_size())]
     dist.all_gather(everyone, own)
-    return torch.cat(everyone).tolist()
+    sizes, marks = torch.stack(everyone).T.tolist()
+    if min(sizes) >= 0 and len(set(marks)) == 1:
+        return list(sizes)
+    told: list[Any] = [None] * world_size()  # known to every rank, so that all of them ask
+    dist.all_gather_object(told, kinds if problem is None else str(problem))
+    if problem is not None:
+        raise problem
+    for rank, (size, message) in enumerate(zip(sizes, told, strict=True)):
+        if size < 0:
+            raise ValueError(f"{name}, in process {rank}: {message}")
+    by_rank = "; ".join(f"process {rank}: {kind}" for rank, kind in enumerate(told))
+    raise ValueError(f"{name} needs tensors of one kind in all processes, not {by_rank}")
 
 
 def own_rows(sizes: Sequence[int]) -> slice:

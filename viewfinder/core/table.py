@@ -14,6 +14,7 @@ from typing import Any, Generic, SupportsIndex, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from viewfinder.core.errors import UserError, unknown
+from viewfinder.core.facts import check_facts
 
 
 class Options(BaseModel):
@@ -31,6 +32,8 @@ class Row:
     paper    author and year, and the equation or section where one says it; "" for our own
     options  class of its options
     bare     the option that ``name:VALUE`` sets, such as the file of ``file:z.parquet``
+
+    Raises UserError for a fact that is not what its type says.
     """
 
     name: str
@@ -38,6 +41,9 @@ class Row:
     paper: str = ""
     options: type[Options] = Options
     bare: str | None = None
+
+    def __post_init__(self) -> None:
+        check_facts(self)
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         """A row of a table is pickled by its name: what it builds may be a lambda."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, Self
 
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
 
 from viewfinder.core.errors import UserError
+from viewfinder.core.expect import check_same_device, check_whole_numbers, check_word
 from viewfinder.core.randomness import derive, drawn_for, torch_generator
 from viewfinder.core.table import Options
 from viewfinder.data.domain import Spec
@@ -42,7 +43,8 @@ class Bank(Negatives):
     unit_keys    divide keys by their length before they enter; not where lengths count, as in dot
                  products
     draws        "each" query has draws of its own, or they are "shared" by the batch
-    nearest      k: the negatives, or the rows they are drawn from, are the k of greatest cosine
+    nearest      k: the negatives, or the rows they are drawn from, at least ``size`` of them, are
+                 the k of greatest cosine
     by           neighbours of the "current" query, as the code has it, or of its row in the
                  "memory", as the paper writes
     own          "excluded": the query's own row is none of its negatives; "kept", as in released
@@ -83,12 +85,16 @@ class Bank(Negatives):
         super().__init__()
         if n < 2 or dim < 1 or (size is not None and size < 1):
             raise ValueError(f"a bank needs n >= 2, dim >= 1, size >= 1, not {n}, {dim} and {size}")
+        check_word("draws", draws, Draws)
+        check_word("by", by, By)
+        check_word("own", own, Own)
         if not 0 <= alpha <= 1:
             raise ValueError(f"alpha is a share, between 0 and 1, not {alpha}")
         if nearest is not None and not 1 <= nearest < n:
             raise ValueError(f"nearest must be from 1 to {n - 1}, below n={n}, not {nearest}")
         if nearest is not None and draws == "shared":
             raise ValueError("neighbours are each query's own: draws cannot be shared")
+        _check_pool(size, nearest, "")
         self.size, self.alpha = size, alpha
         self.renormalise, self.unit_keys = renormalise, unit_keys
         self.draws, self.nearest, self.by, self.own, self.seed = draws, nearest, by, own, seed
@@ -103,6 +109,7 @@ class Bank(Negatives):
         """Rows for queries (N, dim) of the data ``index`` (N,). The table is the bank itself, not a
         copy: use it before the next update."""
         self._check(index)
+        index = index.long()
         rows = self._rows(query.detach(), index)
         # rows that are each query's own leave its datum out already
         told = self.own == "excluded" and (rows is None or rows.ndim == 1)
@@ -139,8 +146,7 @@ class Bank(Negatives):
     def update(self, keys: Tensor, index: Tensor, z: Tensor | None = None) -> None:
         """Renew the rows of keys (N, dim), any scale. Of a datum that is there twice, on whichever
         ranks, the last counts."""
-        self._check(index)
-        keys, index, z = of_all_ranks(keys, index, z, self.table.shape[1])
+        keys, index, z = of_all_ranks(keys, index, z, self.table.shape[1], self._check)
         ordered, order = index.sort(stable=True)
         last = order[torch.searchsorted(ordered, index, right=True) - 1]
         rows = self.table[index].lerp_(self._entered(keys[last]), 1 - self.alpha)
@@ -167,12 +173,24 @@ class Bank(Negatives):
         return torch.nn.functional.normalize(keys, dim=1) if self.unit_keys else keys
 
     def _check(self, index: Tensor) -> None:
+        check_whole_numbers("index", index)
+        check_same_device("index", index, "the bank", self.table)
         below = (index >= 0) & (index < len(self.table))
         if index.ndim != 1 or not bool(below.all()):
             raise ValueError(
                 f"index must be (N,), positions from 0 to {len(self.table) - 1}: the bank keeps "
                 "one row per datum"
             )
+
+
+def _check_pool(size: int | None, nearest: int | None, part: str) -> None:
+    """Raise UserError where more rows are drawn than there are to draw from."""
+    if size is not None and nearest is not None and size > nearest:
+        raise UserError(
+            f"{part}size={size} draws from the {part}nearest={nearest} rows would weigh each of "
+            f"them {size / nearest:.3g} times",
+            fix=f"{part}size={'null' if part else None}, which takes each once",
+        )
 
 
 class BankOptions(Options):
@@ -188,6 +206,11 @@ class BankOptions(Options):
     )
     by: By = Field("current", description="neighbours of the current output, or of the memory")
     own: Own = Field("excluded", description="the query's own row: excluded, or kept as any other")
+
+    @model_validator(mode="after")
+    def _enough_to_draw_from(self) -> Self:
+        _check_pool(self.size, self.nearest, "negatives.")
+        return self
 
 
 def _build(o: BankOptions, spec: Spec) -> Bank:

@@ -9,7 +9,8 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from viewfinder.core.across_ranks import gather, rows_per_rank, world_size
+from viewfinder.core.across_ranks import gather, shares, world_size
+from viewfinder.core.expect import check_same_device, check_whole_numbers
 from viewfinder.core.table import Row
 from viewfinder.data.domain import Spec
 
@@ -35,7 +36,8 @@ class Contrast:
     own       int64 (N,), position in the dataset of each query: rows of that index are of the
               query's own image. None: not known, or the rows leave them out already
 
-    Raises ValueError for other shapes.
+    Raises ValueError for other shapes, for positions that are no whole numbers, and for tensors on
+    different devices.
     """
 
     table: Tensor
@@ -50,6 +52,10 @@ class Contrast:
             raise ValueError(f"a table of negatives is (M, D), not {tuple(self.table.shape)}")
         if self.rows is not None and self.rows.ndim not in (1, 2):
             raise ValueError(f"rows must be (N, K) or (K,), not {tuple(self.rows.shape)}")
+        for name in ("rows", "index", "cluster", "own"):
+            if (x := getattr(self, name)) is not None:
+                check_whole_numbers(name, x)
+                check_same_device(name, x, "the table of negatives", self.table)
         for name in ("index", "cluster"):
             x = getattr(self, name)
             if x is not None and x.shape != self.table.shape[:1]:
@@ -57,6 +63,24 @@ class Contrast:
                     f"{name} must be ({len(self.table)},), one per row of the table, "
                     f"not {tuple(x.shape)}"
                 )
+
+    def check_queries(self, query: Tensor) -> None:
+        """Raise ValueError where queries (N, D) cannot be contrasted with this."""
+        check_same_device("the table of negatives", self.table, "the queries are", query)
+        if query.ndim != 2 or self.table.shape[1] != query.shape[1]:
+            raise ValueError(
+                f"negatives must be (K, D) or (N, K, D) for queries (N, D): the table is "
+                f"{tuple(self.table.shape)}, the queries are {tuple(query.shape)}"
+            )
+        if self.rows is not None and self.rows.ndim == 2 and len(self.rows) != len(query):
+            raise ValueError(f"{len(query)} queries have {len(self.rows)} sets of negatives")
+        if self.own is not None and self.own.shape != query.shape[:1]:
+            raise ValueError(f"own must be ({len(query)},), not {tuple(self.own.shape)}")
+        if self.positive is not None and self.positive.shape != query.shape:
+            raise ValueError(
+                f"positives must be {tuple(query.shape)}, as the queries are, not "
+                f"{tuple(self.positive.shape)}"
+            )
 
     @classmethod
     def of(
@@ -131,28 +155,57 @@ class NegativesRow(Row):
 
 
 def of_all_ranks(
-    keys: Tensor, index: Tensor, z: Tensor | None, dim: int
+    keys: Tensor,
+    index: Tensor,
+    z: Tensor | None,
+    dim: int,
+    further: Callable[[Tensor], None] = lambda index: None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Keys (N, dim), their index and clusters (-1 where none are given), of all ranks in order.
 
-    Raises ValueError where there is not one index and one cluster per key.
+    ``further`` raises where it finds something else wrong with an index.
+
+    Raises ValueError on every rank where one has not one index and one cluster per key.
     """
-    shapes = {tuple(x.shape) for x in (index, z) if x is not None}
+
+    def check() -> None:
+        _check_keys(keys, index, z, dim)
+        further(index)
+
+    given = [keys, index] if z is None else [keys, index, z]
+    sizes = shares("the memory of negatives", given, check, least=0)
+    if z is None:
+        z = torch.full_like(index, -1)
+    index, z = index.long(), z.long()
+    if world_size() > 1:
+        keys = gather(keys, sizes)
+        index, z = gather(torch.stack([index, z], dim=1), sizes).unbind(1)
+    return keys, index, z
+
+
+def _check_keys(keys: Tensor, index: Tensor, z: Tensor | None, dim: int) -> None:
+    known = {"index": index} if z is None else {"index": index, "z": z}
+    for name, x in known.items():
+        check_whole_numbers(name, x)
+        check_same_device(name, x, "the keys are", keys)
+    shapes = {tuple(x.shape) for x in known.values()}
     if keys.ndim != 2 or keys.shape[1] != dim or shapes != {(len(keys),)}:
         told = ", ".join(str(shape) for shape in sorted(shapes))
         raise ValueError(
             f"keys must be (N, {dim}) with one index each, and one cluster where there are any, "
             f"not {tuple(keys.shape)} and {told}"
         )
-    if z is None:
-        z = torch.full_like(index, -1)
-    if world_size() > 1:
-        sizes = rows_per_rank(len(keys), keys.device)
-        keys = gather(keys, sizes)
-        index, z = gather(torch.stack([index, z], dim=1), sizes).unbind(1)
-    return keys, index, z
 
 
 def clusters_of(index: Tensor, z: Tensor) -> Tensor:
-    """The cluster in z (N_data,) of each index (M,); -1 where the index names no datum."""
+    """The cluster in z (N_data,) of each index (M,); -1 where the index names no datum.
+
+    Raises ValueError where z is not as long as the data are many.
+    """
+    check_whole_numbers("z", z)
+    if z.ndim != 1 or int(index.max()) >= len(z):
+        raise ValueError(
+            f"z must be (N,), a cluster for each of the data, not {tuple(z.shape)} for positions "
+            f"up to {int(index.max())}"
+        )
     return torch.where(index >= 0, z.to(index.device)[index.clamp(min=0)], -1)

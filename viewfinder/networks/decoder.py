@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from viewfinder.networks.joined_batch_norm import JoinedBatchNorm1d, JoinedBatchNorm2d
+
 WIDE_FROM = 128
 """From this side on the first map is 7x7 and the widths are those for 224 px."""
 
@@ -13,6 +15,7 @@ class Decoder(nn.Module):
 
     A linear layer, batch norm and ReLU give the first map; stride-2 3x3 transposed convolutions,
     each with batch norm and ReLU, double its side; the last layer has a bias and no activation.
+    The batch is that of all processes.
 
         32 px   4x4 of 64 channels, 256, 128, 64, then stride 1 to the image
         64 px   4x4 of 128, four times 128, then stride 1
@@ -39,12 +42,12 @@ class Decoder(nn.Module):
         self.map = (first, -(-size // 2**doublings), -(-size // 2**doublings))
         units = first * self.map[1] ** 2
         self.start = nn.Sequential(
-            nn.Linear(dim, units, bias=False), nn.BatchNorm1d(units), nn.ReLU(inplace=True)
+            nn.Linear(dim, units, bias=False), JoinedBatchNorm1d(units), nn.ReLU(inplace=True)
         )
         layers: list[nn.Module] = []
         before = first
         for width in widths:
-            layers += [_up(before, width, 2, bias=False), nn.BatchNorm2d(width), nn.ReLU(True)]
+            layers += [_up(before, width, 2, bias=False), JoinedBatchNorm2d(width), nn.ReLU(True)]
             before = width
         self.body = nn.Sequential(*layers, _up(before, channels, last_stride, bias=True))
 

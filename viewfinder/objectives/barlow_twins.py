@@ -8,6 +8,7 @@ import torch
 from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
+from viewfinder.core.expect import check_word
 from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.correlation import check_statistics, squared_norm
 from viewfinder.objectives.similarity import check_pair, float32_or_better, unit
@@ -43,6 +44,7 @@ def barlow_twins(
     """
     check_pair(z0, z1, ("z0", "z1"))
     check_statistics(len(z0))
+    check_word("deviation", deviation, Deviation)
     x0, x1 = (_standardised(float32_or_better(z), deviation, eps) for z in (z0, z1))
     diagonal = (x0 * x1).mean(dim=0)
     everywhere = squared_norm(x0, x1) / len(x0) ** 2

@@ -11,6 +11,7 @@ from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from viewfinder.core.errors import UserError
+from viewfinder.core.expect import check_word
 from viewfinder.core.schedules import decay
 from viewfinder.objectives.assigner import usage
 from viewfinder.objectives.contract import Inputs, Objective, Options, Progress
@@ -39,6 +40,7 @@ def kl_to_uniform(logits: Tensor, *, constant: Constant = "natural") -> Tensor:
     >>> kl_to_uniform(100 * torch.eye(4)).item()
     0.0
     """
+    check_word("constant", constant, Constant)
     if logits.ndim != 2 or logits.shape[1] < 2 or not len(logits):
         raise ValueError(f"logits must be (N, K) with K >= 2, not {tuple(logits.shape)}")
     classes = logits.shape[1]
@@ -88,6 +90,7 @@ def carl(
     """
     check_pair(anchor, positive, ("anchor", "positive"))
     check_statistics(len(anchor))
+    check_word("mean_over", mean_over, MeanOver)
     if weight < 0:
         raise ValueError(f"the weight of the divergence must not be negative, but is {weight}")
     anchor, positive = float32_or_better(anchor), float32_or_better(positive)

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from viewfinder.core.across_ranks import gather, own_rows, rows_per_rank, world_size
+from viewfinder.core.across_ranks import gather, own_rows, shares
+from viewfinder.core.errors import UserError
+from viewfinder.core.expect import (
+    check_classes,
+    check_same_device,
+    check_several,
+    check_whole_numbers,
+    check_zeros_and_ones,
+)
+from viewfinder.core.facts import check_count
 from viewfinder.core.table import Options, Row
 from viewfinder.negatives.contract import Contrast
 from viewfinder.negatives.contract import Kind as NegativesKind
@@ -94,7 +104,6 @@ class Objective(Row):
                   there are any. None: it keeps nothing
     partners      the second view of a pair is of another image of the cluster, not of the same one
     temperature   the option that a temperature given to the call stands for
-    pairs         its views are of two images of a cluster, not of one image
     minimum       (options, samples, views, classes) -> the least loss there is when the batch has
                   ``samples`` images in ``classes`` equal clusters and enough dimensions; None
                   where that depends on what it has learned
@@ -117,7 +126,10 @@ class Objective(Row):
     state: Callable[[Any, int, Sequence[int]], nn.Module] | None = None
     partners: bool = False
     temperature: str = "temperature"
-    pairs: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_count(self, *self.views)
 
     def __call__(
         self,
@@ -138,13 +150,12 @@ class Objective(Row):
         ``target`` defaults to ``online``. ``temperature`` is a tensor () that is learned, in place
         of the option's number. Where there are several processes each of them must call
         this, and the mean over the ranks is the loss of one process on the joined batch, in value
-        and in gradients.
+        and in gradients; each needs one sample at least.
+
+        Raises ValueError for what cannot be right. What one process refuses all of them refuse, so
+        that none waits for the others.
         """
         options = self.options() if options is None else options
-        if temperature is not None:
-            if self.temperature not in self.options.model_fields:
-                raise ValueError(f"{self.name} has no temperature")
-            options = options.model_copy(update={self.temperature: temperature})
         inputs = Inputs(
             online,
             online if target is None else target,
@@ -155,18 +166,46 @@ class Objective(Row):
             state,
             progress or Progress(),
         )
-        self._check(inputs)
-        if world_size() == 1:
-            return self.compute(inputs, options)
-        sizes = rows_per_rank(len(online[0]), online[0].device)
+        sizes = shares(self.name, _tensors(inputs), partial(self._check, inputs, options))
+        if temperature is not None:
+            if self.temperature not in self.options.model_fields:
+                raise ValueError(f"{self.name} has no temperature")
+            options = options.model_copy(update={self.temperature: temperature})
+        if len(sizes) == 1:
+            return self._terms(inputs, options)
         if self.across_ranks == "batch":
-            return self.compute(joined(inputs, sizes), options)
+            return self._terms(joined(inputs, sizes), options)
         if self.across_ranks == "keys":
             inputs = replace(joined(inputs, sizes), rows=own_rows(sizes))
         share = len(online[0]) * len(sizes) / sum(sizes)
-        return {name: term * share for name, term in self.compute(inputs, options).items()}
+        return {name: term * share for name, term in self._terms(inputs, options).items()}
 
-    def _check(self, inputs: Inputs) -> None:
+    def _terms(self, inputs: Inputs, options: Any) -> dict[str, Tensor]:
+        """What ``compute`` gives, once it is known to be what it must give."""
+        terms = self.compute(inputs, options)
+        given = terms.get("loss") if isinstance(terms, Mapping) else None
+        if not isinstance(given, Tensor) or given.ndim or not given.is_floating_point():
+            found: object = terms if given is None else given
+            if isinstance(found, Tensor):
+                found = f"a tensor {tuple(found.shape)} of {found.dtype}"
+            elif isinstance(found, Mapping):
+                found = f"{list(found)} without a loss"
+            raise UserError(
+                f"objective={self.name} gives {found}; named terms with a scalar loss are expected",
+                fix='return {"loss": losses.mean()}',
+            )
+        return {name: torch.as_tensor(term) for name, term in terms.items()}
+
+    def _check(self, inputs: Inputs, options: Any) -> None:
+        """Raise ValueError for what cannot be right, before anything of it leaves this process."""
+        if not isinstance(options, self.options):
+            raise UserError(
+                f"{self.name} is given {type(options).__name__}; options of {self.name} are "
+                "expected",
+                fix=f'OBJECTIVES["{self.name}"].options(...)',
+            )
+        check_several(f"the views of {self.name}", inputs.online)
+        check_several(f"the targets of {self.name}", inputs.target)
         least, greatest = (1, 1) if self.scores == "pairs" else self.views
         count = len(inputs.online)
         if count < least or (greatest is not None and count > greatest):
@@ -179,6 +218,8 @@ class Objective(Row):
             raise ValueError(f"{self.name} takes {bound} views, not {count}")
         if inputs.negatives is not None and "table" not in self.negatives:
             raise ValueError(f"{self.name} has no place for given negatives")
+        if inputs.negatives is None and "table" in self.negatives and len(self.negatives) == 1:
+            raise ValueError(f"{self.name} contrasts with given negatives: give it some")
         if inputs.tags is not None and "tags" not in self.positives:
             raise ValueError(f"{self.name} knows no positives by tags; supcon does")
         if inputs.cluster is not None:
@@ -197,6 +238,37 @@ class Objective(Row):
                 f"{self.name} collapses when gradients flow into its target: give it detached, or "
                 "from a momentum encoder"
             )
+        self._check_samples(inputs)
+
+    def _check_samples(self, inputs: Inputs) -> None:
+        """Raise ValueError unless all is of the same samples, on one device."""
+        first = inputs.online[0]
+        for view in (*inputs.online, *inputs.target):
+            if view.ndim != 2 or len(view) != len(first):
+                raise ValueError(
+                    f"{self.name} takes views (N, D) of the same samples, not "
+                    f"{tuple(first.shape)} and {tuple(view.shape)}"
+                )
+            check_same_device("a view", view, "the first view", first)
+        for name in ("index", "cluster", "tags"):
+            if (x := getattr(inputs, name)) is None:
+                continue
+            said = "labels" if name == "cluster" else name
+            if len(x) != len(first):
+                raise ValueError(f"{said} of {len(x)} samples are given for {len(first)} samples")
+            check_same_device(said, x, "the views are", first)
+            (check_zeros_and_ones if name == "tags" else check_whole_numbers)(said, x)
+        if inputs.negatives is not None:
+            inputs.negatives.check_queries(first)
+        if self.outputs == "classes" and inputs.cluster is not None:
+            check_classes(inputs.cluster, first.shape[1])
+
+
+def _tensors(inputs: Inputs) -> list[Tensor]:
+    """What is of the samples of this rank, in a fixed order."""
+    known = (inputs.index, inputs.cluster, inputs.tags)
+    given = (*inputs.online, *inputs.target, *known)
+    return [x for x in given if isinstance(x, Tensor)]
 
 
 def joined(inputs: Inputs, sizes: Sequence[int]) -> Inputs:

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from viewfinder.core.expect import check_whole_numbers
 from viewfinder.objectives.log_partition import Temperature
 
 
@@ -36,7 +37,12 @@ def anchor_positions(samples: int, views: int, rows: slice | None, device: torch
 
 
 def known_or_alone(labels: Tensor) -> Tensor:
-    """The labels (N,), with every negative one replaced by a negative label of its own."""
+    """The labels (N,), with every negative one replaced by a negative label of its own.
+
+    Raises ValueError for labels that are no whole numbers.
+    """
+    check_whole_numbers("labels", labels)
+    labels = labels.long()
     return torch.where(labels < 0, -1 - torch.arange(len(labels), device=labels.device), labels)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from viewfinder.core.expect import check_classes, check_same_device, check_whole_numbers
 from viewfinder.objectives.contract import Inputs, Objective, Options
 
 
@@ -15,23 +16,21 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     ValueError for labels outside the range, -1 (unknown) among them, also on a GPU, where torch
     itself would end the process.
     """
-    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+    check_whole_numbers("labels", labels)
+    if logits.ndim != 2 or labels.shape != logits.shape[:1] or not len(labels):
         raise ValueError(
             f"logits must be (N, C) and labels (N,), not {tuple(logits.shape)} and "
             f"{tuple(labels.shape)}"
         )
-    low, high = (int(x) for x in labels.aminmax())
-    if low < 0 or high >= logits.shape[1]:
-        raise ValueError(
-            f"labels run from {low} to {high}, but {logits.shape[1]} logits allow 0 to "
-            f"{logits.shape[1] - 1}"
-        )
-    return F.cross_entropy(logits, labels)
+    check_same_device("labels", labels, "the logits are", logits)
+    check_classes(labels, logits.shape[1])
+    return F.cross_entropy(logits, labels.long())
 
 
 def _compute(x: Inputs, o: Options) -> dict[str, Tensor]:
     assert x.cluster is not None  # the table says that it needs them
-    losses = [cross_entropy(logits, x.cluster) for logits in x.online]
+    # the labels were checked with the rest of the inputs, once for all views
+    losses = [F.cross_entropy(logits, x.cluster.long()) for logits in x.online]
     return {"loss": sum(losses[1:], losses[0]) / len(losses)}
 
 

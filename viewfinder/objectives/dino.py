@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from viewfinder.core.across_ranks import gather, rows_per_rank, world_size
+from viewfinder.core.across_ranks import gather, shares, world_size
+from viewfinder.core.expect import check_same_device, check_several
 from viewfinder.core.schedules import linear
 from viewfinder.objectives.assigner import CosineAssigner, usage
 from viewfinder.objectives.contract import Inputs, Objective, Options, Progress
@@ -37,22 +38,39 @@ def dino(
     center   float (K,), see ``moved_center``: without it one output wins everywhere
     Returns a scalar. Raises ValueError for other shapes, one view only, or temperatures <= 0.
     """
+    _check_views(student, teacher, center)
     for temperature in (teacher_temperature, student_temperature):
         check_temperature(temperature)
-    if len(student) < 2 or not 1 <= len(teacher) <= len(student):
-        raise ValueError(f"{len(teacher)} teacher views and {len(student)} student views")
-    for view in (*student, *teacher):
-        check_pair(student[0], view, ("the first view", "another view"))
     centred = [float32_or_better(x.detach()) - center for x in teacher]
     targets = [F.softmax(x / teacher_temperature, dim=1) for x in centred]
     return swapped_prediction(student, targets, student_temperature)
 
 
+def _check_views(student: Sequence[Tensor], teacher: Sequence[Tensor], center: Tensor) -> None:
+    check_several("student", student)
+    check_several("teacher", teacher)
+    if len(student) < 2 or not 1 <= len(teacher) <= len(student):
+        raise ValueError(f"{len(teacher)} teacher views and {len(student)} student views")
+    for view in (*student, *teacher):
+        check_pair(student[0], view, ("the first view", "another view"))
+    if center.shape != student[0].shape[1:]:
+        raise ValueError(
+            f"the centre must be ({student[0].shape[1]},), as many as the outputs, not "
+            f"{tuple(center.shape)}"
+        )
+    check_same_device("the centre", center, "the outputs are", student[0])
+
+
 @torch.no_grad()
 def moved_center(center: Tensor, teacher: Sequence[Tensor], momentum: float = 0.9) -> Tensor:
-    """momentum * center + (1 - momentum) * mean of all teacher outputs (equation 4): (K,)."""
+    """momentum * center + (1 - momentum) * mean of all teacher outputs (equation 4): (K,).
+
+    Where an output has overflowed, the centre stays as it is: one such step would otherwise be in
+    it for good. The loss of that step, which is NaN, says that it has happened.
+    """
     outputs = torch.cat([float32_or_better(x) for x in teacher])
-    return (momentum * center + (1 - momentum) * outputs.mean(dim=0)).to(center.dtype)
+    moved = (momentum * center + (1 - momentum) * outputs.mean(dim=0)).to(center.dtype)
+    return torch.where(moved.isfinite().all(), moved, center)
 
 
 class DINO(nn.Module):
@@ -86,8 +104,9 @@ class DINO(nn.Module):
         if world_size() == 1:
             return self.joined(student, teacher, teacher_temperature)
         # the centre needs the teacher's outputs of all ranks, each rank's loss only its own
+        given = [*student, *teacher]
+        sizes = shares("dino", given, lambda: _check_views(student, teacher, self.center))
         loss = dino(student, teacher, self.center, teacher_temperature, self.student_temperature)
-        sizes = rows_per_rank(len(teacher[0]), teacher[0].device)
         everyone = gather(torch.cat([x.detach() for x in teacher], dim=1), sizes)
         self.move(everyone.chunk(len(teacher), dim=1))
         return loss * len(teacher[0]) * len(sizes) / sum(sizes)

@@ -67,6 +67,8 @@ def info_nce(
     if cluster is None:
         positive = torch.arange(len(key), device=key.device)[chosen]
         return log_partition(query, key, temperature, positive=positive).mean()
+    if cluster.shape != (len(key),):
+        raise ValueError(f"cluster must be ({len(key)},), not {tuple(cluster.shape)}")
     sums, members = group_sums(key, known_or_alone(cluster))
     mean = (sums / members[:, None])[chosen]
     return (log_partition(query, key, temperature) - rowwise(query, mean) / temperature).mean()
@@ -127,16 +129,22 @@ def positive_scores(
 
     Raises ValueError where anything does not fit.
     """
+    key = check_positives(query, key, negatives)
+    check_temperature(temperature)
+    pairs = Relations(negatives, len(query), cluster, stale)
+    query = compared(query, similarity)
+    return query, rowwise(query, compared(key, similarity)) / temperature, pairs
+
+
+def check_positives(query: Tensor, key: Tensor | None, negatives: Contrast) -> Tensor:
+    """The positive of each query (N, D): its key, or what the negatives know of it. Raises
+    ValueError where they do not fit together."""
     key = negatives.positive if key is None else key
     if key is None:
         raise ValueError("there is no key: give one, or negatives that know the positive (a bank)")
     check_pair(query, key, ("query", "key"))
-    check_temperature(temperature)
-    if negatives.table.shape[1] != query.shape[1]:
-        raise ValueError(f"negatives must be (K, {query.shape[1]}) or (N, K, {query.shape[1]})")
-    pairs = Relations(negatives, len(query), cluster, stale)
-    query = compared(query, similarity)
-    return query, rowwise(query, compared(key, similarity)) / temperature, pairs
+    negatives.check_queries(query)
+    return key
 
 
 def info_nce_from_scores(scores: Tensor) -> Tensor:

@@ -157,6 +157,10 @@ class InfoNCE(_WithOptions):
 class SupCon(_WithOptions):
     """supcon of views (N, D) with labels (N,), or with tags (N, T); see SupConOptions.
 
+    views    a list with one float (N, D) per view. Of one tensor (N, V, D), as the loss's first
+             implementation takes it, give ``list(z.unbind(1))``: what is no list is refused, since
+             nothing tells (N, V, D) from (V, N, D)
+
     labels   int64 (N,); negative: not known. Without labels and tags every image is its own class
     tags     bool or 0/1 (N, T): two images are positives as far as they share tags
     """

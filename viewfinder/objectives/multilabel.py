@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from viewfinder.core.expect import check_zeros_and_ones
 from viewfinder.objectives.log_partition import full_precision
 
 
@@ -20,8 +21,7 @@ def tag_overlap(tags: Tensor) -> Tensor:
     >>> tag_overlap(torch.tensor([[1, 1, 0], [1, 0, 1]]))[0].tolist()
     [1.0, 0.3333333432674408]
     """
-    if tags.ndim != 2 or not bool(((tags == 0) | (tags == 1)).all()):
-        raise ValueError(f"tags must be (N, T) of 0 and 1, not {tags.dtype} {tuple(tags.shape)}")
+    check_zeros_and_ones("tags", tags)
     tags = tags.to(torch.float64 if tags.dtype == torch.float64 else torch.float32)
     with full_precision(tags):
         shared = tags @ tags.T

@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
 
-from viewfinder.core.across_ranks import rows_per_rank, world_size
+from viewfinder.core.across_ranks import shares, world_size
 from viewfinder.negatives.contract import EMPTY, Contrast
 from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.gathered import Reduced, gathered
-from viewfinder.objectives.info_nce import positive_scores
+from viewfinder.objectives.info_nce import check_positives, positive_scores
 from viewfinder.objectives.log_partition import Temperature
 from viewfinder.objectives.relations import Relations
 
@@ -154,11 +154,10 @@ class NCE(nn.Module):
         *,
         temperature: Temperature | None = None,
     ) -> Tensor:
+        given = [query] if key is None else [query, key]
+        sizes = shares("nce", given, lambda: check_positives(query, key, negatives))
         loss = self.own(query, key, negatives, temperature=temperature)
-        if world_size() == 1:
-            return loss
-        sizes = rows_per_rank(len(query), query.device)
-        return loss * len(query) * len(sizes) / sum(sizes)
+        return loss * (len(query) * len(sizes) / sum(sizes))
 
     def own(
         self,

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 
+from viewfinder.core.expect import check_whole_numbers
 from viewfinder.negatives.contract import Contrast
 from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.info_nce import info_nce_with_negatives
@@ -67,11 +68,12 @@ def proto_nce(query: Tensor, given: Prototypes) -> Tensor:
             f"query must be (N, D) and cluster (N,), not {tuple(query.shape)} and "
             f"{tuple(given.cluster.shape)}"
         )
+    check_whole_numbers("cluster", given.cluster)
     if given.density.shape != given.centroids.shape[:1] or bool((given.density <= 0).any()):
         raise ValueError("density must be (K,), one positive number for each of the K centroids")
     q, centroids, density = unit(query), given.centroids.detach(), given.density.detach()
     logits = exact_product(q, unit(centroids).T) / density.to(q.dtype)
-    return F.cross_entropy(logits, given.cluster)
+    return F.cross_entropy(logits, given.cluster.long())
 
 
 def concentration(
@@ -94,6 +96,7 @@ def concentration(
     Returns density, float (count,), > 0. A cluster whose members are all equal has no width; it
     counts as a thousandth of the mean. Raises ValueError for other shapes.
     """
+    check_whole_numbers("cluster", cluster)
     if squared_distance.ndim != 1 or cluster.shape != squared_distance.shape:
         raise ValueError(
             "squared_distance and cluster must both be (M,), not "

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from viewfinder.core.expect import check_whole_numbers, check_word
 from viewfinder.negatives.contract import EMPTY, UNKNOWN, Contrast
 
 Stale = Literal["excluded", "positive", "negative"]
@@ -29,12 +30,13 @@ class Relations:
     stale: Stale = "excluded"
 
     def __post_init__(self) -> None:
-        rows = self.contrast.rows
-        if rows is not None and rows.ndim == 2 and len(rows) != self.queries:
-            raise ValueError(f"{self.queries} queries have {len(rows)} sets of negatives")
-        for name, x in (("own", self.contrast.own), ("cluster", self.cluster)):
-            if x is not None and x.shape != (self.queries,):
-                raise ValueError(f"{name} must be ({self.queries},), not {tuple(x.shape)}")
+        check_word("stale", self.stale, Stale)
+        if self.cluster is not None:
+            check_whole_numbers("cluster", self.cluster)
+            if self.cluster.shape != (self.queries,):
+                raise ValueError(
+                    f"cluster must be ({self.queries},), not {tuple(self.cluster.shape)}"
+                )
         if self.cluster is not None and self.contrast.cluster is None:
             raise ValueError("positives by cluster need the clusters of the negatives")
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+from viewfinder.core.expect import check_same_device, check_word
 
 Similarity = Literal["cosine", "dot"]
 """How vectors are compared: the cosine of their angle, or the dot product of them as they are."""
@@ -34,8 +36,7 @@ def compared(x: Tensor, similarity: Similarity) -> Tensor:
     >>> compared(torch.tensor([[3.0, 4.0]]), "dot").tolist()
     [[3.0, 4.0]]
     """
-    if similarity not in get_args(Similarity):
-        raise ValueError(f"similarity must be one of {get_args(Similarity)}, not {similarity!r}")
+    check_word("similarity", similarity, Similarity)
     return unit(x) if similarity == "cosine" else float32_or_better(x)
 
 
@@ -52,9 +53,10 @@ def rowwise(x: Tensor, y: Tensor) -> Tensor:
 
 
 def check_pair(first: Tensor, second: Tensor, names: tuple[str, str]) -> None:
-    """Raise ValueError unless both are (N, D) of one shape."""
-    if first.ndim != 2 or first.shape != second.shape:
+    """Raise ValueError unless both are (N, D) of one shape, N >= 1, on one device."""
+    if first.ndim != 2 or first.shape != second.shape or not len(first):
         raise ValueError(
             f"{names[0]} and {names[1]} must both be (N, D) of one shape, "
             f"not {tuple(first.shape)} and {tuple(second.shape)}"
         )
+    check_same_device(names[1], second, names[0], first)

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field, PositiveFloat
 from torch import Tensor
 
+from viewfinder.core.expect import check_same_device, check_several, check_word
 from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.contrast import (
     anchor_positions,
@@ -50,7 +51,7 @@ def supcon(
     other views of the same sample among them. With the clusters Z as labels this is the loss of
     CI-InfoNCE as its authors code it; without labels and with two views it is NT-Xent.
 
-    views             V tensors float (N, D), N >= 2; any scale: normalised inside
+    views             a list of V tensors float (N, D), N >= 2; any scale: normalised inside
     labels            int64 (N,); negative: not known, only the sample's own views are positive
     mask              (N, N) instead of labels: mask[i, j] != 0 where sample j is a positive of i
     weights           (N, N) instead of labels: weights[i, j] >= 0, how much sample j is a positive
@@ -69,6 +70,9 @@ def supcon(
     >>> round(supcon([z], torch.tensor([0, 0, 1, 1]), 0.1).item(), 6)  # log(1 + 2 exp(-10))
     9.1e-05
     """
+    check_several("views", views)
+    check_word("anchors", anchors, Anchors)
+    check_word("missing", missing, Missing)
     for view in views:
         check_pair(views[0], view, ("the first view", "another view"))
     check_contrast(len(views[0]), temperature)
@@ -126,6 +130,7 @@ def _members(
         return summed, ones, ones
     if labels.shape != (samples,):
         raise ValueError(f"labels must be ({samples},), not {tuple(labels.shape)}")
+    check_same_device("labels", labels, "the views are", summed)
     sums, members = group_sums(summed, known_or_alone(labels))
     return sums, members, ones
 

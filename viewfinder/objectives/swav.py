@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from viewfinder.core.across_ranks import gather, rows_per_rank, world_size
+from viewfinder.core.across_ranks import gather, shares, world_size
+from viewfinder.core.expect import check_several
 from viewfinder.negatives.queue import Queue
 from viewfinder.objectives.assigner import CosineAssigner, usage
 from viewfinder.objectives.contract import Inputs, Objective, Options
@@ -44,13 +45,12 @@ def swav(
     >>> swav([sure, sure]).item()
     0.0
     """
+    _check_views(scores)
     if len(scores) < 2 or not 1 <= assigned <= len(scores):
         raise ValueError(f"{len(scores)} views cannot have {assigned} assigned ones")
     if queue is not None and len(queue) != assigned:
         raise ValueError(f"{assigned} assigned views need as many queues, not {len(queue)}")
     check_temperature(temperature)
-    for view in scores:
-        check_pair(scores[0], view, ("the first view's scores", "another view's"))
     samples = len(scores[0])
     codes = []
     for i in range(assigned):
@@ -58,6 +58,12 @@ def swav(
         check_statistics(len(seen))
         codes.append(sinkhorn(seen, epsilon, iterations)[:samples])
     return swapped_prediction(scores, codes, temperature)
+
+
+def _check_views(views: Sequence[Tensor]) -> None:
+    check_several("views", views)
+    for view in views:
+        check_pair(views[0], view, ("the first view", "another view"))
 
 
 def swapped_prediction(
@@ -111,8 +117,9 @@ class SwAV(nn.Module):
 
     def forward(self, views: Sequence[Tensor]) -> Tensor:
         if world_size() == 1:
+            _check_views(views)
             return self.joined(views)
-        sizes = rows_per_rank(len(views[0]), views[0].device)
+        sizes = shares("swav", [*views], lambda: _check_views(views))
         everyone = gather(torch.cat(list(views), dim=1), sizes)
         return self.joined(everyone.split([z.shape[1] for z in views], dim=1))
 

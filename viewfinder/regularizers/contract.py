@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from functools import partial
+from typing import Any, Literal
 
 import torch
 from pydantic import Field, NonNegativeFloat
 from torch import Tensor, nn
 
-from viewfinder.core.across_ranks import gather, own_rows, rows_per_rank, world_size
+from viewfinder.core.across_ranks import gather, own_rows, shares
+from viewfinder.core.errors import UserError
+from viewfinder.core.expect import check_same_device, check_several
+from viewfinder.core.facts import check_count
 from viewfinder.core.table import Options, Row
 from viewfinder.data.domain import Modality, Spec
 
@@ -77,6 +81,12 @@ class EncoderPass:
         """The sequences of tensors that are there."""
         every = (self.views, self.features, self.noisy)
         yield from filter(len, (*every, *self.stages.values(), *self.noisy_stages.values()))
+
+    def with_noise(self) -> Iterator[tuple[Sequence[Tensor], Sequence[Tensor]]]:
+        """What is there both without noise and with it."""
+        pairs = [(self.features, self.noisy)]
+        pairs += [(own, self.noisy_stages.get(name, ())) for name, own in self.stages.items()]
+        yield from ((plain, noisy) for plain, noisy in pairs if plain and noisy)
 
     def each(self, change: Callable[[Sequence[Tensor]], Sequence[Tensor]]) -> EncoderPass:
         """With every sequence of tensors changed, in the order of ``tensors``."""
@@ -158,12 +168,8 @@ class Regularizer(Row):
     bare: str | None = "weight"
 
     def __post_init__(self) -> None:
-        facts = {"needs": (self.needs, Need), "across_ranks": ((self.across_ranks,), AcrossRanks)}
-        for fact, (given, known) in facts.items():
-            if not given or set(given) - set(get_args(known)):
-                raise ValueError(f"{self.name}: {fact} is {given}, of {get_args(known)}")
-        if self.sign not in (1, -1):
-            raise ValueError(f"{self.name}: sign is {self.sign}, not 1 or -1")
+        super().__post_init__()
+        check_count(self, *self.views)
 
     def __call__(self, term: nn.Module, seen: EncoderPass) -> Tensor:
         """What ``term``, a module that this row built, gives for a pass: (V,) or a scalar.
@@ -173,25 +179,38 @@ class Regularizer(Row):
         where what it needs is missing or does not fit together.
         """
         seen = seen.only(self.needs)
-        rows, device = self._checked(seen)
-        sizes = [rows] if world_size() == 1 else rows_per_rank(rows, device)
-        if 0 in sizes:  # known to every rank, so that none waits for the others
-            raise ValueError(f"{self.name} needs at least one sample in every process, not {sizes}")
+        given = [x for own in seen.tensors() for x in own]
+        sizes = shares(self.name, given, partial(self._check, seen))
+        rows = len(given[0])
         if len(sizes) > 1 and self.across_ranks != "nothing":
             seen = joined(seen, sizes)
             if self.across_ranks == "keys":
                 seen = replace(seen, rows=own_rows(sizes))
-        value: Tensor = term(seen)
+        value = term(seen)
+        self._check_value(value, seen)
         if len(sizes) == 1 or self.across_ranks == "batch":
             return value
         return value * (rows * len(sizes) / sum(sizes))
 
-    def _checked(self, seen: EncoderPass) -> tuple[int, torch.device]:
-        """Number of samples, and their device."""
+    def _check_value(self, value: object, seen: EncoderPass) -> None:
+        views = len(next(seen.tensors()))
+        if isinstance(value, Tensor):
+            if value.is_floating_point() and value.shape in ((), (views,)):
+                return
+            value = f"a tensor {tuple(value.shape)} of {value.dtype}"
+        raise UserError(
+            f"regularizers.{self.name} gives {value}; a term for each of {views} views, or one "
+            "scalar, is expected",
+            fix="return torch.stack([... for each view])",
+        )
+
+    def _check(self, seen: EncoderPass) -> None:
         for name in self.needs:
             if name != "stages" and not len(getattr(seen, name)):
                 raise ValueError(f"{self.name} needs {name}, and there are none")
         every = list(seen.tensors())
+        for own in every:
+            check_several(f"what {self.name} takes", own)
         views, first = len(every[0]), every[0][0]
         least, most = self.views
         if views < least or (most is not None and views > most):
@@ -203,7 +222,17 @@ class Regularizer(Row):
                     f"{self.name} takes {views} views of {len(first)} samples, not "
                     f"{[tuple(x.shape) for x in own]}"
                 )
-        return len(first), first.device
+            if len({x.shape for x in own}) > 1:
+                raise ValueError(
+                    f"{self.name} takes views that are alike, not {[tuple(x.shape) for x in own]}"
+                )
+            check_same_device(f"a tensor of {self.name}", own[0], "another", first)
+        for plain, noisy in seen.with_noise():
+            if plain[0].shape != noisy[0].shape:
+                raise ValueError(
+                    f"{self.name} takes features with noise of the width of those without, not "
+                    f"{tuple(noisy[0].shape)} for {tuple(plain[0].shape)}"
+                )
 
 
 def joined(seen: EncoderPass, sizes: Sequence[int]) -> EncoderPass:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor
 
+from viewfinder.core.expect import check_word
 from viewfinder.data.domain import Spec
 from viewfinder.objectives.similarity import check_pair, float32_or_better
 from viewfinder.regularizers.contract import (
@@ -30,6 +31,7 @@ def inverse_predictive(first: Tensor, second: Tensor, *, elements: Elements = "s
     3.0
     """
     check_pair(first, second, ("first", "second"))
+    check_word("elements", elements, Elements)
     squares = (float32_or_better(first) - float32_or_better(second)).square()
     return squares.mean() if elements == "mean" else squares.sum(dim=1).mean()
 

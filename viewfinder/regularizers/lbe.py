@@ -10,6 +10,7 @@ from pydantic import Field, PositiveFloat, model_validator
 from torch import Tensor
 
 from viewfinder.core.errors import UserError
+from viewfinder.core.expect import check_word
 from viewfinder.data.domain import Spec
 from viewfinder.objectives.log_partition import full_precision
 from viewfinder.objectives.similarity import check_pair, float32_or_better
@@ -57,6 +58,7 @@ def lower_bound_estimate(
     -1.3863
     """
     check_pair(mean, noisy, ("mean", "noisy"))
+    check_word("sum_over", sum_over, SumOver)
     rho = default_rho(mean.shape[1]) if rho is None else rho
     anchors, keys = (mean, noisy) if sum_over == "noisy" else (noisy, mean)
     return _spread(anchors, keys, rho)
@@ -112,10 +114,15 @@ class Estimate(Term):
     def __init__(self, options: LBEOptions, spec: Spec) -> None:
         super().__init__()
         self.options = options
+        self.dim = spec.feature_dim
         # of the features' width for all stages, narrower ones too, as in the released code
         self.rho = default_rho(spec.feature_dim) if options.rho is None else options.rho
 
     def forward(self, seen: EncoderPass) -> Tensor:
+        if seen.features[0].shape[1] != self.dim:
+            raise ValueError(
+                f"lbe was made for features of width {self.dim}, not {seen.features[0].shape[1]}"
+            )
         layers = [(1.0, seen.features, seen.noisy)]
         if self.options.stages:
             layers = [

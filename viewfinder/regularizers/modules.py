@@ -35,7 +35,8 @@ class _OfRow(nn.Module):
 
 
 class RC(_OfRow):
-    """``reconstruction`` by a decoder of its own, added over the views; to be minimised.
+    """``reconstruction`` by a decoder of its own, added over the views; to be minimised. Its batch
+    norm is over the samples of all processes.
 
     dim             width of the features
     channels, size  of the views: (N, channels, size, size)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from viewfinder.core.expect import check_same_device, check_word
 from viewfinder.data.domain import Spec
 from viewfinder.networks.channels_last import fast_layout
 from viewfinder.networks.decoder import Decoder
@@ -21,6 +22,9 @@ from viewfinder.regularizers.contract import (
     RegularizerOptions,
     Term,
 )
+
+ROUNDING = 1e-3
+"""How far outside [0, 1] a view may be that was normalised and shown again."""
 
 Likelihood = Literal["gaussian", "laplace", "bernoulli"]
 
@@ -44,7 +48,7 @@ def reconstruction(
     view      the same shape: what the encoder saw; a constant. In [0, 1] for the Bernoulli
     elements  "mean" over the elements of an image instead of their sum, as the released code has it
     Returns a scalar for one view; the views' terms are added. It is a mean over the samples of this
-    process. Raises ValueError for other shapes.
+    process. Raises ValueError for other shapes, and for views outside [0, 1] in the Bernoulli form.
 
     >>> reconstruction(torch.zeros(2, 3), torch.ones(2, 3)).item()
     3.0
@@ -54,14 +58,27 @@ def reconstruction(
             f"decoded and view must be (N, ...) of one shape, not {tuple(decoded.shape)} and "
             f"{tuple(view.shape)}"
         )
+    check_word("likelihood", likelihood, Likelihood)
+    check_word("elements", elements, Elements)
+    check_same_device("view", view, "decoded", decoded)
     decoded, view = float32_or_better(decoded), view.to(float32_or_better(decoded).dtype)
     if likelihood == "gaussian":
         losses = (decoded - view).square()
     elif likelihood == "laplace":
         losses = (decoded - view).abs()
     else:
+        _check_share(view)
         losses = F.binary_cross_entropy_with_logits(decoded, view, reduction="none")
     return losses.mean() if elements == "mean" else losses.flatten(1).sum(dim=1).mean()
+
+
+def _check_share(view: Tensor) -> None:
+    low, high = (float(x) for x in view.detach().aminmax())
+    if low < -ROUNDING or high > 1 + ROUNDING:
+        raise ValueError(
+            f"the Bernoulli form is of views in [0, 1], and these run from {low:.3g} to "
+            f"{high:.3g}: give them as they were before they were normalised"
+        )
 
 
 class RCOptions(RegularizerOptions):

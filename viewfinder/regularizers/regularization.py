@@ -53,6 +53,12 @@ class Regularization(nn.Module):
                     f"{spec.domain.modality}",
                     fix=f"regularizers.{name}=0",
                 )
+            if not isinstance(options, row.options):
+                raise UserError(
+                    f"regularizers.{name} is given {type(options).__name__}; "
+                    f"{row.options.__name__} is expected",
+                    fix=f'REGULARIZERS["{name}"].options(...)',
+                )
             self.terms[name] = row.build(options, spec)
             if stages := list(row.stages(options)):
                 self.output_stages |= check_stages(

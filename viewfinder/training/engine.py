@@ -34,6 +34,7 @@ def engine(recipe: Recipe, run: Run, callbacks: Sequence[L.Callback]) -> L.Train
             precision=recipe.precision,
             # torch has it on CUDA alone
             gradient_clip_val=recipe.optimizer.clip,
+            # on other devices the module joins its batch norms itself
             sync_batchnorm=recipe.processes > 1 and device.type == "cuda",
             callbacks=[*callbacks],
             plugins=[SafeCheckpointIO()],

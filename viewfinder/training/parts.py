@@ -14,13 +14,14 @@ from viewfinder.core.errors import UserError
 from viewfinder.data.domain import Domain, Spec
 from viewfinder.negatives.contract import Negatives
 from viewfinder.networks.encoders import feature_dim
+from viewfinder.networks.joined_batch_norm import join_batch_norms
 from viewfinder.networks.network import Network
 from viewfinder.objectives.pairs import pairs_of
 from viewfinder.positives.assignment import Centroids
 from viewfinder.positives.contract import KeepsClusters
 from viewfinder.recipes.recipe import Recipe
 from viewfinder.regularizers.regularization import Regularization
-from viewfinder.runs.run import initial_weights, new_encoder, one_encoder
+from viewfinder.runs.run import initial_weights, new_encoder, one_encoder, pick_device
 from viewfinder.training.optimizers import estimators
 
 
@@ -62,6 +63,8 @@ class Parts(L.LightningModule):
         self.register_buffer("tags", None if tags is None else torch.from_numpy(tags))
         with initial_weights(recipe.seed):
             self._build(None if clusters is None else int(clusters.max()) + 1)
+        if recipe.processes > 1 and pick_device(recipe.accelerator).type != "cuda":
+            join_batch_norms(self)  # torch's own synchronised one is for CUDA alone
         self._build_negatives(n)
         self.schedule = recipe.schedule.row.build(recipe.schedule.options())
         # Every process has these from the start and from each clustering, or estimates them itself:

@@ -1,0 +1,75 @@
+"""Checks of what is given to a function that anybody may call: words, and tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, get_args
+
+from torch import Tensor
+
+from viewfinder.core.errors import UserError, nearest
+
+_WHOLE = "whole numbers, such as torch.int64"
+
+
+def check_word(name: str, given: Any, words: Any) -> None:
+    """Raise UserError unless ``given`` is one of a Literal's words.
+
+    >>> from typing import Literal
+    >>> check_word("own", "kyes", Literal["keys", "rows"])  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    UserError: own is 'kyes'; 'keys' or 'rows' is expected. Try: own='keys'
+    """
+    known = get_args(words)
+    if not isinstance(given, str) or given not in known:
+        guess = nearest(given, known) if isinstance(given, str) else None
+        wanted = " or ".join(map(repr, known))
+        fix = f"{name}={guess or known[0]!r}"
+        raise UserError(f"{name} is {given!r}; {wanted} is expected", fix=fix)
+
+
+def check_whole_numbers(name: str, given: Tensor) -> None:
+    """Raise ValueError unless a tensor holds integers: of floats the fraction would be lost, and a
+    mask is no list of positions."""
+    kind = given.dtype
+    if kind.is_floating_point or kind.is_complex or str(kind) == "torch.bool":
+        raise ValueError(f"{name} must be {_WHOLE}, not {kind}")
+
+
+def check_zeros_and_ones(name: str, given: Tensor) -> None:
+    """Raise ValueError unless a tensor (N, T) holds 0 and 1, or bools."""
+    if given.ndim != 2 or not bool(((given == 0) | (given == 1)).all()):
+        raise ValueError(f"{name} must be (N, T) of 0 and 1, not {given.dtype} {tuple(given.shape)}")
+
+
+def check_classes(labels: Tensor, classes: int) -> None:
+    """Raise ValueError for labels that are none of so many classes, -1 (unknown) among them; also
+    on a GPU, where torch itself would end the process."""
+    low, high = (int(x) for x in labels.aminmax())
+    if low < 0 or high >= classes:
+        raise ValueError(
+            f"labels run from {low} to {high}, but {classes} logits allow 0 to {classes - 1}"
+        )
+
+
+def check_same_device(name: str, given: Tensor, other: str, where: Tensor) -> None:
+    """Raise ValueError where two tensors that meet are on different devices."""
+    if given.device != where.device:
+        raise ValueError(
+            f"{name} is on {given.device}, {other} on {where.device}; one device is expected"
+        )
+
+
+def check_several(name: str, given: Any) -> None:
+    """Raise ValueError unless ``given`` is a sequence of tensors, one (N, D) per view.
+
+    A tensor is a sequence of its first dimension too: of one (N, V, D), as some code has it, the
+    samples would be taken for the views.
+    """
+    if isinstance(given, Tensor):
+        raise ValueError(
+            f"{name} must be a list with one tensor (N, D) for each view, not one tensor "
+            f"{tuple(given.shape)}; of one (N, V, D) give list(x.unbind(1))"
+        )
+    if not isinstance(given, Sequence) or not all(isinstance(x, Tensor) for x in given):
+        raise ValueError(f"{name} must be a list with one tensor (N, D) for each view")
