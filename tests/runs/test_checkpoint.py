@@ -9,17 +9,22 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from torch import nn
 
 from viewfinder.core.errors import UserError
 from viewfinder.runs.checkpoint import (
+    DIGESTS,
     STATE,
     WEIGHTS,
+    epochs_done,
     find_last,
+    in_order,
     load_into,
     load_state,
     load_weights,
     save,
+    write_digests,
 )
 
 leaves = st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.floats(allow_nan=False)
@@ -85,6 +90,7 @@ class Bomb:
 def test_a_hostile_pickle_is_refused_unread(tmp_path: Path, name: str) -> None:
     save(tmp_path / "c", {"w": torch.ones(1)}, {})
     (tmp_path / "c" / name).write_bytes(pickle.dumps(Bomb()))
+    write_digests(tmp_path / "c")  # as whoever gives it away would
     with pytest.raises(UserError, match="not a safetensors file"):
         load_weights(tmp_path / "c") if name == WEIGHTS else load_state(tmp_path / "c")
 
@@ -116,8 +122,66 @@ def test_a_full_disk_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.Mo
         ({"weight": torch.ones(2, 3)}, "missing"),
         ({"weight": torch.ones(2, 3), "bias": torch.ones(2), "x": torch.ones(1)}, "left over"),
         ({"weight": torch.ones(3, 3), "bias": torch.ones(2)}, "expected"),
+        ({"weight": torch.ones(2, 3).double(), "bias": torch.ones(2)}, "expected .* float32"),
+        ({"weight": torch.full((2, 3), torch.nan), "bias": torch.ones(2)}, "not finite"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused(weights: dict, says: str) -> None:
     with pytest.raises(UserError, match=says):
         load_into(nn.Linear(3, 2), weights, "the checkpoint")
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, STATE, DIGESTS])
+@pytest.mark.parametrize("damage", ["changed", "cut", "empty", "gone", "folder"])
+def test_a_damaged_checkpoint_is_passed_over_and_named(
+    name: str, damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for epoch in (1, 2):
+        save(tmp_path / f"epoch-{epoch:05d}", {"w": torch.ones(9) * epoch}, {"epoch": epoch - 1})
+    file = tmp_path / "epoch-00002" / name
+    content = bytearray(file.read_bytes())
+    content[len(content) // 3] ^= 1
+    file.unlink()
+    if damage == "folder":
+        file.mkdir()
+    elif damage != "gone":
+        short = {"changed": content, "cut": content[: len(content) // 2], "empty": b""}
+        file.write_bytes(short[damage])
+    last = find_last(tmp_path)
+    assert last is not None
+    assert (last.name, epochs_done(last), load_weights(last)["w"][0]) == ("epoch-00001", 1, 1.0)
+    told = capsys.readouterr().out
+    assert str(tmp_path / "epoch-00002") in told
+    assert "epoch-00001, is used" in told
+    with pytest.raises(UserError, match=r"epoch-00002.*Try: remove the folder"):
+        load_weights(tmp_path / "epoch-00002")
+        load_state(tmp_path / "epoch-00002")
+
+
+def test_where_all_are_damaged_none_is_used(tmp_path: Path) -> None:
+    assert find_last(tmp_path) is None
+    for epoch in (1, 2):
+        save(tmp_path / f"epoch-{epoch:05d}", {"w": torch.ones(9)}, {"epoch": epoch - 1})
+        (tmp_path / f"epoch-{epoch:05d}" / STATE).write_bytes(b"?")
+    with pytest.raises(UserError, match=r"no checkpoint .* is whole.*epoch-00002.*epoch-00001"):
+        find_last(tmp_path)
+
+
+def test_checkpoints_are_compared_as_numbers(tmp_path: Path) -> None:
+    for epoch in (9, 99_999, 100_000, 1_000_000):
+        save(tmp_path / f"epoch-{epoch:05d}", {"w": torch.ones(1)}, {"epoch": epoch - 1})
+    (tmp_path / "epoch-best").mkdir()  # somebody's own
+    last = find_last(tmp_path)
+    assert last is not None
+    assert epochs_done(last) == 1_000_000
+    assert [epochs_done(one) for one in in_order(tmp_path)] == [9, 99_999, 100_000, 1_000_000]
+
+
+@pytest.mark.parametrize("tree", ["{{{", "[" * 100_000, '{"dict": 3}', "[]", '{"tensor": "t9"}'])
+def test_a_state_that_is_none_is_named(tree: str, tmp_path: Path) -> None:
+    path = tmp_path / "epoch-00001"
+    save(path, {"w": torch.ones(1)}, {})
+    save_file({}, path / STATE, metadata={"tree": tree})
+    write_digests(path)
+    with pytest.raises(UserError, match=f"{STATE} is not a Viewfinder checkpoint"):
+        load_state(path)

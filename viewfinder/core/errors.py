@@ -37,6 +37,16 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> UserError:
     return UserError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(choices)}")
 
 
+def brief(problem: object, limit: int = 300) -> str:
+    """What somebody else's error says, in one line that fits a message: it may quote a whole file.
+
+    >>> brief(ValueError("line 1\\nline 2")), len(brief("a" * 10**6))
+    ('line 1 line 2', 300)
+    """
+    words = " ".join(str(problem)[: 4 * limit].split()) or type(problem).__name__
+    return words if len(words) <= limit else f"{words[: limit - 1]}…"
+
+
 class RunStopped(RuntimeError):
     """A run that cannot sensibly go on (collapse, NaN); what was computed before is kept."""
 

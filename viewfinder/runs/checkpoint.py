@@ -2,14 +2,19 @@
 
 A checkpoint is a folder of two safetensors files: ``weights.safetensors`` (the module's tensors, by
 name) and ``state.safetensors`` (all else that resuming needs: optimiser tensors, with schedules and
-counters as JSON in the header). It is written beside its place and renamed into it.
+counters as JSON in the header). ``SHA256SUMS`` has their digests, which are checked whenever one is
+read (``sha256sum -c SHA256SUMS`` does the same). The folder is written beside its place and renamed
+into it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +24,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from viewfinder.core.errors import UserError
+from viewfinder.core.console import say
+from viewfinder.core.errors import UserError, brief
 
 WEIGHTS = "weights.safetensors"
 STATE = "state.safetensors"
+DIGESTS = "SHA256SUMS"
+NAME = re.compile(r"\.?epoch-(\d+)(?:\.old)?")
+"""A checkpoint's folder by the epochs that were done, as it is or while it is replaced."""
 
 
 def save(path: Path, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
@@ -38,8 +47,9 @@ def save(path: Path, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
         partial.mkdir(parents=True)
         save_file({k: v.detach().contiguous().cpu() for k, v in weights.items()}, partial / WEIGHTS)
         save_file(tensors, partial / STATE, metadata={"tree": json.dumps(tree)})
-        for file in (partial / WEIGHTS, partial / STATE):
-            _flush(file)
+        write_digests(partial)
+        for name in (WEIGHTS, STATE, DIGESTS):
+            _flush(partial / name)
         if path.exists():
             old = path.with_name(f".{path.name}.old")
             shutil.rmtree(old, ignore_errors=True)
@@ -56,6 +66,12 @@ def save(path: Path, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
         ) from error
 
 
+def write_digests(path: Path) -> None:
+    """Make the list of digests of a checkpoint's files as they are."""
+    sums = [f"{_digest(path / name)}  {name}\n" for name in (WEIGHTS, STATE)]
+    (path / DIGESTS).write_text("".join(sums))
+
+
 def load_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a checkpoint's weights by name. Raises UserError if missing or damaged."""
     return _read(path / WEIGHTS)
@@ -64,25 +80,75 @@ def load_weights(path: Path) -> dict[str, Tensor]:
 def load_state(path: Path) -> dict[str, Any]:
     """Everything else of a checkpoint. Raises UserError if missing or damaged."""
     tensors = _read(path / STATE)
-    with safe_open(path / STATE, framework="pt") as file:
-        metadata = file.metadata() or {}
     try:
+        with safe_open(path / STATE, framework="pt") as file:
+            metadata = file.metadata() or {}
         state = _unpack(json.loads(metadata["tree"]), tensors)
-    except (KeyError, ValueError, TypeError) as error:
-        raise UserError(f"{path / STATE} is not a Viewfinder checkpoint: {error}") from error
+        if not isinstance(state, dict):
+            raise TypeError(f"it holds a {type(state).__name__}")
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
+        raise UserError(
+            f"{path / STATE} is not a Viewfinder checkpoint: {brief(error)}", fix=_without(path)
+        ) from error
     return state
 
 
-def find_last(folder: Path) -> Path | None:
-    """The newest whole checkpoint of a ``checkpoints`` folder, or None.
+def epochs_done(path: Path) -> int:
+    """The epochs after which a checkpoint was written. Raises UserError where it does not say."""
+    epoch = load_state(path).get("epoch")
+    if not isinstance(epoch, int) or epoch < 0:
+        raise UserError(f"{path / STATE} does not say its epoch", fix=_without(path))
+    return epoch + 1
 
-    Folders are named epoch-NNNN; a folder that was being replaced when the run died counts under
-    its own name, and a half-written one (.partial) never does.
+
+def damage(path: Path, names: Sequence[str] = (WEIGHTS, STATE)) -> str | None:
+    """What is wrong with files of a checkpoint, in words that name them; None: they are whole."""
+    for name in (DIGESTS, *names):
+        if not (path / name).is_file():
+            return f"{path / name} does not exist; a checkpoint holds {WEIGHTS}, {STATE}, {DIGESTS}"
+    for name in names:
+        try:
+            differs = _written_digest(path / name) != _digest(path / name)
+        except OSError as error:
+            return f"{path / name} cannot be read: {brief(error)}"
+        if differs:
+            return f"{path / name} is damaged: it is not what was written (see {DIGESTS})"
+    return None
+
+
+def find_last(folder: Path) -> Path | None:
+    """The newest whole checkpoint of a ``checkpoints`` folder, or None where there is none at all.
+
+    Folders are named epoch-NNNNN and compared as numbers; a folder that was being replaced when the
+    run died counts under its own name, and a half-written one (.partial) never does. A damaged one
+    is passed over, and what is wrong with it is printed.
+
+    Raises UserError where all are damaged.
     """
-    found = {p.name: p for p in folder.glob("epoch-*") if (p / STATE).exists()}
-    for old in folder.glob(".epoch-*.old"):
-        found.setdefault(old.name[1:-4], old)
-    return found[max(found)] if found else None
+    found: dict[int, Path] = {}
+    for path in sorted(folder.glob("*epoch-*")):  # .epoch-00001.old comes before epoch-00001
+        if (match := NAME.fullmatch(path.name)) and path.is_dir():
+            found[int(match[1])] = path
+    problems: list[str] = []
+    for _, path in sorted(found.items(), reverse=True):
+        problem = damage(path)
+        if problem is None:
+            for passed_over in problems:
+                say(f"note: {passed_over}; the checkpoint before it, {path.name}, is used")
+            return path
+        problems.append(problem)
+    if problems:
+        raise UserError(
+            f"no checkpoint in {folder} is whole: {'; '.join(problems[:3])}",
+            fix=f"a copy of them, or remove {folder}: --resume then starts from the beginning",
+        )
+    return None
+
+
+def in_order(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, by epoch."""
+    found = [path for path in folder.glob("epoch-*") if NAME.fullmatch(path.name)]
+    return sorted(found, key=lambda path: int(path.name.partition("-")[2]))
 
 
 class SafeCheckpointIO(CheckpointIO):
@@ -112,15 +178,32 @@ def _flush(file: Path) -> None:
         os.fsync(handle.fileno())
 
 
+def _digest(file: Path) -> str:
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _written_digest(file: Path) -> str | None:
+    """What the list beside a file says of it."""
+    with (file.parent / DIGESTS).open("rb") as handle:
+        lines = handle.read(4096).decode("utf-8", "replace").splitlines()
+    return next((one.partition(" ")[0] for one in lines if one.endswith(f"  {file.name}")), None)
+
+
+def _without(path: Path) -> str:
+    return f"remove the folder {path}: the checkpoint before it is then used"
+
+
 def _read(file: Path) -> dict[str, Tensor]:
-    if not file.exists():
-        raise UserError(f"{file} does not exist; a checkpoint holds {WEIGHTS} and {STATE}")
+    problem = damage(file.parent, [file.name])
+    if problem is not None:
+        raise UserError(problem, fix=_without(file.parent))
     try:
         return load_file(file)
-    except (SafetensorError, OSError, ValueError) as error:
+    except Exception as error:  # whatever the reader makes of what is no safetensors file
         raise UserError(
-            f"{file} is damaged or not a safetensors file: {error}",
-            fix=f"remove the folder {file.parent}: the checkpoint before it is then used",
+            f"{file} is damaged or not a safetensors file: {brief(error)}",
+            fix=_without(file.parent),
         ) from error
 
 
@@ -153,22 +236,36 @@ def _unpack(tree: Any, tensors: dict[str, Tensor]) -> Any:
 
 
 def load_into(module: torch.nn.Module, weights: dict[str, Tensor], what: str) -> None:
-    """Put weights into a module, refusing anything missing, left over or of another shape.
+    """Put weights into a module, refusing anything missing, left over, of another shape or dtype,
+    and parameters that are not finite.
 
     A silent partial load is how evaluations lie; here every difference is an error.
     """
     own = module.state_dict()
     missing = sorted(own.keys() - weights.keys())
     extra = sorted(weights.keys() - own.keys())
-    wrong = [k for k in own.keys() & weights.keys() if own[k].shape != weights[k].shape]
-    if missing or extra or wrong:
-        details = []
-        if missing:
-            details.append(f"missing {missing[:3]}")
-        if extra:
-            details.append(f"left over {extra[:3]}")
-        for key in sorted(wrong)[:3]:
-            here, there = tuple(weights[key].shape), tuple(own[key].shape)
-            details.append(f"{key} is {here}, expected {there}")
-        raise UserError(f"{what} does not fit the recipe: {'; '.join(details)}")
+    details = []
+    if missing:
+        details.append(f"missing {missing[:3]}")
+    if extra:
+        details.append(f"left over {extra[:3]}")
+    wrong = [
+        f"{key} is {_kind(weights[key])}, expected {_kind(own[key])}"
+        for key in sorted(own.keys() & weights.keys())
+        if _kind(weights[key]) != _kind(own[key])
+    ]
+    details += wrong[:3]
+    if details:
+        raise UserError(f"{what} does not fit the recipe: {brief('; '.join(details))}")
+    diverged = [k for k, _ in module.named_parameters() if not weights[k].isfinite().all()]
+    if diverged:
+        raise UserError(
+            f"{what} holds values that are not finite in {brief(str(diverged[:3]))}",
+            fix="an earlier checkpoint: the training has diverged, or the file was changed",
+        )
     module.load_state_dict(weights)
+
+
+def _kind(tensor: Tensor) -> str:
+    """Shape and dtype in words: (3, 2) float32."""
+    return f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
