@@ -6,11 +6,12 @@ import math
 from typing import Literal
 
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from torch import Tensor
 
 from viewfinder.core.errors import UserError
 from viewfinder.core.randomness import derive, drawn_for, torch_generator
+from viewfinder.core.ranges import Fraction, Rows
 from viewfinder.core.table import Options
 from viewfinder.data.domain import Spec
 from viewfinder.negatives.contract import (
@@ -176,14 +177,14 @@ class Bank(Negatives):
 
 
 class BankOptions(Options):
-    size: PositiveInt | None = Field(
+    size: Rows | None = Field(
         None, description="uniform draws, with replacement; null: all rows, or all nearest ones"
     )
-    alpha: float = Field(0.5, ge=0, le=1, description="share of the old row in its renewal")
+    alpha: Fraction = Field(0.5, description="share of the old row in its renewal")
     renormalise: bool = Field(True, description="rows are divided by their length when renewed")
     unit_keys: bool = Field(True, description="keys are divided by their length when they enter")
     draws: Draws = Field("each", description="each query has its own draws; or shared by the batch")
-    nearest: PositiveInt | None = Field(
+    nearest: Rows | None = Field(
         None, description="negatives are of the so many nearest rows; null: of all"
     )
     by: By = Field("current", description="neighbours of the current output, or of the memory")
