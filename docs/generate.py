@@ -59,6 +59,10 @@ Generated from the code by `python docs/generate.py`; do not edit.
 A recipe is set by words (`viewfinder pretrain moco negatives.size=1024`), by a YAML file
 (`--recipe FILE`), or both; words win over the file, the file over the method's row, the row over
 the defaults below. `part=value` sets the key marked *bare*. `--print-recipe` shows the result.
+
+Files and values are YAML 1.2: `1e-3` is a number, `1:30` and `no` are text. An option that is
+true or false takes `yes`, `no`, `on` and `off` too. A key that is written twice, an object, and a
+file that aliases make huge are refused.
 """
 
 
@@ -278,21 +282,29 @@ def _values(kind: Any, metadata: Sequence[Any] = ()) -> str:
         return f"list: {_values(inner[0])}"
     if origin is tuple:
         several = "list" if Ellipsis in inner else f"list of {len(inner)}"
-        return f"{several}: {_values(inner[0])}"
+        kinds = dict.fromkeys(_values(one) for one in inner if one is not Ellipsis)
+        return f"{several}: {', '.join(kinds)}"
     if origin is dict:
         return f"name: {_values(inner[1])}"
     if isinstance(kind, type) and issubclass(kind, Part):
         return "see below"
     word = {bool: "`true`, `false`", int: "whole number", float: "number"}.get(kind, "text")
-    signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
     found = [one for piece in metadata for one in getattr(piece, "metadata", None) or [piece]]
-    bounds = [
-        f"{sign} {getattr(one, name):g}"
+    bounds = {
+        name: getattr(one, name)
         for one in found
-        for name, sign in signs.items()
+        for name in ("gt", "ge", "lt", "le")
         if getattr(one, name, None) is not None
-    ]
-    return " ".join([word, " and ".join(bounds)]).strip()
+    }
+    if bounds.keys() == {"ge", "le"}:
+        return f"{word} from {_number(bounds['ge'])} to {_number(bounds['le'])}"
+    signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+    told = [f"{signs[name]} {_number(value)}" for name, value in bounds.items()]
+    return " ".join([word, " and ".join(told)]).strip()
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
 def _default(field: FieldInfo) -> str:

@@ -58,9 +58,7 @@ def shares(
     return sizes
 
 
-def _agreed(
-    name: str, given: Sequence[Tensor], rows: int, problem: Exception | None
-) -> list[int]:
+def _agreed(name: str, given: Sequence[Tensor], rows: int, problem: Exception | None) -> list[int]:
     """The rows of each rank. Raises on every rank where one has a problem, or another kind of
     tensors."""
     kinds = ", ".join(f"{str(x.dtype)[6:]} {('n', *x.shape[1:])}" for x in given).replace("'", "")

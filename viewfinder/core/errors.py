@@ -18,13 +18,39 @@ class UserError(ValueError):
     """
 
     def __init__(self, message: str, *, fix: str | None = None) -> None:
-        self.message = message
-        self.fix = fix
-        super().__init__(f"{message.rstrip('.')}. Try: {fix}" if fix else message)
+        self.message = shortened(message, 2_000)
+        self.fix = fix = fix and shortened(fix, 1_000)
+        super().__init__(f"{self.message.rstrip('.')}. Try: {fix}" if fix else self.message)
+
+
+def shortened(text: str, length: int = 100) -> str:
+    """Text that a message can hold: its beginning and its end where it is long.
+
+    >>> shortened("0123456789", 8)
+    '012...89'
+    """
+    if len(text) <= length:
+        return text
+    end = (length - 3) // 2
+    return f"{text[: length - 3 - end]}...{text[-end:]}"
+
+
+def in_words(value: object) -> str:
+    """What was given, as a message can hold it.
+
+    >>> in_words("a"), in_words([0] * 999)[:6]
+    ("'a'", '[0, 0,')
+    """
+    try:
+        return shortened(repr(value))
+    except (ValueError, RecursionError):  # an integer of 5,000 digits, a list in itself
+        return f"a {type(value).__name__} that cannot be shown"
 
 
 def nearest(name: str, valid: Iterable[str]) -> str | None:
     """The valid name closest to ``name``, or None where nothing is close."""
+    if len(name) > 200:  # the comparison takes the square of it
+        return None
     matches = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.5)
     return matches[0] if matches else None
 
@@ -34,7 +60,7 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> UserError:
     choices = sorted(valid)
     guess = nearest(name, choices)
     hint = f" Did you mean {guess!r}?" if guess else ""
-    return UserError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(choices)}")
+    return UserError(f"unknown {kind} {in_words(name)}.{hint} Known: {', '.join(choices)}")
 
 
 def brief(problem: object, limit: int = 300) -> str:

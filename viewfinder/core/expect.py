@@ -39,7 +39,9 @@ def check_whole_numbers(name: str, given: Tensor) -> None:
 def check_zeros_and_ones(name: str, given: Tensor) -> None:
     """Raise ValueError unless a tensor (N, T) holds 0 and 1, or bools."""
     if given.ndim != 2 or not bool(((given == 0) | (given == 1)).all()):
-        raise ValueError(f"{name} must be (N, T) of 0 and 1, not {given.dtype} {tuple(given.shape)}")
+        raise ValueError(
+            f"{name} must be (N, T) of 0 and 1, not {given.dtype} {tuple(given.shape)}"
+        )
 
 
 def check_classes(labels: Tensor, classes: int) -> None:

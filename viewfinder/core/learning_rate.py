@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import torch
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 from torch import Tensor, nn
 
+from viewfinder.core.ranges import Count, Fraction, Positive
 from viewfinder.core.schedules import multistep, warmup_cosine
 from viewfinder.core.table import Options, Row, Table
 
@@ -47,26 +48,24 @@ class Schedule(nn.Module):
 
 
 class CosineOptions(Options):
-    final: float = Field(
-        0.0, ge=0, le=1, description="learning rate at the end, a fraction of the base rate"
+    final: Fraction = Field(
+        0.0, description="learning rate at the end, a fraction of the base rate"
     )
 
 
 class StepOptions(Options):
     milestones: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
-        [0.6, 0.8], description="where the rate falls, as fractions of the run"
+        [0.6, 0.8], max_length=100, description="where the rate falls, as fractions of the run"
     )
-    gamma: PositiveFloat = Field(0.1, description="what it is multiplied by there")
+    gamma: Positive = Field(0.1, description="what it is multiplied by there")
 
 
 class PlateauOptions(Options):
-    patience: PositiveInt = Field(
-        10, description="epochs without a lower loss before the rate falls"
-    )
-    gamma: PositiveFloat = Field(0.1, description="what it is multiplied by there")
-    reductions: PositiveInt = Field(2, description="how often it falls at most")
-    threshold: float = Field(
-        1e-4, ge=0, description="what counts as lower, as a fraction of the least loss"
+    patience: Count = Field(10, description="epochs without a lower loss before the rate falls")
+    gamma: Positive = Field(0.1, description="what it is multiplied by there")
+    reductions: Count = Field(2, description="how often it falls at most")
+    threshold: Fraction = Field(
+        1e-4, description="what counts as lower, as a fraction of the least loss"
     )
 
 

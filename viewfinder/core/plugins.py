@@ -15,7 +15,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
-from viewfinder.core.errors import UserError
+from viewfinder.core.errors import UserError, in_words
 
 GROUP = "viewfinder.rows"
 """The entry points by which an installed package says which of its modules adds rows."""
@@ -57,6 +57,15 @@ def is_loaded(name: str) -> bool:
     return name in _loaded
 
 
+def is_name(name: str) -> bool:
+    """Whether a module could be called so.
+
+    >>> is_name("my_package.rows"), is_name("my-rows")
+    (True, False)
+    """
+    return len(name) < 1_000 and all(part.isidentifier() for part in name.split("."))
+
+
 def module(name: str) -> ModuleType:
     """A module that was loaded. Raises UserError for any other: nothing is imported here."""
     if name not in _loaded:
@@ -65,9 +74,9 @@ def module(name: str) -> ModuleType:
 
 
 def _imported(name: str) -> ModuleType:
-    if not all(part.isidentifier() for part in name.split(".")):
+    if not is_name(name):
         raise UserError(
-            f"plugins: {name!r} is not the name of a module",
+            f"plugins: {in_words(name)} is not the name of a module",
             fix="plugins=my_rows for my_rows.py in the current folder",
         )
     here = str(Path.cwd())

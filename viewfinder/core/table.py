@@ -11,16 +11,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, SupportsIndex, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from viewfinder.core.errors import UserError, unknown
 from viewfinder.core.facts import check_facts
+from viewfinder.core.validation import Strict
 
 
-class Options(BaseModel):
+class Options(Strict):
     """The options of a row: typed, each with a default or required; unknown names are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,13 +1,36 @@
-"""From what pydantic finds wrong to the one message that a user reads."""
+"""What users give as typed data, and what pydantic finds wrong with it as the message they read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
-from viewfinder.core.errors import UserError, nearest
+from viewfinder.core.errors import UserError, in_words, nearest, shortened
+
+
+class Strict(BaseModel):
+    """Data that users write: no NaN, no text without end, and no truth value for a number."""
+
+    model_config = ConfigDict(allow_inf_nan=False, str_max_length=4_096)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, given: Any, info: ValidationInfo) -> Any:
+        """Python counts true as 1, so ``epochs=true`` would be one epoch."""
+        kinds = set(_kinds(cls.model_fields[info.field_name].annotation))  # type: ignore[index]
+        values = given if isinstance(given, list | tuple) else [given]
+        if kinds & {int, float} and bool not in kinds and any(type(v) is bool for v in values):
+            raise ValueError("a number is expected, not true or false")
+        return given
+
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    """All types that an annotation is made of."""
+    yield annotation
+    for inner in get_args(annotation):
+        yield from _kinds(inner)
 
 
 def readable(
@@ -25,12 +48,18 @@ def readable(
     if problem["type"] == "extra_forbidden":
         guess = nearest(key, keys)
         hint = f"Did you mean {guess}?" if guess else "docs/recipe.md lists every key."
-        return UserError(f"unknown key {key}. {hint}")
+        return UserError(f"unknown key {shortened(key)}. {hint}")
     while key not in keys and key.rpartition(".")[0] in keys and not key[-1].isdigit():
         key = key.rpartition(".")[0]  # which kind of value of several was tried is no key
-    meaning = f" ({keys[key]})" if keys.get(key) else ""
+    item = key not in keys and key.rpartition(".")[0] in keys  # a number of a list
+    whole = key.rpartition(".")[0] if item else key
+    meaning = f" ({keys[whole]})" if keys.get(whole) else ""
     msg = problem["msg"].removeprefix("Value error, ")
-    return UserError(f"{key} is {problem['input']!r}: {msg}{meaning}", fix=_within(key, problem))
+    given = in_words(problem["input"])
+    return UserError(
+        f"{shortened(key)} is {given}: {msg}{meaning}",
+        fix=None if item else _within(key, problem),
+    )
 
 
 def _within(key: str, problem: Mapping[str, Any]) -> str | None:
@@ -38,7 +67,7 @@ def _within(key: str, problem: Mapping[str, Any]) -> str | None:
     bounds = problem.get("ctx") or {}
     for name in ("ge", "le"):
         if name in bounds:
-            return f"{key}={bounds[name]:g}"
+            return f"{key}={bounds[name]}"
     if "gt" in bounds and isinstance(problem["input"], int):
         return f"{key}={bounds['gt'] + 1:g}"
     return None

@@ -6,12 +6,13 @@ import math
 from typing import Literal, Self
 
 import torch
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from viewfinder.core.errors import UserError
 from viewfinder.core.expect import check_same_device, check_whole_numbers, check_word
 from viewfinder.core.randomness import derive, drawn_for, torch_generator
+from viewfinder.core.ranges import Fraction, Rows
 from viewfinder.core.table import Options
 from viewfinder.data.domain import Spec
 from viewfinder.negatives.contract import (
@@ -194,14 +195,14 @@ def _check_pool(size: int | None, nearest: int | None, part: str) -> None:
 
 
 class BankOptions(Options):
-    size: PositiveInt | None = Field(
+    size: Rows | None = Field(
         None, description="uniform draws, with replacement; null: all rows, or all nearest ones"
     )
-    alpha: float = Field(0.5, ge=0, le=1, description="share of the old row in its renewal")
+    alpha: Fraction = Field(0.5, description="share of the old row in its renewal")
     renormalise: bool = Field(True, description="rows are divided by their length when renewed")
     unit_keys: bool = Field(True, description="keys are divided by their length when they enter")
     draws: Draws = Field("each", description="each query has its own draws; or shared by the batch")
-    nearest: PositiveInt | None = Field(
+    nearest: Rows | None = Field(
         None, description="negatives are of the so many nearest rows; null: of all"
     )
     by: By = Field("current", description="neighbours of the current output, or of the memory")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from torch import Tensor
 
+from viewfinder.core.ranges import Rows
 from viewfinder.core.table import Options
 from viewfinder.negatives.contract import (
     EMPTY,
@@ -93,7 +94,7 @@ class Queue(Negatives):
 
 
 class QueueOptions(Options):
-    size: PositiveInt = Field(4096, description="keys in the queue")
+    size: Rows = Field(4096, description="keys in the queue")
 
 
 QUEUE = NegativesRow(

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from torch import nn
 
 from viewfinder.core import plugins
 from viewfinder.core.errors import UserError, nearest
+from viewfinder.core.ranges import Count
 from viewfinder.core.table import Options, Row, Table
 from viewfinder.data.domain import DTYPES, Domain, Modality
 from viewfinder.networks.convnet import ConvNet
@@ -46,14 +47,14 @@ class EncoderRow(Row):
 
 
 class ConvnetOptions(Options):
-    widths: list[PositiveInt] = Field(
-        [32, 64, 128, 256, 512], min_length=1, description="channels of each stage"
+    widths: list[Count] = Field(
+        [32, 64, 128, 256, 512], min_length=1, max_length=100, description="channels of each stage"
     )
 
 
 class MlpOptions(Options):
-    widths: list[PositiveInt] = Field(
-        [32, 64, 128, 256, 512], min_length=1, description="units of each layer"
+    widths: list[Count] = Field(
+        [32, 64, 128, 256, 512], min_length=1, max_length=100, description="units of each layer"
     )
     activation: Activation = Field("relu", description="relu, tanh or gelu")
     last_activation: bool = Field(True, description="an activation after the last layer too")
@@ -70,6 +71,7 @@ class TimmOptions(Options):
 
 class OwnOptions(Options):
     factory: str = Field(
+        pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*$",
         description="package.module:Class, a torch.nn.Module, or a function of that module that "
         "makes one; called with channels=... where it takes it; encoder=package.module:Class sets "
         "it"

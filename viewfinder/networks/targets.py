@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from viewfinder.core.ranges import Fraction
 from viewfinder.core.schedules import cosine_momentum
 from viewfinder.core.table import Options, Row, Table
 from viewfinder.networks.momentum import ema_update
@@ -89,8 +90,8 @@ class Memory(Target):
 
 
 class MomentumOptions(Options):
-    momentum: float = Field(0.996, ge=0, le=1, description="weight of the old average at the start")
-    final_momentum: float = Field(1.0, ge=0, le=1, description="the same at the end, by cosine")
+    momentum: Fraction = Field(0.996, description="weight of the old average at the start")
+    final_momentum: Fraction = Field(1.0, description="the same at the end, by cosine")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from pydantic import Field, NonNegativeFloat
+from pydantic import Field
 from torch import Tensor
 
 from viewfinder.core.expect import check_word
+from viewfinder.core.ranges import Fraction, Weight
 from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.correlation import check_statistics, squared_norm
 from viewfinder.objectives.similarity import check_pair, float32_or_better, unit
@@ -64,7 +65,7 @@ class BarlowTwinsOptions(Options):
     normalize: bool = Field(
         False, description="projections to unit length before they are standardised, as InfoCL"
     )
-    redundancy: NonNegativeFloat = Field(
+    redundancy: Weight = Field(
         0.005, description="weight of the correlations between different dimensions"
     )
     deviation: Deviation = Field(
@@ -72,7 +73,7 @@ class BarlowTwinsOptions(Options):
         description="what each dimension is divided by: biased, the authors' batch norm; "
         "unbiased, with N - 1, as InfoCL",
     )
-    eps: NonNegativeFloat = Field(
+    eps: Fraction = Field(
         1e-5, description="added to the variance if biased, to its root if unbiased"
     )
 

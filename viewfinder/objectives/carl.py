@@ -7,11 +7,12 @@ from typing import Literal, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from viewfinder.core.errors import UserError
 from viewfinder.core.expect import check_word
+from viewfinder.core.ranges import Count, Weight
 from viewfinder.core.schedules import decay
 from viewfinder.objectives.assigner import usage
 from viewfinder.objectives.contract import Inputs, Objective, Options, Progress
@@ -103,16 +104,16 @@ def carl(
 
 class CARLOptions(Options):
     prototypes: int = Field(
-        100, ge=2, description="prototypes; the paper: about ten times the classes"
+        100, ge=2, le=1_000_000, description="prototypes; the paper: about ten times the classes"
     )
-    weight: NonNegativeFloat = Field(
+    weight: Weight = Field(
         1.0, description="of the divergence from equal usage: lambda at the start, the paper's b"
     )
-    final_weight: NonNegativeFloat | None = Field(
+    final_weight: Weight | None = Field(
         None, description="lambda at the end of its decay, the paper's a; null: it does not decay"
     )
     decay: Decay = Field("linear", description="how lambda decays: linear, exponential, cosine")
-    decay_epochs: PositiveInt | None = Field(
+    decay_epochs: Count | None = Field(
         None, description="epochs of lambda's decay, the paper's E; null: two thirds of the run's"
     )
     mean_over: MeanOver = Field(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 import torch
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 from torch import Tensor
 
+from viewfinder.core.ranges import Divisor
 from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.contrast import known_or_alone, simplex
 from viewfinder.objectives.info_nce import info_nce
@@ -56,7 +57,7 @@ def draw_partners(cluster: Tensor, generator: torch.Generator) -> Tensor:
 
 
 class CIInfoNCEOptions(Options):
-    temperature: PositiveFloat = Field(0.1, description="divides the cosine similarities")
+    temperature: Divisor = Field(0.1, description="divides the cosine similarities")
 
 
 def _compute(x: Inputs, o: CIInfoNCEOptions) -> dict[str, Tensor]:

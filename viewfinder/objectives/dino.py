@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 from torch import Tensor, nn
 
 from viewfinder.core.across_ranks import gather, shares, world_size
 from viewfinder.core.expect import check_same_device, check_several
+from viewfinder.core.ranges import Count, Divisor
 from viewfinder.core.schedules import linear
 from viewfinder.objectives.assigner import CosineAssigner, usage
 from viewfinder.objectives.contract import Inputs, Objective, Options, Progress
@@ -133,13 +134,15 @@ class DINO(nn.Module):
 
 
 class DINOOptions(Options):
-    prototypes: int = Field(256, ge=2, description="outputs of the head; the paper has 65536")
-    student_temperature: PositiveFloat = Field(0.1, description="divides the student's outputs")
-    teacher_temperature: PositiveFloat = Field(0.04, description="divides the teacher's outputs")
-    first_teacher_temperature: PositiveFloat | None = Field(
+    prototypes: int = Field(
+        256, ge=2, le=1_000_000, description="outputs of the head; the paper has 65536"
+    )
+    student_temperature: Divisor = Field(0.1, description="divides the student's outputs")
+    teacher_temperature: Divisor = Field(0.04, description="divides the teacher's outputs")
+    first_teacher_temperature: Divisor | None = Field(
         None, description="the same at the start, from where it rises; null: no rise"
     )
-    rise_epochs: PositiveInt | None = Field(
+    rise_epochs: Count | None = Field(
         None, description="epochs of the rise; null: a third of the run's"
     )
     center_momentum: float = Field(0.9, ge=0, lt=1, description="weight of the old centre")

@@ -6,9 +6,10 @@ import math
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 from torch import Tensor
 
+from viewfinder.core.ranges import Divisor
 from viewfinder.negatives.contract import Contrast
 from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.contrast import (
@@ -205,7 +206,7 @@ def _of_own_rows(
 
 
 class InfoNCEOptions(Options):
-    temperature: PositiveFloat = Field(0.2, description="divides the similarities")
+    temperature: Divisor = Field(0.2, description="divides the similarities")
     similarity: Similarity = Field(
         "cosine", description="of two vectors: cosine; or dot, their product as they are"
     )

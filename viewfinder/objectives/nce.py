@@ -7,10 +7,11 @@ import math
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import Field
 from torch import Tensor, nn
 
 from viewfinder.core.across_ranks import shares, world_size
+from viewfinder.core.ranges import Divisor, Fraction
 from viewfinder.negatives.contract import EMPTY, Contrast
 from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.gathered import Reduced, gathered
@@ -183,12 +184,13 @@ class NCE(nn.Module):
 
 
 class NCEOptions(Options):
-    temperature: PositiveFloat = Field(0.07, description="divides the cosine similarities")
-    mean_exp: PositiveFloat | None = Field(
-        None, description="Z / M, the mean of exp(similarity / temperature), held fixed; null: "
+    temperature: Divisor = Field(0.07, description="divides the cosine similarities")
+    mean_exp: float | None = Field(
+        None, ge=1e-30, le=1e30,
+        description="Z / M, the mean of exp(similarity / temperature), held fixed; null: "
         "estimated from the first batch"
     )  # fmt: skip
-    epsilon: NonNegativeFloat = Field(
+    epsilon: Fraction = Field(
         1e-7, description="added to the denominators, as in released code; 0 as in the papers"
     )
 

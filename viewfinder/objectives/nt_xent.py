@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 from torch import Tensor
 
+from viewfinder.core.ranges import Divisor
 from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.contrast import anchor_positions, check_contrast, simplex
 from viewfinder.objectives.log_partition import Temperature, log_partition, log_partition_within
@@ -43,7 +44,7 @@ def nt_xent(
 
 
 class NTXentOptions(Options):
-    temperature: PositiveFloat = Field(0.5, description="divides the cosine similarities")
+    temperature: Divisor = Field(0.5, description="divides the cosine similarities")
 
 
 def _compute(x: Inputs, o: NTXentOptions) -> dict[str, Tensor]:

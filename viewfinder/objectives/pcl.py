@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 from torch import Tensor, nn
 
 from viewfinder.core.expect import check_whole_numbers
+from viewfinder.core.ranges import Divisor, Positive
 from viewfinder.negatives.contract import Contrast
 from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.info_nce import info_nce_with_negatives
@@ -159,11 +160,11 @@ class Clusterings(nn.Module):
 
 
 class PCLOptions(Options):
-    temperature: PositiveFloat = Field(0.2, description="divides the similarities with the keys")
-    density: PositiveFloat = Field(
+    temperature: Divisor = Field(0.2, description="divides the similarities with the keys")
+    density: Divisor = Field(
         0.2, description="mean of the prototypes' densities, which divide the similarities to them"
     )
-    smoothing: PositiveFloat = Field(10.0, description="PCL's alpha: makes small clusters denser")
+    smoothing: Positive = Field(10.0, description="PCL's alpha: makes small clusters denser")
 
 
 def _compute(x: Inputs, o: PCLOptions) -> dict[str, Tensor]:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 from torch import Tensor
 
 from viewfinder.core.expect import check_same_device, check_several, check_word
+from viewfinder.core.ranges import Divisor
 from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.contrast import (
     anchor_positions,
@@ -151,8 +152,8 @@ def _check_missing(positives: Tensor, missing: Missing) -> None:
 
 
 class SupConOptions(Options):
-    temperature: PositiveFloat = Field(0.1, description="divides the cosine similarities")
-    base_temperature: PositiveFloat | None = Field(
+    temperature: Divisor = Field(0.1, description="divides the cosine similarities")
+    base_temperature: Divisor | None = Field(
         None, description="multiplies the loss by temperature / base_temperature"
     )
     anchors: Anchors = Field("all", description="which views are anchors")

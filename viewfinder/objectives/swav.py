@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field
 from torch import Tensor, nn
 
 from viewfinder.core.across_ranks import gather, shares, world_size
 from viewfinder.core.expect import check_several
+from viewfinder.core.ranges import Count, Divisor
 from viewfinder.negatives.queue import Queue
 from viewfinder.objectives.assigner import CosineAssigner, usage
 from viewfinder.objectives.contract import Inputs, Objective, Options
@@ -142,12 +143,15 @@ class SwAV(nn.Module):
 
 
 class SwAVOptions(Options):
-    prototypes: int = Field(100, ge=2, description="prototypes; some ten times the classes")
-    temperature: PositiveFloat = Field(0.1, description="divides the scores that predict")
-    epsilon: PositiveFloat = Field(0.05, description="divides the scores that are assigned")
-    iterations: PositiveInt = Field(3, description="of Sinkhorn's algorithm")
-    queue: NonNegativeInt = Field(
-        0, description="earlier projections that Sinkhorn sees beside a batch; needed where the "
+    prototypes: int = Field(
+        100, ge=2, le=1_000_000, description="prototypes; some ten times the classes"
+    )
+    temperature: Divisor = Field(0.1, description="divides the scores that predict")
+    epsilon: Divisor = Field(0.05, description="divides the scores that are assigned")
+    iterations: Count = Field(3, description="of Sinkhorn's algorithm")
+    queue: int = Field(
+        0, ge=0, le=1_000_000_000,
+        description="earlier projections that Sinkhorn sees beside a batch; needed where the "
         "batch is smaller than the number of prototypes"
     )  # fmt: skip
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import Field
 from torch import Tensor
 
+from viewfinder.core.ranges import Weight
 from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.correlation import check_statistics, squared_norm
 from viewfinder.objectives.similarity import check_pair, float32_or_better
@@ -60,13 +61,13 @@ def _statistics(z: Tensor, eps: float) -> tuple[Tensor, Tensor]:
 
 
 class VICRegOptions(Options):
-    invariance: NonNegativeFloat = Field(25.0, description="weight of the squared difference")
-    variance: NonNegativeFloat = Field(25.0, description="weight of the deviations' shortfall of 1")
-    covariance: NonNegativeFloat = Field(1.0, description="weight of the squared covariances")
+    invariance: Weight = Field(25.0, description="weight of the squared difference")
+    variance: Weight = Field(25.0, description="weight of the deviations' shortfall of 1")
+    covariance: Weight = Field(1.0, description="weight of the squared covariances")
     halved: bool = Field(
         True, description="half the sum of both views' variance terms, as coded; else their sum"
     )
-    eps: PositiveFloat = Field(1e-4, description="added to the variances")
+    eps: float = Field(1e-4, ge=1e-12, le=1, description="added to the variances")
 
 
 def _compute(x: Inputs, o: VICRegOptions) -> dict[str, Tensor]:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from viewfinder.core.errors import UserError, unknown
+from viewfinder.core.ranges import Count, Rows
 from viewfinder.core.table import Options
 from viewfinder.data.sidecars.read import first_five
 from viewfinder.data.source import Attributes
@@ -29,13 +30,15 @@ _ROWS = 1 << 12  # rows looked at together, so that they stay in the cache
 
 class AttributesOptions(Options):
     file: str | None = Field(None, description="attributes.csv; null: the source's own attributes")
-    top_k: PositiveInt | None = Field(
+    top_k: Count | None = Field(
         None, description="so many columns of highest entropy; each value of a category is a column"
     )
     columns: list[str] | None = Field(None, description="or these, by name")
-    min_size: PositiveInt = Field(1, description="tuples that fewer images have are rare")
+    min_size: Rows = Field(1, description="tuples that fewer images have are rare")
     rare: Rare = Field("prefix", description="what becomes of rare tuples: prefix, rest, instance")
-    bins: int | None = Field(None, ge=2, description="quantile bins of real-valued columns")
+    bins: int | None = Field(
+        None, ge=2, le=1_000_000, description="quantile bins of real-valued columns"
+    )
     categorical: list[str] = Field(
         [], description="columns that are names, whatever they look like"
     )

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field
 from torch import Tensor
 
 from viewfinder.core.errors import UserError
+from viewfinder.core.ranges import Count, CountOrNone
 from viewfinder.core.table import Options, Row
 from viewfinder.data.source import Split
 from viewfinder.positives.assignment import Assignment, Centroids
@@ -23,8 +24,8 @@ Kind = Literal["instance", "clusters", "clusterings", "tags"]
 class RefreshedOptions(Options):
     """Options of all positives that are made anew between epochs from what the network gives."""
 
-    every: PositiveInt = Field(1, description="epochs between clusterings")
-    start: NonNegativeInt = Field(
+    every: Count = Field(1, description="epochs between clusterings")
+    start: CountOrNone = Field(
         0, description="epochs before the first clustering, in which each image is its own"
     )
     on: Literal["projections", "features"] = Field(

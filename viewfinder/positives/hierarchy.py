@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from viewfinder.core.errors import UserError
+from viewfinder.core.ranges import Count
 from viewfinder.core.table import Options
 from viewfinder.data.source import Split
 from viewfinder.positives.assignment import Assignment, dense
@@ -16,7 +17,7 @@ from viewfinder.positives.needs import names_of_classes
 
 
 class HierarchyOptions(Options):
-    level: PositiveInt = Field(2, description="level of the common ancestor; the root is level 1")
+    level: Count = Field(2, description="level of the common ancestor; the root is level 1")
     file: str | None = Field(
         None, description="CSV of class,path or child,parent, or WordNet's is-a file"
     )

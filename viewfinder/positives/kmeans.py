@@ -6,20 +6,21 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from viewfinder.core.errors import UserError
+from viewfinder.core.ranges import Count
 from viewfinder.positives.assignment import Assignment, Centroids
 from viewfinder.positives.contract import Given, Positives, RefreshedOptions
 
 
 class KMeansOptions(RefreshedOptions):
-    k: PositiveInt | Annotated[list[PositiveInt], Field(min_length=1)] = Field(
+    k: Count | Annotated[list[Count], Field(min_length=1, max_length=100)] = Field(
         1000, description="clusters; several for pcl"
     )
-    niter: PositiveInt = Field(20, description="iterations of a run of k-means")
-    nredo: PositiveInt = Field(5, description="runs, of which the best is kept")
-    max_points_per_centroid: PositiveInt = Field(1000, description="features a run uses, over k")
+    niter: Count = Field(20, description="iterations of a run of k-means")
+    nredo: Count = Field(5, description="runs, of which the best is kept")
+    max_points_per_centroid: Count = Field(1000, description="features a run uses, over k")
 
     @property
     def settings(self) -> dict[str, int]:

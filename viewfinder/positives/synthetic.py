@@ -16,10 +16,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import Field, NonNegativeInt
+from pydantic import Field
 
 from viewfinder.core.errors import UserError
 from viewfinder.core.randomness import numpy_generator
+from viewfinder.core.ranges import CountOrNone
 from viewfinder.core.table import Options
 from viewfinder.positives.assignment import Assignment, dense
 from viewfinder.positives.contract import Given, Positives
@@ -32,8 +33,8 @@ class SyntheticOptions(Options):
         "fix_information",
         description="what stays as the level rises, see viewfinder.positives.synthetic",
     )
-    level: NonNegativeInt = Field(0, description="clusters of 2^level neighbours")
-    shuffled: NonNegativeInt = Field(0, description="classes shuffled (family fix_entropy)")
+    level: int = Field(0, ge=0, le=60, description="clusters of 2^level neighbours")
+    shuffled: CountOrNone = Field(0, description="classes shuffled (family fix_entropy)")
 
 
 class Configuration(NamedTuple):

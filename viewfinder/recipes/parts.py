@@ -9,19 +9,17 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
-    NonNegativeFloat,
-    PositiveFloat,
-    PositiveInt,
     field_validator,
     model_validator,
 )
 
 from viewfinder.core.learning_rate import SCHEDULES
 from viewfinder.core.optimizers import OPTIMIZERS
+from viewfinder.core.ranges import Channels, Count, Pixels, Positive, Rows, Weight
 from viewfinder.core.table import Table
+from viewfinder.core.validation import Strict
 from viewfinder.data.domain import Modality
 from viewfinder.negatives.table import NEGATIVES
 from viewfinder.networks.encoders import ENCODERS, word_of
@@ -33,10 +31,10 @@ from viewfinder.positives.sampler import SAMPLERS
 from viewfinder.positives.table import POSITIVES
 
 
-class Part(BaseModel):
+class Part(Strict):
     """One part of a recipe; ``bare`` is the field that ``part=value`` sets."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True)
     bare: ClassVar[str] = "name"
 
 
@@ -51,14 +49,12 @@ class Data(Part):
     download: bool = Field(False, description="download a torchvision data set that is missing")
     strict: bool = Field(False, description="stop at the first unreadable image, skip none")
     labels: str | None = Field(None, description="CSV of labels (path,label or index,label)")
-    size: PositiveInt | None = Field(None, description="resize stored images to this side, px")
-    channels: PositiveInt | None = Field(None, description="convert images to this many channels")
-    limit: PositiveInt | None = Field(
-        None, description="use at most this many images of each split"
-    )
+    size: Pixels | None = Field(None, description="resize stored images to this side, px")
+    channels: Channels | None = Field(None, description="convert images to this many channels")
+    limit: Rows | None = Field(None, description="use at most this many images of each split")
     split: str = Field("train", description="the split to pretrain on")
     modality: Modality = Field("images", description="what the source holds; set when it is read")
-    shape: tuple[PositiveInt, ...] | None = Field(
+    shape: tuple[Rows, ...] | None = Field(
         None, description="of one datum that is no image; set when the source is read"
     )
 
@@ -175,12 +171,16 @@ class Head(Part):
     """The networks between the encoder and the objective; dropped after training."""
 
     bare: ClassVar[str] = "projector"
-    projector: list[PositiveInt] = Field(
-        [512, 128], description="units of each projector layer; [] or null: no projector"
+    projector: list[Count] = Field(
+        [512, 128],
+        max_length=100,
+        description="units of each projector layer; [] or null: no projector",
     )
     batch_norm: bool = Field(True, description="batch norm after each hidden layer of the heads")
-    predictor: list[PositiveInt] | None = Field(
-        None, description="units of each predictor layer (online side only); null: no predictor"
+    predictor: list[Count] | None = Field(
+        None,
+        max_length=100,
+        description="units of each predictor layer (online side only); null: no predictor",
     )
 
     @field_validator("projector", mode="before")
@@ -200,13 +200,15 @@ class Optimizer(Part):
     """Optimiser; biases and norms get no weight decay (and no LARS scaling)."""
 
     name: str = Field("adamw", description=f"one of {', '.join(OPTIMIZERS)}")
-    lr: PositiveFloat = Field(0.003, description="base learning rate; used: lr x batch / 256")
+    lr: float = Field(
+        0.003, ge=1e-12, le=1_000, description="base learning rate; used: lr x batch / 256"
+    )
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd and lars")
     nesterov: bool = Field(False, description="Nesterov momentum, for sgd and lars")
-    weight_decay: NonNegativeFloat = Field(0.01, description="weight decay")
+    weight_decay: Weight = Field(0.01, description="weight decay")
     decay_all: bool = Field(False, description="weight decay of biases and norms too")
-    warmup_epochs: NonNegativeFloat = Field(0.0, description="epochs of linear warm-up")
-    clip: PositiveFloat | None = Field(
+    warmup_epochs: Weight = Field(0.0, description="epochs of linear warm-up")
+    clip: Positive | None = Field(
         None, description="largest norm of the gradient of all parameters; null: no limit"
     )
 
@@ -229,8 +231,8 @@ class Evaluation(Part):
     bare: ClassVar[str] = "protocols"
     protocols: list[str] = Field(["linear", "knn"], description="probes of the frozen encoder")
     baselines: bool = Field(True, description="measure raw pixels, untrained and supervised beside")
-    supervised_epochs: PositiveInt | None = Field(
+    supervised_epochs: Count | None = Field(
         None, description="epochs of the supervised baseline; null: as many as the run"
     )
-    k: PositiveInt = Field(20, description="neighbours of kNN")
-    temperature: float = Field(0.07, ge=0.002, description="temperature of kNN's weights")
+    k: Count = Field(20, description="neighbours of kNN")
+    temperature: float = Field(0.07, ge=0.002, le=1_000, description="temperature of kNN's weights")

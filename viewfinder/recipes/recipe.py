@@ -12,12 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import yaml
-from pydantic import Field, PositiveInt, SerializeAsAny, ValidationError, field_validator
+from pydantic import Field, SerializeAsAny, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
-from viewfinder.core import plugins
-from viewfinder.core.errors import UserError, nearest
+from viewfinder.core import plain_yaml, plugins
+from viewfinder.core.errors import UserError, in_words, nearest, shortened
+from viewfinder.core.ranges import Count
 from viewfinder.core.table import spelling
 from viewfinder.core.validation import readable
 from viewfinder.data.domain import Domain, Modality
@@ -49,23 +49,31 @@ class Recipe(Part):
     """A whole run."""
 
     method: str = Field("simclr", description="row of the method table (viewfinder methods)")
-    seed: int = Field(0, ge=0, description="all randomness is derived from it")
+    seed: int = Field(0, ge=0, le=2**63 - 1, description="all randomness is derived from it")
     plugins: list[str] = Field(
         [], description="modules with rows of your own, imported first: plugins=my_rows"
     )
-    epochs: PositiveInt = Field(10, description="passes over the training images")
-    batch_size: int = Field(256, ge=2, description="images of a step, over all devices")
+    epochs: Count = Field(10, description="passes over the training images")
+    batch_size: int = Field(
+        256, ge=2, le=1_000_000, description="images of a step, over all devices"
+    )
     precision: Literal["32", "bf16-mixed", "16-mixed"] = Field(
         "32", description="32, bf16-mixed or 16-mixed"
     )
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field(
         "auto", description="auto, cpu, gpu, mps"
     )
-    devices: PositiveInt = Field(1, description="devices (processes) of each machine to train on")
-    nodes: PositiveInt = Field(1, description="machines to train on (Lightning's num_nodes)")
+    devices: int = Field(
+        1, ge=1, le=1_000, description="devices (processes) of each machine to train on"
+    )
+    nodes: int = Field(
+        1, ge=1, le=100_000, description="machines to train on (Lightning's num_nodes)"
+    )
     strategy: str = Field("auto", description="how processes work together: a name of Lightning's")
-    workers: int = Field(0, ge=0, description="processes that decode images; 0: the main process")
-    checkpoint_every: PositiveInt = Field(1, description="epochs between checkpoints")
+    workers: int = Field(
+        0, ge=0, le=1_000, description="processes that decode images; 0: the main process"
+    )
+    checkpoint_every: Count = Field(1, description="epochs between checkpoints")
     logger: Literal["tensorboard", "wandb", "none"] = Field(
         "tensorboard", description="beside metrics.csv: tensorboard, wandb, none"
     )
@@ -131,7 +139,7 @@ class Recipe(Part):
 
     def to_yaml(self) -> str:
         """``plain`` as YAML, to be read with ``build(file=...)``."""
-        return yaml.safe_dump(self.plain(), sort_keys=False, default_flow_style=None, width=100)
+        return plain_yaml.dump(self.plain())
 
 
 def parts() -> dict[str, type[Part]]:
@@ -202,11 +210,15 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
     for word in words:
         key, equals, text = word.partition("=")
         if not equals or not key:
-            raise UserError(f"{word!r} is not of the form key=value", fix="epochs=20")
+            raise UserError(f"{in_words(word)} is not of the form key=value", fix="epochs=20")
+        if key.count(".") > 8:
+            raise UserError(f"unknown key {shortened(key)}. docs/recipe.md lists every key.")
         try:
-            given.append((key, yaml.safe_load(text) if text else None))
-        except yaml.YAMLError as error:
-            raise UserError(f"the value of {key} cannot be read: {text!r}") from error
+            given.append((key, plain_yaml.load(text)))
+        except UserError as error:
+            raise UserError(
+                f"the value of {key} cannot be read: {in_words(text)}: {error.message}"
+            ) from None
     return nested(given)
 
 
@@ -228,7 +240,9 @@ def nested(given: Iterable[tuple[str, Any]]) -> dict[str, Any]:
         for step in path[:-1]:
             here = here.setdefault(step, {})
             if not isinstance(here, dict):
-                raise UserError(f"{key} is set inside {step}, which was given the value {here!r}")
+                raise UserError(
+                    f"{key} is set inside {step}, which was given the value {in_words(here)}"
+                )
         here.update(merge(here, {path[-1]: value}))
     return out
 
@@ -273,8 +287,13 @@ def build(
     else:
         _require_loaded(needed, file.parent)
     given["plugins"] = needed
-    name = method or given.get("method") or "simclr"
-    name = METHODS.find(str(name)).name
+    named = given.get("method", "simclr") if method is None else method
+    if not isinstance(named, str) or not named:
+        raise UserError(
+            f"method is {in_words(named)}; the name of a method is expected",
+            fix="method=simclr; `viewfinder methods` lists them",
+        )
+    name = METHODS.find(named).name
     raw = merge(METHODS[name].settings, given, {"method": name})
     views = [layer["views"] for layer in layers if layer.get("views") is not None]
     raw["views"] = layered(METHODS[name].settings.get("views", {}), *views)
@@ -304,7 +323,8 @@ def named_plugins(given: Mapping[str, Any]) -> list[str]:
     names = [listed] if isinstance(listed, str) else listed
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UserError(
-            f"plugins is {listed!r}; the names of modules are expected", fix="plugins=[my_rows]"
+            f"plugins is {in_words(listed)}; the names of modules are expected",
+            fix="plugins=[my_rows]",
         )
     encoder = given.get("encoder")
     if isinstance(encoder, Mapping) and isinstance(encoder.get("name"), str):
@@ -312,7 +332,8 @@ def named_plugins(given: Mapping[str, Any]) -> list[str]:
         row = ENCODERS[name]
         if row.plugin and row.bare is not None:
             factory = {**encoder, **bare}.get(row.bare)
-            names = [*names, str(factory).partition(":")[0]]
+            module, colon, _ = factory.partition(":") if isinstance(factory, str) else ("", "", "")
+            names = [*names, module] if colon and plugins.is_name(module) else names
     return list(dict.fromkeys(names))
 
 
@@ -382,10 +403,11 @@ def _check_no_images(recipe: Recipe, modality: Modality) -> None:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(file.read_text())
+        with file.open(encoding="utf-8") as stream:
+            content = plain_yaml.load(stream.read(plain_yaml.LONGEST + 1))
     except FileNotFoundError as error:
         raise UserError(f"there is no recipe file {file}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+    except (UserError, UnicodeDecodeError, OSError) as error:
         raise UserError(f"{file} cannot be read as YAML: {error}") from error
     if not isinstance(content, dict):
         raise UserError(f"{file} holds {type(content).__name__}; a mapping of keys was expected")

@@ -8,13 +8,13 @@ from typing import Any
 from pydantic import (
     ConfigDict,
     Field,
-    NonNegativeFloat,
     SerializeAsAny,
     ValidationError,
     model_validator,
 )
 
 from viewfinder.core.errors import UserError, nearest
+from viewfinder.core.ranges import Weight
 from viewfinder.core.validation import readable
 from viewfinder.recipes.parts import Part
 from viewfinder.regularizers.contract import RegularizerOptions
@@ -27,7 +27,7 @@ class Regularizers(Part):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     __pydantic_extra__: dict[str, SerializeAsAny[RegularizerOptions]] = Field(init=False)
-    noise: NonNegativeFloat | None = Field(
+    noise: Weight | None = Field(
         None, description="standard deviation of the noise on the features that the head and lbe "
         f"see in training; null: {DEFAULT_NOISE} with "
         f"{' or '.join(row.name for row in REGULARIZERS.values() if row.noise)}, else 0"

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Self
 
-from pydantic import ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from viewfinder.core.errors import UserError
+from viewfinder.core.ranges import Pixels
 from viewfinder.core.validation import readable
 from viewfinder.data.domain import Domain
 from viewfinder.recipes.parts import Part
 from viewfinder.recipes.view_keys import OWN, further_keys, overrides_model, short_keys, spelled_out
-from viewfinder.views.compose import items, preset_items, view_maker
+from viewfinder.views.compose import chosen, items, preset_items, view_maker
 from viewfinder.views.items import Items, ViewSpec, choose, overridden, plain
 from viewfinder.views.maker import Split, ViewMaker
 from viewfinder.views.splits.draws import DrawsOptions, small_side
@@ -31,7 +32,7 @@ class Steps(Part):
         None, description="the steps in order, in place of the preset's: names, {name: value}, or "
         "{name: {option: value}}"
     )  # fmt: skip
-    size: PositiveInt | None = Field(None, description="side of the view, px; null: the images'")
+    size: Pixels | None = Field(None, description="side of the view, px; null: the images'")
 
     @model_validator(mode="before")
     @classmethod
@@ -123,7 +124,8 @@ class Views(Steps, DrawsOptions):
 
     def _check_split(self) -> None:
         """Raise UserError for a key of the default split that the chosen one does not know."""
-        row = self.split_row
+        row, options = self._split()
+        chosen(SPLITS, {row.name: options})
         for key, field in DrawsOptions.model_fields.items():
             usual = row.views if key == "count" and row.views else field.default
             if key not in row.options.model_fields and getattr(self, key) != usual:

@@ -8,13 +8,14 @@ from functools import partial
 from typing import Any, Literal
 
 import torch
-from pydantic import Field, NonNegativeFloat
+from pydantic import Field
 from torch import Tensor, nn
 
 from viewfinder.core.across_ranks import gather, own_rows, shares
 from viewfinder.core.errors import UserError
 from viewfinder.core.expect import check_same_device, check_several
 from viewfinder.core.facts import check_count
+from viewfinder.core.ranges import Weight
 from viewfinder.core.table import Options, Row
 from viewfinder.data.domain import Modality, Spec
 
@@ -27,7 +28,7 @@ ByStage = Mapping[str, Sequence[Tensor]]
 class RegularizerOptions(Options):
     """Options of a regularizer with a term per view; a weight of 0 leaves the view out."""
 
-    weight: NonNegativeFloat | tuple[NonNegativeFloat, NonNegativeFloat] = Field(
+    weight: Weight | tuple[Weight, Weight] = Field(
         1.0,
         description="what it is multiplied by; two numbers: the 1st, 3rd, ... view by the first, "
         "the others by the second",
@@ -47,7 +48,7 @@ class RegularizerOptions(Options):
 class OneTermOptions(RegularizerOptions):
     """Options of a regularizer with one term for all views together, so with one weight."""
 
-    weight: NonNegativeFloat = Field(1.0, description="what it is multiplied by")
+    weight: Weight = Field(1.0, description="what it is multiplied by")
 
 
 def _as_it_is(view: Tensor, number: int) -> Tensor:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Literal, Self
 
 import torch
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from viewfinder.core.errors import UserError
 from viewfinder.core.expect import check_word
+from viewfinder.core.ranges import Positive
 from viewfinder.data.domain import Spec
 from viewfinder.objectives.log_partition import full_precision
 from viewfinder.objectives.similarity import check_pair, float32_or_better
@@ -80,7 +81,7 @@ def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
 
 
 class LBEOptions(RegularizerOptions):
-    rho: PositiveFloat | None = Field(
+    rho: Positive | None = Field(
         None, description="scale of squared distances; null: 25.6 / the features' width, which is "
         "the paper's 0.05 at 512 and its code's 0.0125 at 2048"
     )  # fmt: skip
@@ -91,7 +92,7 @@ class LBEOptions(RegularizerOptions):
         "joined", description="joined: one estimate over the views together, as the released code; "
         "each: one per view, with weights of their own"
     )  # fmt: skip
-    stages: dict[str, PositiveFloat] | None = Field(
+    stages: dict[str, Positive] | None = Field(
         None, min_length=1, description="weights of inner stages by submodule, such as "
         "{layer3: 0.5, layer4: 1}; null: the features alone"
     )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from viewfinder.core.errors import UserError
+from viewfinder.core.errors import UserError, in_words
 from viewfinder.core.table import Options, R, Table
 from viewfinder.data.domain import Domain
 from viewfinder.views.items import Item, Items, ViewSpec, choose
@@ -28,7 +28,7 @@ def items(words: Words) -> Items:
     """
     if isinstance(words, str):
         raise UserError(f"steps are {words!r}; a list of steps is expected", fix=f"[{words}]")
-    return tuple(Item(*_chosen(STEPS, word)) for word in words)
+    return tuple(Item(*chosen(STEPS, word)) for word in words)
 
 
 def preset_items(name: str, size: int, channels: int = 3) -> tuple[Items, Items]:
@@ -93,7 +93,7 @@ def compose(
 
 def view_maker(first: ViewSpec, second: ViewSpec, split: Any) -> ViewMaker:
     """The maker of a split of two lists; ``split`` as it is written in a recipe."""
-    row, options = _chosen(SPLITS, split)
+    row, options = chosen(SPLITS, split)
     if first.domain.modality not in row.modalities:
         raise UserError(
             f"views.split={row.name} is for {' or '.join(row.modalities)}, "
@@ -103,7 +103,8 @@ def view_maker(first: ViewSpec, second: ViewSpec, split: Any) -> ViewMaker:
     return row.build(options, first, second)
 
 
-def _chosen(table: Table[R], given: Any) -> tuple[R, Options]:
+def chosen(table: Table[R], given: Any) -> tuple[R, Options]:
+    """Row and options of what ``choose`` takes; raises UserError for options that are refused."""
     row, values = choose(table, given)
     try:
         return row, row.options(**values)
@@ -115,6 +116,7 @@ def _chosen(table: Table[R], given: Any) -> tuple[R, Options]:
             told = f"has no option {option}; it has: {', '.join(fields) or 'none'}"
         else:
             told = (
-                f"{option} is {problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}"
+                f"{option} is {in_words(problem['input'])}: "
+                f"{problem['msg'].removeprefix('Value error, ')}"
             )
         raise UserError(f"{table.kind} {row.name}: {told}") from error

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from viewfinder.core.errors import UserError
+from viewfinder.core.errors import UserError, in_words
 from viewfinder.core.table import Options, R, Table
 from viewfinder.data.domain import Domain
 from viewfinder.views.contract import Step
@@ -61,7 +61,7 @@ def choose(table: Table[R], given: Any) -> tuple[R, dict[str, Any]]:
         return table.find(name), options
     if not isinstance(given, Mapping) or len(given) != 1:
         raise UserError(
-            f"{given!r} is no {table.kind}: a name, or one name with its value, is expected",
+            f"{in_words(given)} is no {table.kind}: a name, or a name with its value, is expected",
             fix=f"{next(iter(table))}, or {{{next(iter(table))}: ...}}",
         )
     ((name, value),) = given.items()
@@ -73,7 +73,7 @@ def choose(table: Table[R], given: Any) -> tuple[R, dict[str, Any]]:
     if row.bare is None:
         option = next(iter(row.options.model_fields), None)
         raise UserError(
-            f"{table.kind} {name}: {value!r}: its options are given by name",
+            f"{table.kind} {name}: {in_words(value)}: its options are given by name",
             fix=f"{{{name}: {{{option}: ...}}}}" if option else str(name),
         )
     return row, {row.bare: value}

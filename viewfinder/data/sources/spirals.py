@@ -6,10 +6,11 @@ import math
 from typing import Literal, get_args
 
 import torch
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 from torch import Tensor
 
 from viewfinder.core.randomness import torch_generator
+from viewfinder.core.ranges import Positive
 from viewfinder.core.table import Options
 from viewfinder.data.batch import Batch
 from viewfinder.data.options import ReadOptions
@@ -23,12 +24,12 @@ Even = Literal["angle", "arc"]
 class SpiralsOptions(Options):
     """What ``spirals:key=value,...`` sets."""
 
-    radius: PositiveFloat = Field(1.0, description="distance of the outermost points")
-    turns: PositiveFloat = Field(2.0, description="how often each spiral winds")
+    radius: Positive = Field(1.0, description="distance of the outermost points")
+    turns: Positive = Field(2.0, description="how often each spiral winds")
     arrangement: Arrangement = Field("interleaved", description="interleaved or mirrored")
     even: Even = Field("angle", description="points even in angle, or along the arc")
-    train: int = Field(10_000, ge=2, description="points of train")
-    test: int = Field(2_000, ge=2, description="points of test")
+    train: int = Field(10_000, ge=2, le=100_000_000, description="points of train")
+    test: int = Field(2_000, ge=2, le=100_000_000, description="points of test")
 
 
 def read_spirals(own: SpiralsOptions, how: ReadOptions) -> Source:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from viewfinder.core.errors import UserError
 from viewfinder.core.randomness import torch_generator
+from viewfinder.core.ranges import Weight
 from viewfinder.core.table import Options
 from viewfinder.evaluation.probes.contract import Details, ProbeRow
 from viewfinder.evaluation.probes.logistic import (
@@ -174,11 +175,11 @@ def _select(
 
 
 class LinearOptions(Options):
-    weight_decays: list[float] | None = Field(
+    weight_decays: list[Weight] | None = Field(
         None, min_length=1, description="weight decays to choose from; null: a grid of eight"
     )
     held_out: float = Field(
-        0.15, gt=0, lt=1, description="part of train that the choice is made on"
+        0.15, ge=0.001, le=0.999, description="part of train that the choice is made on"
     )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from viewfinder.core.errors import UserError
+from viewfinder.core.ranges import Count
 from viewfinder.core.table import Options
 from viewfinder.evaluation.probes.contract import Details, ProbeRow
 
@@ -87,9 +88,12 @@ def _check(
 
 
 class KnnOptions(Options):
-    k: int = Field(20, description="neighbours that vote")
+    k: Count = Field(20, description="neighbours that vote")
     temperature: float | None = Field(
-        0.07, description="of the weights exp(similarity / temperature); null: one vote each"
+        0.07,
+        ge=SMALLEST_TEMPERATURE,
+        le=1_000,
+        description="of the weights exp(similarity / temperature); null: one vote each",
     )
 
 

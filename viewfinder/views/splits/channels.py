@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from torch import Tensor
 
 from viewfinder.core.errors import UserError
@@ -20,7 +20,9 @@ from viewfinder.views.render import render_views
 class ChannelsOptions(Options):
     """Where the channels are cut."""
 
-    split: PositiveInt = Field(1, description="channels of the first view; the second has the rest")
+    split: int = Field(
+        1, ge=1, le=1_024, description="channels of the first view; the second has the rest"
+    )
 
 
 class Channels(ViewMaker):

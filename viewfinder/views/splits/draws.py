@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field
 from torch import Tensor, nn
 
 from viewfinder.core.errors import UserError
+from viewfinder.core.ranges import Pixels
 from viewfinder.core.table import Options
 from viewfinder.views.items import ViewSpec, overridden
 from viewfinder.views.maker import Split, ViewMaker
-from viewfinder.views.options import Scale
+from viewfinder.views.options import Areas
 from viewfinder.views.pipeline import Pipeline
 from viewfinder.views.render import render_views
 from viewfinder.views.steps.crop import CROP
@@ -22,14 +23,17 @@ from viewfinder.views.steps.crop import CROP
 class DrawsOptions(Options):
     """How many views there are, and of what size."""
 
-    count: PositiveInt = Field(2, description="views of each image")
-    small_count: NonNegativeInt = Field(
-        0, description="further views of small crops (multi-crop); swav and dino know them"
+    count: int = Field(2, ge=1, le=1_000, description="views of each image")
+    small_count: int = Field(
+        0,
+        ge=0,
+        le=1_000,
+        description="further views of small crops (multi-crop); swav and dino know them",
     )
-    small_size: PositiveInt | None = Field(
+    small_size: Pixels | None = Field(
         None, description="side of the small views, px; null: half of size"
     )
-    small_scale: Scale = Field(
+    small_scale: Areas = Field(
         (0.05, 0.25), description="area of the small crops, fractions of the image"
     )
 

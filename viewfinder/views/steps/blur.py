@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Annotated
 
 import torch
-from pydantic import AfterValidator, Field, PositiveInt
+from pydantic import AfterValidator, Field
 from torch import Tensor
 
 from viewfinder.core.errors import UserError
+from viewfinder.core.ranges import Pixels
 from viewfinder.core.table import Options
 from viewfinder.data.domain import Domain
 from viewfinder.views.contract import Step, Transform, Values
-from viewfinder.views.options import Probability, Range, within
+from viewfinder.views.options import Probability, Range, Scales
 
 
 def sample_sigma(n: int, sigma: tuple[float, float], generator: torch.Generator) -> Tensor:
@@ -81,10 +82,8 @@ class BlurOptions(Options):
     """Equal to torchvision's GaussianBlur, applied with a probability."""
 
     p: Probability = Field(0.5, description="probability of Gaussian blur")
-    sigma: Annotated[Range, within(0.01, 100)] = Field(
-        (0.1, 2.0), description="standard deviation of the blur, px"
-    )
-    kernel: Annotated[PositiveInt, AfterValidator(_odd)] | None = Field(
+    sigma: Scales = Field((0.1, 2.0), description="standard deviation of the blur, px")
+    kernel: Annotated[Pixels, AfterValidator(_odd)] | None = Field(
         None, description="side of the blur's kernel, px, odd; null: about 10 % of the size"
     )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -17,7 +16,7 @@ from torch import Tensor
 from viewfinder.core.table import Options
 from viewfinder.data.domain import Domain
 from viewfinder.views.contract import Step, Transform, Values
-from viewfinder.views.options import Range, Scale, within
+from viewfinder.views.options import Areas, Range, Scales
 
 TRIES = 10  # as torchvision's RandomResizedCrop: the first box of ten that fits, else the centre
 
@@ -146,10 +145,8 @@ def centred_boxes(n: int, height: int, width: int, device: torch.device) -> Tens
 class CropOptions(Options):
     """Equal to torchvision's RandomResizedCrop."""
 
-    scale: Scale = Field((0.08, 1.0), description="area of the crop, fractions of the image")
-    ratio: Annotated[Range, within(0.01, 100)] = Field(
-        (3 / 4, 4 / 3), description="width / height of the crop"
-    )
+    scale: Areas = Field((0.08, 1.0), description="area of the crop, fractions of the image")
+    ratio: Scales = Field((3 / 4, 4 / 3), description="width / height of the crop")
 
 
 class Crop(Transform):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import torch
-from pydantic import AfterValidator, Field
+from pydantic import Field
 from torch import Tensor
 
 from viewfinder.core.table import Options
@@ -115,16 +115,14 @@ def rotate_hue_(images: Tensor, turns: Tensor) -> None:
     torch.addcmul(high, spread, distance, value=-1, out=blue)
 
 
-def _strengths(value: Strength) -> Strength:
-    if min(value) < 0 or value[HUE] > 0.5:
-        raise ValueError(f"{list(value)}: strengths of at least 0, hue at most 0.5, are expected")
-    return value
+_Factor = Annotated[float, Field(ge=0, le=100)]
+_Hue = Annotated[float, Field(ge=0, le=0.5)]
 
 
 class JitterOptions(Options):
     """Equal to torchvision's ColorJitter, applied with a probability."""
 
-    strength: Annotated[Strength, AfterValidator(_strengths)] = Field(
+    strength: tuple[_Factor, _Factor, _Factor, _Hue] = Field(
         (0.4, 0.4, 0.4, 0.1), description="strength of brightness, contrast, saturation, hue jitter"
     )
     p: Probability = Field(0.8, description="probability of colour jitter")

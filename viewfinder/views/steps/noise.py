@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
-from pydantic import Field, NonNegativeFloat
+from pydantic import Field
 from torch import Tensor
 
+from viewfinder.core.ranges import Weight
 from viewfinder.core.table import Options
 from viewfinder.data.domain import Domain
 from viewfinder.views.contract import Step, Transform, Values
@@ -28,9 +29,7 @@ def uniform_noise(points: Tensor, eta: float, generator: torch.Generator) -> Ten
 class NoiseOptions(Options):
     """How far a view may be from its point."""
 
-    eta: NonNegativeFloat = Field(
-        0.1, description="noise of each coordinate is uniform in [0, eta)"
-    )
+    eta: Weight = Field(0.1, description="noise of each coordinate is uniform in [0, eta)")
 
 
 class Noise(Transform):
