@@ -21,7 +21,7 @@ from viewfinder.evaluation.tasks.transfer import (
     parse_sets,
     scores_of,
 )
-from viewfinder.evaluation.tasks.transfer_table import Entry, row_names, tables
+from viewfinder.evaluation.tasks.transfer_table import Entry, row_names, seeds_apart, tables
 from viewfinder.recipes.recipe import Recipe
 from viewfinder.runs.opening import override
 from viewfinder.runs.results import append_results
@@ -95,7 +95,9 @@ def _measured(
             append_results(run.results_file, scores)
             row, identity = _row(kind, str(run.folder), names, networks, recipe.seed)
             entries += [
-                Entry(row, identity or score.model_dump_json(), kind == "trained", score)
+                Entry(
+                    row, identity or score.model_dump_json(), kind == "trained", score, recipe.seed
+                )
                 for score in scores
             ]
     return entries
@@ -111,6 +113,8 @@ def _show(entries: Sequence[Entry], runs: Sequence[Run]) -> None:
         table.show(console())
     if len(runs) > 1:
         say("mean ± standard deviation over runs")
+    if apart := seeds_apart(entries):
+        say(f"note: rows are of different seeds, compare those of the same: {apart}")
     for run in runs:
         write_chart(found, run.folder / "transfer.png")
         write_report(gather(run.folder), run.report)

@@ -126,7 +126,7 @@ def scores_of(
         key = None
         network: nn.Module | None = encoder
     elif kind == "untrained":
-        key = f"{network_key(recipe)} {recipe.seed}"
+        key = network_key(recipe)
         network = untrained(recipe)
     elif kind == "raw pixels":
         key, network = "", None
@@ -135,7 +135,8 @@ def scores_of(
     if memory is None or key is None:
         return probe(kind, network, recipe, one.source, protocols, targets=one.targets, cache=cache)
     content = [content_key(split) for split in one.source.splits.values()]
-    key = repr((kind, key, one.source.spec, content, one.targets, list(protocols)))
+    how = [one.data.model_dump(), recipe.evaluation.model_dump(), recipe.views.size, recipe.seed]
+    key = repr((kind, key, how, content, list(one.source.notes), one.targets, list(protocols)))
     if key not in memory:
         memory[key] = probe(
             kind, network, recipe, one.source, protocols, targets=one.targets, cache=cache
