@@ -64,7 +64,7 @@ def transfer(
     loaded = _loaded(runs, given)
     opened: dict[str, TransferSet] = {}
     plans = [
-        (run, encoder, recipe, _sets_of(recipe, words, given, opened, trained))
+        (run, encoder, recipe, _sets_of(run, recipe, words, given, opened, trained))
         for run, encoder, recipe, trained in loaded
     ]
     entries = _measured(plans, protocols, KINDS if baselines else KINDS[:1])
@@ -140,6 +140,7 @@ def _loaded(
 
 
 def _sets_of(
+    run: Run,
     recipe: Recipe,
     words: Sequence[str],
     overrides: Mapping[str, Any],
@@ -151,13 +152,13 @@ def _sets_of(
     own = recipe.data
     targets = asked.pop(own.source, ())
     try:
-        first = opened_set(own, recipe.seed, targets, opened, trained)
+        first = opened_set(own, recipe.seed, targets, opened, run, trained)
     except UserError as error:
         if targets or not asked:
             raise
         say(f"note: {own.source}, the runs' own data, is not scored: {error}")
         return [
-            _other(recipe, overrides, spec, wanted, opened, trained)
+            _other(run, recipe, overrides, spec, wanted, opened, trained)
             for spec, wanted in asked.items()
         ]
     test = first.source.test
@@ -166,14 +167,16 @@ def _sets_of(
         targets = (None, *targets)
     elif not labelled:
         say(f"note: {own.source}, the runs' own data, has no labels and is not scored by class")
-    sets = [opened_set(own, recipe.seed, targets, opened, trained)] if targets else []
+    sets = [opened_set(own, recipe.seed, targets, opened, run, trained)] if targets else []
     others = [
-        _other(recipe, overrides, spec, wanted, opened, trained) for spec, wanted in asked.items()
+        _other(run, recipe, overrides, spec, wanted, opened, trained)
+        for spec, wanted in asked.items()
     ]
     return [*sets, *others]
 
 
 def _other(
+    run: Run,
     recipe: Recipe,
     overrides: Mapping[str, Any],
     spec: str,
@@ -182,7 +185,7 @@ def _other(
     trained: Recipe,
 ) -> TransferSet:
     data = override(recipe, overrides, spec).data
-    return opened_set(data, 0, targets, opened, trained)
+    return opened_set(data, 0, targets, opened, run, trained)
 
 
 def _method(recipe: Recipe) -> Mapping[str, Any]:
