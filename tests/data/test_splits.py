@@ -13,6 +13,7 @@ from viewfinder.data.splits import (
     UNLABELLED_HELD_OUT,
     canonical_split,
     held_out_rows,
+    identities,
     limited_rows,
     select,
     stratified_rows,
@@ -139,3 +140,31 @@ def test_split_names() -> None:
 def test_senseless_options_are_named(options: dict[str, int]) -> None:
     with pytest.raises(UserError, match=f"data.{next(iter(options))}"):
         ReadOptions(**options)  # type: ignore[arg-type]
+
+
+@given(before=st.none() | labels_lists, data=st.data(), seed=st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_what_was_held_out_is_held_out_again_whatever_the_labels_and_the_limit(
+    before: np.ndarray | None, data: st.DataObject, seed: int
+) -> None:
+    count = 40 if before is None else len(before)
+    first = with_test(Source("x", {"train": split_of(count, before)}), seed)
+    if first.test is None:
+        return
+    held_out = identities(first.test)
+    labels = data.draw(st.none() | st.lists(st.integers(0, 5), min_size=count, max_size=count))
+    rows = data.draw(st.lists(st.integers(0, count - 1), min_size=2, unique=True).map(sorted))
+    whole = split_of(count, None if labels is None else np.array(labels))
+    again = with_test(Source("x", {"train": select(whole, np.array(rows), "train")}), 7, held_out)
+    train = identities(again.train)
+    if again.test is None:
+        assert any("none of the" in note for note in again.notes) or labels is not None
+        return
+    test = identities(again.test)
+    assert set(test.tolist()) <= set(held_out.tolist())
+    names = {f"{row}.png" for row in rows}
+    assert sorted([*train, *test]) == sorted(names)
+    if labels is not None:
+        assert np.isin(again.test.labels, again.train.labels).all()
+    else:
+        assert set(test.tolist()) == set(held_out.tolist()) & names

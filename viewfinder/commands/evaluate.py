@@ -10,7 +10,7 @@ from viewfinder.evaluation.probes.scores import Score
 from viewfinder.evaluation.scoring import score
 from viewfinder.report.gather import gather
 from viewfinder.report.page import write_report
-from viewfinder.runs.opening import check_kind, disclosed, open_data, override
+from viewfinder.runs.opening import check_kind, override, reopened
 from viewfinder.runs.run import Run, load_encoder
 
 
@@ -30,8 +30,8 @@ def evaluate(
     overrides  of the run's data.* and evaluation.*, nested: {"data": {"limit": 300}}
     baselines  measure raw pixels and the untrained encoder too
 
-    Other labels or another limit draw another test part of data that have none of their own; how
-    many of its images the run has trained on is printed, and kept beside the scores.
+    Where the test images are a part of the run's own data that it held out, they stay the test
+    images with other labels or another limit: see ``reopened``.
 
     Raises UserError for what cannot be read, opened or scored.
 
@@ -40,7 +40,7 @@ def evaluate(
     """
     encoder, trained, _ = load_encoder(run)
     recipe = override(trained, overrides or {}, source)
-    data = disclosed(open_data(recipe.data, recipe.seed), recipe.data, recipe.seed, trained)
+    data = reopened(run, recipe.data, recipe.seed, trained)
     check_kind(recipe, data)
     if protocols:
         own = recipe.evaluation.model_copy(update={"protocols": list(protocols)})

@@ -10,6 +10,7 @@ from viewfinder.core.console import console, say
 from viewfinder.core.errors import UserError
 from viewfinder.core.files import write_atomically
 from viewfinder.data.source import Source
+from viewfinder.data.splits import identities
 from viewfinder.recipes.check import check_parts
 from viewfinder.recipes.recipe import Recipe
 from viewfinder.runs.new_run import is_first_process, new_folder, remove_if_nothing_ran
@@ -69,6 +70,8 @@ def _train_and_finish(recipe: Recipe, source: Source, run: Run) -> Run:
         f"{recipe.method} on {recipe.data.source}: {len(split):,} {split.data.modality} of "
         f"{shape}, {recipe.epochs} epochs, run folder {run.folder}"
     )
+    if is_first_process() and source.held_out and source.test is not None:
+        run.keep_held_out(identities(source.test))
     module = fit(recipe, split, run, console(), "pretraining")
     if is_first_process():
         finish(recipe, source, run, module)

@@ -21,7 +21,7 @@ from viewfinder.evaluation.tasks.transfer import (
     parse_sets,
     scores_of,
 )
-from viewfinder.evaluation.tasks.transfer_table import Entry, row_names, tables
+from viewfinder.evaluation.tasks.transfer_table import Entry, row_names, seeds_apart, tables
 from viewfinder.recipes.recipe import Recipe
 from viewfinder.runs.opening import override
 from viewfinder.runs.results import append_results
@@ -64,7 +64,7 @@ def transfer(
     loaded = _loaded(runs, given)
     opened: dict[str, TransferSet] = {}
     plans = [
-        (run, encoder, recipe, _sets_of(recipe, words, given, opened, trained))
+        (run, encoder, recipe, _sets_of(run, recipe, words, given, opened, trained))
         for run, encoder, recipe, trained in loaded
     ]
     entries = _measured(plans, protocols, KINDS if baselines else KINDS[:1])
@@ -95,7 +95,9 @@ def _measured(
             append_results(run.results_file, scores)
             row, identity = _row(kind, str(run.folder), names, networks, recipe.seed)
             entries += [
-                Entry(row, identity or score.model_dump_json(), kind == "trained", score)
+                Entry(
+                    row, identity or score.model_dump_json(), kind == "trained", score, recipe.seed
+                )
                 for score in scores
             ]
     return entries
@@ -111,6 +113,8 @@ def _show(entries: Sequence[Entry], runs: Sequence[Run]) -> None:
         table.show(console())
     if len(runs) > 1:
         say("mean ± standard deviation over runs")
+    if apart := seeds_apart(entries):
+        say(f"note: rows are of different seeds, compare those of the same: {apart}")
     for run in runs:
         write_chart(found, run.folder / "transfer.png")
         write_report(gather(run.folder), run.report)
@@ -136,6 +140,7 @@ def _loaded(
 
 
 def _sets_of(
+    run: Run,
     recipe: Recipe,
     words: Sequence[str],
     overrides: Mapping[str, Any],
@@ -147,13 +152,13 @@ def _sets_of(
     own = recipe.data
     targets = asked.pop(own.source, ())
     try:
-        first = opened_set(own, recipe.seed, targets, opened, trained)
+        first = opened_set(own, recipe.seed, targets, opened, run, trained)
     except UserError as error:
         if targets or not asked:
             raise
         say(f"note: {own.source}, the runs' own data, is not scored: {error}")
         return [
-            _other(recipe, overrides, spec, wanted, opened, trained)
+            _other(run, recipe, overrides, spec, wanted, opened, trained)
             for spec, wanted in asked.items()
         ]
     test = first.source.test
@@ -162,14 +167,16 @@ def _sets_of(
         targets = (None, *targets)
     elif not labelled:
         say(f"note: {own.source}, the runs' own data, has no labels and is not scored by class")
-    sets = [opened_set(own, recipe.seed, targets, opened, trained)] if targets else []
+    sets = [opened_set(own, recipe.seed, targets, opened, run, trained)] if targets else []
     others = [
-        _other(recipe, overrides, spec, wanted, opened, trained) for spec, wanted in asked.items()
+        _other(run, recipe, overrides, spec, wanted, opened, trained)
+        for spec, wanted in asked.items()
     ]
     return [*sets, *others]
 
 
 def _other(
+    run: Run,
     recipe: Recipe,
     overrides: Mapping[str, Any],
     spec: str,
@@ -178,7 +185,7 @@ def _other(
     trained: Recipe,
 ) -> TransferSet:
     data = override(recipe, overrides, spec).data
-    return opened_set(data, 0, targets, opened, trained)
+    return opened_set(data, 0, targets, opened, run, trained)
 
 
 def _method(recipe: Recipe) -> Mapping[str, Any]:

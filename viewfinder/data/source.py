@@ -74,13 +74,15 @@ class Source:
 
     ``splits`` has "train"; "test" where the source has one or where labels allow a held-out part;
     other names (stl10's "unlabeled") as they come. ``notes`` are sentences for the user
-    ("no test split: a stratified fifth of 500 images was held out with seed 0").
+    ("no test split: a stratified fifth of 500 images was held out with seed 0"). ``held_out``:
+    "test" is such a part of train, not one of the source's own.
     """
 
     spec: str
     splits: Mapping[str, Split]
     notes: Sequence[str] = ()
     unreadable: Sequence[tuple[Path, str]] = ()
+    held_out: bool = False
 
     @property
     def train(self) -> Split:

@@ -123,11 +123,22 @@ def select(split: Split, rows: np.ndarray, name: str) -> Split:
     )
 
 
-def with_test(source: Source, seed: int) -> Source:
+def identities(split: Split) -> np.ndarray:
+    """What an image of a split is known by, however the split was drawn: its path or its row."""
+    if split.paths is not None:
+        return np.array(split.paths)
+    return split.factors.get("source_row", np.arange(len(split)))
+
+
+def with_test(source: Source, seed: int, held_out: np.ndarray | None = None) -> Source:
     """The source with a split "test": its own, its "val" under that name, or a held-out fifth.
 
-    The held-out part depends on the seed and the labels only. What was done is added to ``notes``;
-    nothing is held out where no class has two members.
+    held_out  ``identities`` of the images that an earlier opening held out: those of them that are
+              here are held out again, and no others. An image that is the only one of its class
+              outside stays in train. None: the part depends on the seed and the labels only
+
+    What was done is added to ``notes``; nothing is held out where no class has two members, or
+    where no image of ``held_out`` is here.
     """
     if "test" in source.splits:
         return source
@@ -138,17 +149,44 @@ def with_test(source: Source, seed: int) -> Source:
         return replace(source, splits=splits, notes=[*source.notes, note])
     train = splits["train"]
     rows = held_out_rows(len(train), train.labels, numpy_generator(seed, "data/held-out"))
+    note = _drawn_note(train, len(rows), seed)
+    if held_out is not None:
+        again = _held_out_again(train, held_out)
+        if not np.array_equal(again, rows):
+            rows, note = again, _again_note(len(again), len(held_out))
     if len(rows) == 0:
-        note = "no test split, and none could be held out: no class has two images"
         return replace(source, notes=[*source.notes, note])
     rest = np.setdiff1d(np.arange(len(train)), rows)
     splits["train"] = select(train, rest, "train")
     splits["test"] = select(train, rows, "test")
+    return replace(source, splits=splits, notes=[*source.notes, note], held_out=True)
+
+
+def _drawn_note(train: Split, count: int, seed: int) -> str:
+    if count == 0:
+        return "no test split, and none could be held out: no class has two images"
     if train.labels is not None:
-        part = f"a stratified fifth of {len(rows)} images"
-    elif len(rows) < UNLABELLED_HELD_OUT:
-        part = f"a random fifth of {len(rows)} images"
+        part = f"a stratified fifth of {count} images"
+    elif count < UNLABELLED_HELD_OUT:
+        part = f"a random fifth of {count} images"
     else:
-        part = f"a random part of {len(rows)} images"
-    note = f"no test split: {part} was held out with seed {seed}"
-    return replace(source, splits=splits, notes=[*source.notes, note])
+        part = f"a random part of {count} images"
+    return f"no test split: {part} was held out with seed {seed}"
+
+
+def _held_out_again(train: Split, held_out: np.ndarray) -> np.ndarray:
+    """Positions of the images that were held out before, ascending: those whose class, if they have
+    one, has an image left in train, which no probe could know otherwise."""
+    known = identities(train)
+    if known.dtype.kind != held_out.dtype.kind:
+        return np.arange(0)
+    before = np.isin(known, held_out)
+    if train.labels is not None:
+        before &= np.isin(train.labels, train.labels[~before])
+    return np.flatnonzero(before)
+
+
+def _again_note(count: int, of: int) -> str:
+    if count == 0:
+        return f"no test split: none of the {of} images that the run held out is here"
+    return f"no test split: the images that the run held out are held out here, {count} of its {of}"

@@ -97,6 +97,7 @@ def probe(
 
 def _split_words(recipe: Recipe, source: Source) -> str:
     limit = f", limited to {recipe.data.limit} each" if recipe.data.limit else ""
+    limit += f", labels of {recipe.data.labels}" if recipe.data.labels else ""
     held = [note for note in source.notes if "held out" in note]
     size = "" if recipe.views.size is None else f", views of {recipe.views.size} px"
     size += f" of images at {recipe.data.size} px" if recipe.data.size else ""

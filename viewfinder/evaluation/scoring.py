@@ -18,7 +18,7 @@ from viewfinder.data.source import Source, Split
 from viewfinder.data.stored import ArrayData, JoinedData
 from viewfinder.evaluation.embed import write_embeddings
 from viewfinder.evaluation.pixels import RAW, raw_name
-from viewfinder.evaluation.probes.scores import Score
+from viewfinder.evaluation.probes.scores import IMAGES, Score, comparable, conditions
 from viewfinder.evaluation.probes.targets import find_target
 from viewfinder.evaluation.probing import LAYER, check_protocols, probe, untrained
 from viewfinder.networks.frozen_features import extract
@@ -207,17 +207,23 @@ def write_all_embeddings(
 
 
 def print_scores(entries: Sequence[Score], where: Console | None = None) -> None:
-    """A table of scores: one row of features, one column per protocol."""
-    if not entries:
-        return
-    protocols = list(dict.fromkeys(str(e.protocol["protocol"]) for e in entries))
+    """Tables of scores, one for each choice of images: a row of features, a column a probe."""
+    on: dict[str, list[Score]] = {}
+    for entry in entries:
+        on.setdefault(conditions(entry, IMAGES), []).append(entry)
+    for group in on.values():
+        _print_table(group, where)
+
+
+def _print_table(entries: Sequence[Score], where: Console | None) -> None:
+    columns = comparable(entries)
     table = Table(title="top-1 on held-out data, frozen features")
     table.add_column("features")
-    for protocol in protocols:
-        table.add_column(protocol, justify="right")
+    for column in columns:
+        table.add_column(str(column[0].protocol["protocol"]), justify="right")
+    cells = [{score.features: score.top1 for score in column} for column in columns]
     for kind in dict.fromkeys(e.features for e in entries):
-        cells = {str(e.protocol["protocol"]): e.top1 for e in entries if e.features == kind}
-        shown = [f"{100 * cells[p]:.2f} %" if p in cells else "" for p in protocols]
+        shown = [f"{100 * found[kind]:.2f} %" if kind in found else "" for found in cells]
         table.add_row(kind, *shown, style="bold" if kind == "trained" else "")
     (where or console()).print(table)
     first = entries[0]

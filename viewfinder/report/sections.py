@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,6 +13,8 @@ from viewfinder.evaluation.probes.scores import (
     RegressionScore,
     Score,
     comparable,
+    flat,
+    what_sets_apart,
 )
 from viewfinder.report.content import Embedded, Gallery, ReportContent
 
@@ -87,16 +88,9 @@ def _images(score: AnyScore) -> tuple[str, str, Any]:
 
 def _apart(score: AnyScore, others: Sequence[AnyScore]) -> Iterator[str]:
     """The facts, in words, in which a group differs from others of the page."""
-    (data, split, rows), images = _images(score), [_images(other) for other in others]
-    if len({other[0] for other in images}) > 1:
-        yield f"on {data}"
-    if len({other[1:] for other in images if other[0] == data}) > 1:
-        yield split
-        yield f"{rows} -> {score.n_test} images"
-    alike = [o for o in others if _images(o) == _images(score) and _probe(o) == _probe(score)]
-    for key in ("seed", "options"):
-        if len({repr(other.protocol.get(key)) for other in alike}) > 1:
-            yield ", ".join(" ".join(item) for item in _flat({key: score.protocol.get(key)}))
+    if len({other.protocol.get("data") for other in others}) > 1:
+        yield f"on {score.protocol.get('data', '')}"
+    yield from what_sets_apart(score, others)
 
 
 def _bar(score: AnyScore) -> dict[str, Any]:
@@ -137,7 +131,7 @@ def score_rows(scores: Sequence[AnyScore]) -> list[dict[str, Any]]:
             "probe": _probe(s),
             "data": str(s.protocol.get("data", "")),
             "own": s.features == "trained",
-            "protocol": [*_flat({**s.protocol, "n_test": s.n_test})],
+            "protocol": [*flat({**s.protocol, "n_test": s.n_test})],
             **_numbers(s),
         }
         for s in scores
@@ -151,21 +145,6 @@ def _numbers(score: AnyScore) -> dict[str, Any]:
         return {"top1": f"R² {score.r2:.3f}", "top5": error, "per_class": []}
     classes = [(name, value, percent(value)) for name, value in score.per_class.items()]
     return {"top1": percent(score.top1), "top5": percent(score.top5), "per_class": classes}
-
-
-def _flat(protocol: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in protocol.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{name}.")
-        else:
-            yield name, _plain(value)
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(_plain(item) for item in value) or "none"
-    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def curves(history: Mapping[str, Sequence[float | None]]) -> list[dict[str, Any]]:

@@ -57,8 +57,10 @@ def _next_folder(method: str) -> Path:
 
 def remove_if_nothing_ran(run: Run) -> None:
     """A run refused before its first step leaves no folder that would be in the next one's way."""
-    if is_first_process() and list(run.folder.iterdir()) == [run.recipe_file]:
-        run.recipe_file.unlink()
+    started = {run.recipe_file, run.held_out_file}
+    if is_first_process() and {*run.folder.iterdir()} <= started:
+        for file in started:
+            file.unlink(missing_ok=True)
         run.folder.rmdir()
         if run.folder.parent == Path("runs") and not any(Path("runs").iterdir()):
             Path("runs").rmdir()

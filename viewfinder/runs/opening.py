@@ -12,20 +12,28 @@ from rich.console import Console
 from viewfinder.core.console import console, say
 from viewfinder.core.errors import UserError
 from viewfinder.data.source import Source, Split
-from viewfinder.data.sources.table import open_source
+from viewfinder.data.sources.table import open_source, same_source
+from viewfinder.data.splits import identities
 from viewfinder.networks.encoders import ENCODERS, check_modality
 from viewfinder.recipes.check import check_data
 from viewfinder.recipes.parts import Data
 from viewfinder.recipes.recipe import Recipe, build, complete, merge
+from viewfinder.runs.run import Run
 
 SETTABLE = ("data", "evaluation")
 """The parts of a finished run's recipe that may be set anew; all others made its encoder."""
 
 
-def open_data(data: Data, seed: int, where: Console | None = None) -> Source:
+def open_data(
+    data: Data,
+    seed: int,
+    where: Console | None = None,
+    *,
+    held_out: np.ndarray | None = None,
+) -> Source:
     """The source that a recipe's data part names; its notes are printed."""
     where = where or console()
-    source = open_source(data.source, **data.options(), seed=seed)
+    source = open_source(data.source, **data.options(), seed=seed, held_out=held_out)
     for note in source.notes:
         say(f"note: {note}", where)
     if source.unreadable:
@@ -57,36 +65,37 @@ def with_data(recipe: Recipe, where: Console | None = None) -> tuple[Recipe, Sou
     return recipe, source
 
 
-def disclosed(
-    source: Source, data: Data, seed: int, trained: Recipe, where: Console | None = None
+def reopened(
+    run: Run, data: Data, seed: int, trained: Recipe, where: Console | None = None
 ) -> Source:
-    """``source``, with a note where images that it holds out were trained on by the run.
+    """The data for an evaluation of a run: of its own data the part that it held out stays the test
+    part, whatever labels or limit are given now, so that no image it was trained on is in it.
 
-    A run's own data may be opened with other labels, another limit or seed; a test part that is
-    held out of them is then drawn anew, and a score on it is not one of unseen images.
+    Where the run held nothing out and a part is drawn now, a note says how many of its images the
+    run has seen.
 
-    data, seed  what ``source`` was opened with
+    data, seed  what is to be opened, and the seed of a part that has to be drawn
     trained     the recipe of the run
     """
-    same = data.source == trained.data.source and (data, seed) != (trained.data, trained.seed)
-    if not same or source.test is None or not any("held out" in note for note in source.notes):
+    if not same_source(data.source, trained.data.source):
+        return open_data(data, seed, where)
+    held_out = run.held_out()
+    source = open_data(data, seed, where, held_out=held_out)
+    if held_out is not None or not source.held_out or (data, seed) == (trained.data, trained.seed):
         return source
+    return _disclosed(source, trained, where)
+
+
+def _disclosed(source: Source, trained: Recipe, where: Console | None) -> Source:
+    """``source`` with a note on the images of its test part that the run was trained on."""
+    assert source.test is not None
     before = open_source(trained.data.source, **trained.data.options(), seed=trained.seed)
-    seen = np.isin(_identities(source.test), _identities(training_split(trained.data, before)))
+    seen = np.isin(identities(source.test), identities(training_split(trained.data, before)))
     if not seen.any():
         return source
     note = f"{int(seen.sum())} of the {len(seen)} images held out here were in the run's training"
     say(f"note: {note}; their scores are not those of unseen images", where or console())
     return replace(source, notes=[*source.notes, note])
-
-
-def _identities(split: Split) -> np.ndarray:
-    """What an image of a split is known by, however the split was drawn: its path or its row."""
-    return (
-        np.array(split.paths)
-        if split.paths is not None
-        else split.factors.get("source_row", np.arange(len(split)))
-    )
 
 
 def check_kind(recipe: Recipe, source: Source) -> None:
@@ -126,7 +135,7 @@ def override(
     Raises UserError for what is not ``allowed``, and for channels that the encoder does not take.
     """
     own = recipe.model_dump(mode="json", include=set(SETTABLE))
-    if source is not None and source != recipe.data.source:
+    if source is not None and not same_source(source, recipe.data.source):
         kept = ("channels", "modality", "shape")
         own["data"] = {"source": source, **{key: own["data"][key] for key in kept}}
     changed = build(recipe.method, merge(own, only(overrides, allowed)))

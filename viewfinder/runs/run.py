@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 from torch import nn
 
 from viewfinder.core.errors import UserError
+from viewfinder.core.files import write_atomically
 from viewfinder.core.randomness import derive
 from viewfinder.data.domain import Domain
 from viewfinder.networks.channels_last import fast_layout
@@ -24,7 +27,8 @@ from viewfinder.runs.checkpoint import find_last, load_into, load_weights
 @dataclass(frozen=True)
 class Run:
     """recipe.yaml, metrics.csv, checkpoints/, results.json, artifacts/, report.html in a folder;
-    usage.csv, where there are prototypes."""
+    usage.csv, where there are prototypes; held_out.json, where the test images are a part of train
+    that was held out."""
 
     folder: Path
 
@@ -43,6 +47,10 @@ class Run:
     @property
     def results_file(self) -> Path:
         return self.folder / "results.json"
+
+    @property
+    def held_out_file(self) -> Path:
+        return self.folder / "held_out.json"
 
     @property
     def checkpoints(self) -> Path:
@@ -84,6 +92,25 @@ class Run:
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UserError(f"{self.recipe_file} is not YAML: {error}") from error
         return recipe if isinstance(recipe, dict) else {}
+
+    def held_out(self) -> np.ndarray | None:
+        """The paths or rows of the images that were held out of training; None: no such part.
+
+        Raises UserError where the file is damaged.
+        """
+        if not self.held_out_file.exists():
+            return None
+        try:
+            images = np.array(json.loads(self.held_out_file.read_bytes()))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.held_out_file} cannot be read: {error}") from error
+        if images.ndim != 1 or images.dtype.kind not in "iU":
+            raise UserError(f"{self.held_out_file} is not a list of paths or rows")
+        return images
+
+    def keep_held_out(self, images: np.ndarray) -> None:
+        """Write the paths or rows of the images that are held out of training."""
+        write_atomically(self.held_out_file, json.dumps(images.tolist()))
 
     def last_checkpoint(self) -> Path | None:
         """The newest whole checkpoint, or None."""

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import Field, ValidationError
 
 from viewfinder.core.errors import UserError, nearest, unknown
@@ -156,6 +157,7 @@ def open_source(
     size: int | None = None,
     limit: int | None = None,
     seed: int = 0,
+    held_out: np.ndarray | None = None,
 ) -> Source:
     """Open the data a spec string names: ``shapes``, ``digits``, ``npz:PATH``, ``folder:DIR``, one
     of torchvision's sets (``cifar10``, ``stl10``, ...) or any other row of ``SOURCES``. A file or
@@ -164,7 +166,8 @@ def open_source(
     The other arguments are described at ``ReadOptions``. ``limit`` counts the data of each split
     as they lie in the source. Where there is no test split, a validation split takes its place, and
     otherwise a part of train is held out: a stratified fifth, or of unlabelled data a random
-    fifth, at most 2000. Whatever had to be decided stands in the source's ``notes``.
+    fifth, at most 2000; or the images of ``held_out`` (paths or rows), see ``with_test``. Whatever
+    had to be decided stands in the source's ``notes``.
 
     Raises UserError for anything that cannot be read as asked.
 
@@ -186,7 +189,7 @@ def open_source(
     row = SOURCES[whole.partition(":")[0]]
     own = _own_options(row, whole)
     _check_fits(row, how)
-    source = with_test(replace(row.read(own, how), spec=whole), seed)
+    source = with_test(replace(row.read(own, how), spec=whole), seed, held_out)
     if whole != spec:
         source = replace(source, notes=[f"{spec} is read as {whole}", *source.notes])
     first = [split for split in ("train", "test") if split in source.splits]
@@ -205,6 +208,25 @@ def _with_prefix(spec: str) -> str:
     if ":" in spec and guess is not None:  # the place would make every name unlike
         raise UserError(f"unknown data source {spec!r}", fix=SOURCES[guess].spelling)
     raise unknown("data source", spec, [row.spelling for row in SOURCES.values()])
+
+
+def same_source(one: str, other: str) -> bool:
+    """Whether two specs name the same data, paths spelled in different ways included.
+
+    >>> same_source("folder:photos", "folder:./photos"), same_source("digits", "shapes")
+    (True, False)
+    """
+    return one == other or _resolved(one) == _resolved(other)
+
+
+def _resolved(spec: str) -> tuple[str, str]:
+    try:
+        name, _, argument = _with_prefix(spec).partition(":")
+    except UserError:  # what is not there is no other's equal
+        return "", spec
+    if SOURCES[name].bare != "path":
+        return name, argument
+    return name, str(Path(argument).expanduser().resolve())
 
 
 def _own_options(row: SourceRow, spec: str) -> Options:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Annotated, TypeVar
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -12,8 +13,10 @@ from torch import Tensor
 Fraction = Annotated[float, Field(ge=0, le=1)]
 SHARED = ("data", "split", "n_train", "seed", "protocol", "options")
 """What two protocols must share, with the number of test images, for their scores to stand side by
-side: the images and which of them (``split`` names a limit too), the seed, the probe and what it
-was set to."""
+side: the images and which of them (``split`` names a limit and a table of labels too), the seed,
+the probe and what it was set to."""
+IMAGES = ("data", "split", "n_train", "seed")
+"""Those of them that say what was measured on, whatever the probe."""
 
 
 class Score(BaseModel):
@@ -73,9 +76,53 @@ def comparable(scores: Iterable[S]) -> list[list[S]]:
     """
     groups: dict[str, list[S]] = {}
     for score in scores:
-        facts = [score.n_test, *(score.protocol.get(name) for name in SHARED)]
-        groups.setdefault(repr(facts), []).append(score)
+        groups.setdefault(conditions(score), []).append(score)
     return [*groups.values()]
+
+
+def conditions(score: AnyScore, names: Sequence[str] = SHARED) -> str:
+    """What was measured, on what and how, as far as ``names`` of the protocol and the number of
+    test images say it: equal words for scores that may stand side by side."""
+    return repr([score.n_test, *(score.protocol.get(name) for name in names)])
+
+
+def what_sets_apart(score: AnyScore, others: Sequence[AnyScore]) -> list[str]:
+    """The facts, in words, in which a score differs from others of the same data.
+
+    >>> protocol = {"protocol": "knn", "data": "shapes", "split": "train -> test", "n_train": 9}
+    >>> score = Score(top1=0.5, top5=None, per_class={}, n_test=61, protocol=protocol)
+    >>> what_sets_apart(score, [score, score.model_copy(update={"n_test": 495})])
+    ['train -> test', '9 -> 61 images']
+    """
+    alike = [o for o in others if o.protocol.get("data") == score.protocol.get("data")]
+    found: list[str] = []
+    parts = {conditions(other, ("split", "n_train")) for other in alike}
+    if len(parts) > 1:
+        found += [str(score.protocol.get("split", ""))]
+        found += [f"{score.protocol.get('n_train')} -> {score.n_test} images"]
+    here = conditions(score, ("split", "n_train", "protocol"))
+    alike = [o for o in alike if conditions(o, ("split", "n_train", "protocol")) == here]
+    for key in ("seed", "options"):
+        if len({repr(other.protocol.get(key)) for other in alike}) > 1:
+            words = flat({key: score.protocol.get(key)})
+            found.append(", ".join(" ".join(item) for item in words))
+    return found
+
+
+def flat(protocol: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The facts of a protocol one by one, as names and words: ("options.k", "20")."""
+    for key, value in protocol.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            yield from flat(value, f"{name}.")
+        else:
+            yield name, _plain(value)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_plain(item) for item in value) or "none"
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def accuracies(

@@ -6,6 +6,7 @@ the split of seed 0, so that all runs see the same images.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +18,14 @@ from torch import nn
 from viewfinder.core.console import say
 from viewfinder.core.errors import UserError
 from viewfinder.data.source import Source
+from viewfinder.data.sources.table import same_source
 from viewfinder.evaluation.probes.scores import AnyScore
 from viewfinder.evaluation.probes.targets import find_target
 from viewfinder.evaluation.probing import check_protocols, content_key, probe, untrained
 from viewfinder.recipes.parts import Data
 from viewfinder.recipes.recipe import Recipe
-from viewfinder.runs.opening import disclosed, open_data, override
+from viewfinder.runs.opening import open_data, override, reopened
+from viewfinder.runs.run import Run
 
 KINDS = ("trained", "untrained", "raw pixels")
 DEFAULT_PROTOCOL = "linear"
@@ -73,7 +76,7 @@ def open_sets(
     Raises UserError for a set that cannot be opened or a target that cannot be measured.
     """
     return [
-        opened_set(override(recipe, overrides or {}, spec).data, 0, targets, {}, recipe)
+        opened_set(override(recipe, overrides or {}, spec).data, 0, targets, {}, None, recipe)
         for spec, targets in parse_sets(words).items()
     ]
 
@@ -126,7 +129,7 @@ def scores_of(
         key = None
         network: nn.Module | None = encoder
     elif kind == "untrained":
-        key = f"{network_key(recipe)} {recipe.seed}"
+        key = network_key(recipe)
         network = untrained(recipe)
     elif kind == "raw pixels":
         key, network = "", None
@@ -135,7 +138,8 @@ def scores_of(
     if memory is None or key is None:
         return probe(kind, network, recipe, one.source, protocols, targets=one.targets, cache=cache)
     content = [content_key(split) for split in one.source.splits.values()]
-    key = repr((kind, key, one.source.spec, content, one.targets, list(protocols)))
+    how = [one.data.model_dump(), recipe.evaluation.model_dump(), recipe.views.size, recipe.seed]
+    key = repr((kind, key, how, content, list(one.source.notes), one.targets, list(protocols)))
     if key not in memory:
         memory[key] = probe(
             kind, network, recipe, one.source, protocols, targets=one.targets, cache=cache
@@ -156,15 +160,23 @@ def opened_set(
     seed: int,
     targets: tuple[str | None, ...],
     opened: dict[str, TransferSet],
+    run: Run | None,
     trained: Recipe,
 ) -> TransferSet:
-    """Open a set, or take it from those that are open; its targets are looked up, and what the run
-    of the recipe ``trained`` has seen of its test part is noted."""
-    key = f"{seed} {data.model_dump_json()}"
+    """Open a set, or take it from those that are open; its targets are looked up.
+
+    run  whose encoder is measured, of the recipe ``trained``: its own data are ``reopened``
+    """
+    key, own = f"{seed} {data.model_dump_json()}", None
+    if run is not None and same_source(data.source, trained.data.source):
+        own, held_out = run, run.held_out()
+        before = "" if held_out is None else hashlib.sha256(held_out.tobytes()).hexdigest()
+        key += f" {trained.seed} {trained.data.model_dump_json()} {before}"
     if key not in opened:
         say(f"{data.source}:")
-        opened[key] = TransferSet(data, open_data(data, seed))
+        source = reopened(own, data, seed, trained) if own else open_data(data, seed)
+        opened[key] = TransferSet(data, source)
     source = opened[key].source
     for target in targets:
         find_target(source, target)
-    return TransferSet(data, disclosed(source, data, seed, trained), targets)
+    return TransferSet(data, source, targets)

@@ -64,7 +64,7 @@ def _panel(axes: Axes, table: ScoreTable) -> None:
                 capsize=2,
             )
             named = True
-    names = [column.label.splitlines()[0] for column in columns]
+    names = [column.label.removesuffix("\nR²") for column in columns]
     axes.set_xticks(range(len(columns)), names, rotation=20, ha="right", rotation_mode="anchor")
     axes.set_ylabel("R²" if columns[0].style == "r2" else "top-1, %")
     axes.set_title(table.title, fontsize=9)

@@ -11,18 +11,19 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from viewfinder.evaluation.probes.scores import AnyScore, Score
+from viewfinder.evaluation.probes.scores import AnyScore, Score, conditions, what_sets_apart
 
 
 @dataclass(frozen=True)
 class Entry:
     """A score and where it goes: its row, and whose it is (a run, a seed): of several scores with
-    one identity in one cell the last counts."""
+    one identity in one cell the last counts. ``seed``: of the run."""
 
     row: str
     identity: str
     own: bool
     score: AnyScore
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ class ScoreTable:
 def tables(entries: Sequence[Entry]) -> list[ScoreTable]:
     """One table per probe, in the order in which probes, rows and sets first appear.
 
-    Trained encoders come before the baselines.
+    Trained encoders come before the baselines. Scores of one seed share a column only where they
+    are of the same images by the same probe, see ``comparable``; a mean is over seeds alone.
     """
     names = short_names([str(e.score.protocol["data"]) for e in entries])
     rows = sorted(dict.fromkeys(e.row for e in entries), key=lambda row: not _owned(row, entries))
@@ -89,10 +91,13 @@ def tables(entries: Sequence[Entry]) -> list[ScoreTable]:
         mine = [e for e in entries if e.score.protocol["protocol"] == probe]
         columns: dict[str, Column] = {}
         cells: dict[str, dict[str, dict[str, float]]] = {row: {} for row in rows}
-        for e in mine:
-            for column, value in _measures(e.score, names):
-                columns.setdefault(column.key, column)
-                cells[e.row].setdefault(column.key, {})[e.identity] = value
+        groups = _same_but_seeds(mine)
+        for group in groups:
+            apart = ", ".join(what_sets_apart(group[0].score, [other[0].score for other in groups]))
+            for e in group:
+                for column, value in _measures(e.score, names, apart):
+                    columns.setdefault(column.key, column)
+                    cells[e.row].setdefault(column.key, {})[e.identity] = value
         title = f"{probe}: top-1 in %, frozen features, held-out images"
         if not isinstance(mine[0].score, Score):
             title = f"{probe}: R² and mean error, frozen features, held-out images"
@@ -106,18 +111,52 @@ def tables(entries: Sequence[Entry]) -> list[ScoreTable]:
     return found
 
 
+def _same_but_seeds(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """Groups of entries that differ in nothing but the seed, of what was drawn by it too.
+
+    The numbers of a part that was held out may differ from seed to seed. Where two scores of one
+    seed differ in anything, each group is of one seed alone.
+    """
+    alike: dict[str, list[Entry]] = {}
+    for e in entries:
+        words = [str(e.score.protocol.get(name)) for name in ("data", "split", "options")]
+        words[1] = re.sub(r"\d+", "", words[1].partition(" (")[2]) + words[1].partition(" (")[0]
+        alike.setdefault(repr(words), []).append(e)
+    found: list[list[Entry]] = []
+    for group in alike.values():
+        parts: dict[str, list[Entry]] = {}
+        for e in group:
+            parts.setdefault(conditions(e.score), []).append(e)
+        by_seed = [seed for part in parts.values() for seed in {e.seed for e in part}]
+        found += [group] if len(set(by_seed)) == len(by_seed) else [*parts.values()]
+    return found
+
+
+def seeds_apart(entries: Sequence[Entry]) -> str:
+    """Which rows are of which seeds, in words, where rows of trained encoders differ in them."""
+    seeds: dict[str, set[int]] = {}
+    for e in entries:
+        if e.own:
+            seeds.setdefault(e.row, set()).add(e.seed)
+    if len({frozenset(own) for own in seeds.values()}) < 2:
+        return ""
+    return "; ".join(f"{row}: {', '.join(map(str, sorted(own)))}" for row, own in seeds.items())
+
+
 def _owned(row: str, entries: Sequence[Entry]) -> bool:
     return any(e.own for e in entries if e.row == row)
 
 
-def _measures(score: AnyScore, names: Mapping[str, str]) -> list[tuple[Column, float]]:
+def _measures(score: AnyScore, names: Mapping[str, str], apart: str) -> list[tuple[Column, float]]:
+    """The columns of a score with its numbers; ``apart`` tells it from others of the same data."""
     data = str(score.protocol["data"])
+    key, name = (f"{data} {apart}".rstrip(), f"{names[data]}\n{apart}".rstrip())
     if isinstance(score, Score):
-        return [(Column(data, names[data], "percent"), score.top1)]
+        return [(Column(key, name, "percent"), score.top1)]
     unit = f", {score.unit}" if score.unit else ""
     return [
-        (Column(f"{data} r2", f"{names[data]}\nR²", "r2"), score.r2),
-        (Column(f"{data} error", f"{names[data]}\nerror{unit}", "error"), score.error),
+        (Column(f"{key} r2", f"{name}\nR²", "r2"), score.r2),
+        (Column(f"{key} error", f"{name}\nerror{unit}", "error"), score.error),
     ]
 
 
