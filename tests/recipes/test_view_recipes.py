@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from viewfinder.core.errors import UserError
@@ -102,6 +103,27 @@ def test_nothing_of_the_methods_row_survives_another_choice(method: str, tmp_pat
     assert all(view["crop"].scale == (0.2, 1.0) for view in views_of(recipe))
     # what is no step stays
     assert recipe.views.small_count == METHODS[method].settings["views"].get("small_count", 0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_views_none_are_of_every_method_what_evaluation_sees(method: str, tmp_path: Path) -> None:
+    images = torch.randint(0, 256, (3, *SHAPE), dtype=torch.uint8)
+    again = tmp_path / "complete.yaml"
+    again.write_text(complete(build(method), SHAPE).to_yaml())
+    for recipe in (
+        given("views=none", method=method),
+        given("views.preset=none", method=method),
+        from_file(tmp_path, {"preset": "none"}, method=method),
+        build(None, parse_overrides(["views=none"]), again),
+    ):
+        maker = complete(recipe, SHAPE).view_maker()
+        frozen = maker.frozen(images)
+        for seed in range(2):
+            views = maker(images, torch.Generator().manual_seed(seed))
+            assert len(views) == maker.count
+            for view, domain in zip(views, maker.domains, strict=True):
+                wanted = frozen[domain.network]
+                torch.testing.assert_close(view, wanted, atol=2e-6, rtol=0)
 
 
 def test_the_users_own_overrides_survive_a_later_choice(tmp_path: Path) -> None:
@@ -226,8 +248,12 @@ def test_layers_leave_what_they_were_given_alone() -> None:
     row = {"preset": "byol", "crop_scale": [0.2, 1.0], "small_count": 2}
     assert layered(row) == row
     assert layered(row, {"preset": "byol"}) == row
-    assert layered(row, {"preset": "none"}) == {"preset": "none", "small_count": 2}
-    assert layered(row, {"preset": "none"}, {"flip_p": 1}) == {
-        **{"preset": "none", "small_count": 2, "flip_p": 1}
+    assert layered(row, {"preset": "moco"}) == {"preset": "moco", "small_count": 2}
+    assert layered(row, {"preset": "moco"}, {"flip_p": 1}) == {
+        **{"preset": "moco", "small_count": 2, "flip_p": 1}
+    }
+    assert layered(row, {"preset": "none"}) == {"preset": "none"}
+    assert layered(row, {"preset": "none", "small_count": 1}) == {
+        **{"preset": "none", "small_count": 1}
     }
     assert row == {"preset": "byol", "crop_scale": [0.2, 1.0], "small_count": 2}

@@ -209,6 +209,10 @@ class Views(Steps, DrawsOptions):
         return found
 
 
+SMALL = ("small_count", "small_size", "small_scale")
+"""The keys of the small views, which are further crops by chance."""
+
+
 def lists_all(given: Mapping[str, Any]) -> bool:
     """Whether views as given have lists of steps for all of them, so that no preset is used."""
     return given.get("steps") is not None or all(_list_of(given, own) for own in OWN)
@@ -227,6 +231,7 @@ def layered(row: Mapping[str, Any], *layers: Any) -> dict[str, Any]:
 
     A choice of steps, be it another preset or a list, clears the choices before it: of the row
     whatever concerns steps, of the user's earlier layers their lists. The user's overrides hold.
+    A preset without chance clears the small views before it too: they are random crops.
 
     Raises UserError for a layer with a preset and a list for every view.
     """
@@ -246,6 +251,8 @@ def layered(row: Mapping[str, Any], *layers: Any) -> dict[str, Any]:
             base = {key: value for key, value in base.items() if not _of_steps(key)}
         if preset is not None or listed:
             own = {k: _without_list(v) for k, v in own.items() if k not in ("preset", "steps")}
+        if preset is not None and not PRESETS.find(preset).chance:
+            base, own = ({k: v for k, v in one.items() if k not in SMALL} for one in (base, own))
         own = _merged(own, layer)
     return _merged(base, own)
 

@@ -32,9 +32,11 @@ class Preset(Row):
 
     steps  (px of the nearest variant) -> the lists of the first and the second view, as a recipe
            writes them, but for the normalisation that all presets share
+    chance  whether its views are drawn; where not, choosing it leaves out a method's small crops
     """
 
     steps: Callable[[int], tuple[Words, Words]]
+    chance: bool = True
 
 
 def nearest_variant(size: int) -> int:
@@ -148,5 +150,5 @@ ROWS = (
     Preset(name="moco2", summary="crop, jitter, grey, blur", paper="Chen et al. 2020", steps=moco2),
     Preset(name="byol", summary="the views differ", paper="Grill et al. 2020", steps=byol),
     Preset(name="supervised", summary="crop and flip", steps=supervised),
-    Preset(name="none", summary="the centre square, no chance", steps=none),
+    Preset(name="none", summary="what evaluation sees, no chance", steps=none, chance=False),
 )
