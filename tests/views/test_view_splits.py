@@ -12,8 +12,8 @@ from pictures import pictures, seeded
 from viewfinder.core.errors import UserError
 from viewfinder.data.domain import Domain
 from viewfinder.views import SPLITS, ViewMaker, compose
+from viewfinder.views.colours.cie import rgb_to_lab
 from viewfinder.views.maker import Split
-from viewfinder.views.steps.lab import rgb_to_lab
 
 STEPS = ["crop", "flip", "jitter", "normalise"]
 

@@ -100,6 +100,7 @@ class Step(Row):
     keeps_unit  of values in [0, 1] it gives such values
     mirrors     it commutes with mirroring left and right, so a later flip can be done before it
     frozen      evaluation sees it too: part of what the network takes, not a change by chance
+    lossy       of a step that evaluation sees: its inverse gives some inputs back changed
     gradient    it lets the gradient of a later loss through to earlier steps
     fuses       "crop": draws ``boxes`` int64 (N, 4), cuts them out and resizes to the view;
                 "flip": mirrors. The renderer does both at once, straight from 8 bits
@@ -115,6 +116,7 @@ class Step(Row):
     keeps_unit: bool = True
     mirrors: bool = True
     frozen: bool = False
+    lossy: bool = False
     gradient: bool = False
     fuses: Literal["crop", "flip"] | None = None
     place: int = 70

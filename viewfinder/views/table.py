@@ -10,17 +10,17 @@ from viewfinder.views.presets import ROWS, Preset
 from viewfinder.views.splits.channels import CHANNELS
 from viewfinder.views.splits.draws import DRAWS
 from viewfinder.views.steps.blur import BLUR
+from viewfinder.views.steps.colours import COLOURS
 from viewfinder.views.steps.crop import CROP
 from viewfinder.views.steps.flip import FLIP
 from viewfinder.views.steps.grey import GREY
 from viewfinder.views.steps.jitter import JITTER
-from viewfinder.views.steps.lab import LAB
 from viewfinder.views.steps.noise import NOISE
 from viewfinder.views.steps.normalise import NORMALISE
 from viewfinder.views.steps.solarize import SOLARIZE
 
 STEPS: Table[Step] = Table(
-    "step", (CROP, FLIP, JITTER, GREY, BLUR, SOLARIZE, LAB, NORMALISE, NOISE)
+    "step", (CROP, FLIP, JITTER, GREY, BLUR, SOLARIZE, *COLOURS, NORMALISE, NOISE)
 )
 SPLITS: Table[Split] = Table("split", (DRAWS, CHANNELS))
 PRESETS: Table[Preset] = Table("preset of views", ROWS)
