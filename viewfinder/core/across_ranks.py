@@ -49,18 +49,13 @@ def shares(
         if world_size() == 1:
             raise
     rows = len(given[0]) if given and given[0].ndim else 0
-    if world_size() == 1:
-        sizes = [rows]
-    else:
-        sizes = _agreed(name, given, rows, problem)
+    sizes = [rows] if world_size() == 1 else _agreed(name, given, rows, problem)
     if min(sizes) < least:
         raise ValueError(f"{name} needs at least one sample in every process, not {sizes}")
     return sizes
 
 
-def _agreed(
-    name: str, given: Sequence[Tensor], rows: int, problem: Exception | None
-) -> list[int]:
+def _agreed(name: str, given: Sequence[Tensor], rows: int, problem: Exception | None) -> list[int]:
     """The rows of each rank. Raises on every rank where one has a problem, or another kind of
     tensors."""
     kinds = ", ".join(f"{str(x.dtype)[6:]} {('n', *x.shape[1:])}" for x in given).replace("'", "")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from viewfinder.core.across_ranks import gather, shares, world_size
 from viewfinder.core.expect import check_several
 from viewfinder.negatives.queue import Queue
-from viewfinder.objectives.assigner import CosineAssigner, usage
+from viewfinder.objectives.assigner import CosineAssigner, assignments
 from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.contrast import check_temperature
 from viewfinder.objectives.correlation import check_statistics
@@ -159,7 +159,8 @@ def _state(o: SwAVOptions, dim: int, sizes: Sequence[int]) -> SwAV:
 def _compute(x: Inputs, o: SwAVOptions) -> dict[str, Tensor]:
     with torch.no_grad():
         scores = x.state.scores(x.online[0])
-    return {"loss": x.state.joined(x.online, o.temperature), "usage": usage(scores)}
+        used = assignments(scores / o.temperature)
+    return {"loss": x.state.joined(x.online, o.temperature), **used}
 
 
 SWAV_OBJECTIVE = Objective(
