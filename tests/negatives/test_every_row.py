@@ -14,8 +14,9 @@ import torch.distributed as dist
 from pydantic import ValidationError
 from torch import Tensor
 
+from viewfinder.core.errors import UserError
 from viewfinder.data.domain import Domain, Spec
-from viewfinder.negatives import NEGATIVES, Contrast, Negatives, NegativesRow
+from viewfinder.negatives import NEGATIVES, Bank, Contrast, Negatives, NegativesRow
 from viewfinder.objectives import info_nce_with_negatives
 
 N, DIM = 23, 4
@@ -223,6 +224,14 @@ def test_wrong_input_is_named(choice: Choice) -> None:
                 negatives.update(vectors, torch.full_like(index, wrong))
     for name, x in negatives.state_dict().items():
         assert torch.equal(x, before[name]), "a refused update must change nothing"
+    if choice.row.name == "bank":
+        for word in ("draws", "by", "own"):
+            with pytest.raises(ValueError, match=f"{word} is 'kyes'"):
+                Bank(N, DIM, **{word: "kyes"})
+        with pytest.raises(ValidationError, match=r"negatives.size=40.*6\.67 times.*size=null"):
+            choice.row.options(size=40, nearest=6)
+        with pytest.raises(UserError, match="size=None"):
+            Bank(N, DIM, size=40, nearest=6)
     with pytest.raises(ValidationError, match="Extra inputs"):
         choice.row.options(sise=3)
     with pytest.raises(ValidationError, match="greater than 0"):
@@ -241,6 +250,11 @@ def worker(rank: int, folder: str, sizes: tuple[int, ...]) -> None:
     rows = slice(ends[rank] - sizes[rank], ends[rank])
     results = {}
     for choice in ALL:
+        if choice.row.kind == "table":
+            vectors, index, z = keys(0, rows)
+            wrong = index.float() if rank == 0 else index
+            with pytest.raises(ValueError, match="index must be whole numbers"):
+                choice.build().update(vectors, wrong, z)
         negatives = choice.build()
         taught(negatives, range(4), rows)
         results[str(choice)] = (negatives.state_dict(), loss(negatives, 4, rows))
@@ -277,3 +291,56 @@ def test_several_processes_equal_one(choice: Choice, ranks: list[dict[str, Any]]
     torch.testing.assert_close(value, wanted[0])
     gradients = [part[1:] * size / 8 for part, size in zip(parts, sizes, strict=True)]
     torch.testing.assert_close(torch.cat(gradients), wanted[1:])
+
+
+@every
+def test_a_step_that_overflowed_does_not_stay(choice: Choice) -> None:
+    """Keys that are not finite are remembered by nobody; the others of their batch are."""
+    negatives = choice.build()
+    taught(negatives, range(2))
+    vectors, index, z = keys(2)
+    index = (torch.arange(len(index)) + 3) % N  # each datum once
+    vectors[1, 0], vectors[4] = float("inf"), float("nan")
+    negatives.update(vectors, index, z)
+    assert all(torch.isfinite(x).all() for x in negatives.buffers())
+    contrast = negatives.propose(vectors.nan_to_num(posinf=1.0), index, z)
+    if contrast is None:
+        return
+    assert contrast.index is not None
+    if not choice.row.stable_index:
+        held = contrast.index[contrast.index >= 0].tolist()
+        assert not {int(index[1]), int(index[4])} & set(held[-len(index) :])
+        assert int(index[0]) in held or len(held) < len(index)
+    after = loss(negatives, 3)
+    assert after is not None
+    assert torch.isfinite(after).all()
+
+
+@every_table
+def test_positions_and_clusters_are_whole_numbers_on_its_device(choice: Choice) -> None:
+    negatives = choice.build()
+    vectors, index, z = keys(0)
+    before = {name: x.clone() for name, x in negatives.state_dict().items()}
+    for given, said in (((index.double(), z), "index"), ((index, z.float()), "z")):
+        with pytest.raises(ValueError, match=f"^{said} must be whole numbers.*not torch.float"):
+            negatives.update(vectors, *given)
+    with pytest.raises(ValueError, match="z must be whole numbers"):
+        negatives.relabel(torch.rand(N))
+    with pytest.raises(ValueError, match="index is on meta"):
+        negatives.update(vectors, index.to("meta"), z)
+    for name, x in negatives.state_dict().items():
+        assert torch.equal(x, before[name]), "a refused update must change nothing"
+    negatives.update(vectors, index.int(), z.to(torch.int16))
+    exact = choice.build()
+    exact.update(vectors, index, z)
+    torch.testing.assert_close(negatives.state_dict(), exact.state_dict(), rtol=0, atol=0)
+    contrast = negatives.propose(vectors, index, z)
+    assert contrast is not None
+    with pytest.raises(ValueError, match=r"table of negatives is on cpu, the queries are on meta"):
+        contrast.check_queries(vectors.to("meta"))
+    with pytest.raises(ValueError, match=r"negatives must be \(K, D\)"):
+        contrast.check_queries(vectors[:, :2])
+    for name in ("rows", "index", "cluster", "own"):
+        wrong = torch.rand(len(contrast.table))
+        with pytest.raises(ValueError, match=f"{name} must be whole numbers"):
+            Contrast(contrast.table, **{name: wrong})

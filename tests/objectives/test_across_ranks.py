@@ -1,4 +1,5 @@
-"""Two processes with different data, and different amounts of it, equal one on the joined batch."""
+"""Processes with different data, and different amounts of it, equal one on the joined batch; and
+what one of them refuses all of them refuse."""
 
 from __future__ import annotations
 
@@ -10,14 +11,16 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-from situations import DIM, SITUATIONS, Situation
+from situations import DIM, SITUATIONS, Situation, random_data
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from viewfinder.negatives import Queue
+from viewfinder.negatives import Contrast, Queue
 from viewfinder.objectives import Inputs, Objective, Options
 
-SIZES = (3, 5)
+SHARES = [(3, 5), (1, 4, 3)]
+"""Samples of each process, of a batch of 8."""
+SAMPLES = 8
 
 
 def _decorrelation(inputs: Inputs, options: Options) -> dict[str, Tensor]:
@@ -47,6 +50,7 @@ STATISTICS = Situation(
     "none",
 )
 ALL = [*SITUATIONS, STATISTICS]
+PLAIN = [s for s in ALL if not s.chosen and s.pairing == "one-way"]
 
 
 class Model(nn.Module):
@@ -64,7 +68,7 @@ class Model(nn.Module):
 
 def step(situation: Situation, model: nn.Module, queue: Queue, rows: slice) -> Tensor:
     """Loss of the samples ``rows`` by a linear model; the queue learns their keys afterwards."""
-    samples = sum(SIZES)
+    samples = SAMPLES
     data = torch.randn(4, samples, 4, generator=torch.Generator().manual_seed(7)).double()
     index, cluster = torch.arange(samples)[rows], situation.clusters(samples)
     tags = situation.tags(samples)
@@ -105,22 +109,72 @@ def two_steps(
 
 
 def _older_keys(rows: slice) -> tuple[Tensor, Tensor, Tensor]:
-    keys = torch.randn(sum(SIZES), DIM, generator=torch.Generator().manual_seed(3)).double()
-    index = 100 + torch.arange(sum(SIZES))
+    keys = torch.randn(SAMPLES, DIM, generator=torch.Generator().manual_seed(3)).double()
+    index = 100 + torch.arange(SAMPLES)
     return keys[rows], index[rows], index[rows] % 3
 
 
-def worker(rank: int, folder: str) -> None:
+def refused(situation: Situation, rank: int, samples: int) -> None:
+    """The first process is given what is wrong, the others what is right: all say what it was."""
+    data = random_data(situation, samples, seed=rank)
+
+    def loss(*, index: Tensor | None = None, **more: Any) -> None:
+        index = torch.arange(samples) if index is None else index
+        situation.loss(data.online, data.target, data.table, index=index, **more)
+
+    def said(message: str, **wrong: Any) -> None:
+        with pytest.raises(ValueError, match=message):
+            loss(**(wrong if rank == 0 else {}))
+
+    if situation.negatives not in ("table", "rows"):  # those refuse them before
+        said("index must be whole numbers", index=torch.rand(samples))
+        said("index of 5 samples", index=torch.arange(samples + 1))
+    if situation.positives in ("clusters", "clusterings"):
+        cluster = situation.clusters(samples)
+        said("labels must be whole numbers", cluster=cluster.float())
+        said("labels of 5 samples", cluster=torch.cat([cluster, cluster[:1]]))
+    if situation.objective.outputs == "classes":
+        said("labels run from -1 to -1", cluster=torch.full((samples,), -1))
+    if situation.positives == "tags":
+        tags = situation.tags(samples)
+        said("tags must be .* of 0 and 1", tags=0.5 * tags)
+        said("tags of 5 samples", tags=torch.cat([tags, tags[:1]]))
+    if situation.negatives in ("table", "rows"):
+        narrow = Contrast(torch.zeros(4, DIM - 1, dtype=torch.float64))
+        pair = data.online[:1], [x.detach() for x in data.target[:1]]
+        known = {"cluster": situation.clusters(samples), "state": situation.state(torch.float64)}
+        right = situation.contrast(data.table, torch.arange(samples))
+        with pytest.raises(ValueError, match="negatives must be"):
+            situation.objective(*pair, negatives=right if rank else narrow, **known)
+    rows = slice(0, 0) if rank == 0 else slice(None)
+    cluster, tags = situation.clusters(samples), situation.tags(samples)
+    with pytest.raises(ValueError, match=r"at least one sample in every process, not \[0, "):
+        situation.loss(
+            [x[rows] for x in data.online],
+            [x[rows] for x in data.target],
+            data.table,
+            index=torch.arange(samples)[rows],
+            cluster=None if cluster is None else cluster[rows],
+            tags=None if tags is None else tags[rows],
+        )
+    wide = [x.repeat(1, 1 + (rank == 0)) for x in data.online]
+    with pytest.raises(ValueError, match=r"process 0: float64 \(n, 12\)|logits allow|negatives mu"):
+        situation.loss(wide, [x.repeat(1, 1 + (rank == 0)) for x in data.target], data.table)
+
+
+def worker(rank: int, folder: str, shares: tuple[int, ...]) -> None:
     torch.set_num_threads(1)
     dist.init_process_group(
-        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=len(SIZES)
+        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=len(shares)
     )
-    start = sum(SIZES[:rank])
+    start = sum(shares[:rank])
     results = {}
     for situation in ALL:
-        result = two_steps(situation, slice(start, start + SIZES[rank]), DistributedDataParallel)
+        if situation in PLAIN:
+            refused(situation, rank, 4 + rank)
+        result = two_steps(situation, slice(start, start + shares[rank]), DistributedDataParallel)
         dist.all_reduce(result["loss"])
-        result["loss"] /= len(SIZES)
+        result["loss"] /= len(shares)
         results[str(situation)] = result
     torch.save(results, f"{folder}/{rank}.pt")
     dist.barrier()
@@ -129,15 +183,18 @@ def worker(rank: int, folder: str) -> None:
     os._exit(0)
 
 
-@pytest.fixture(scope="module")
-def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+@pytest.fixture(scope="module", params=SHARES, ids=str)
+def ranks(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> list[dict[str, Any]]:
     folder: Path = tmp_path_factory.mktemp("ranks")
-    torch.multiprocessing.spawn(worker, (str(folder),), nprocs=len(SIZES))
-    return [torch.load(folder / f"{rank}.pt") for rank in range(len(SIZES))]
+    shares = request.param
+    torch.multiprocessing.spawn(worker, (str(folder), shares), nprocs=len(shares))
+    return [torch.load(folder / f"{rank}.pt") for rank in range(len(shares))]
 
 
 @pytest.mark.parametrize("situation", ALL, ids=str)
-def test_two_processes_equal_one(situation: Situation, ranks: list[dict[str, Any]]) -> None:
+def test_several_processes_equal_one(situation: Situation, ranks: list[dict[str, Any]]) -> None:
     wanted = two_steps(situation, slice(None), lambda model: model)
     for rank in ranks:
         torch.testing.assert_close(rank[str(situation)], wanted, rtol=1e-10, atol=1e-12)

@@ -53,12 +53,13 @@ def test_golden_dino(case: Case) -> None:
     p = case.params
 
     def loss(x: dict[str, Tensor]) -> Tensor:
-        return dino(x["student"], x["teacher"], x["center"], p["teacher_temp"], p["student_temp"])
+        temperatures = p["teacher_temp"], p["student_temp"]
+        return dino([*x["student"]], [*x["teacher"]], x["center"], *temperatures)
 
     assert_golden(case, loss)
     module = DINO(case.input("center").shape[0], center_momentum=p["center_momentum"]).double()
     module.center.copy_(case.input("center"))
-    value = module(case.input("student"), case.input("teacher"), p["teacher_temp"])
+    value = module([*case.input("student")], [*case.input("teacher")], p["teacher_temp"])
     assert value.item() == pytest.approx(float(case.array("f64/loss")), rel=1e-9)
     np.testing.assert_allclose(
         module.state_dict()["center"].numpy(), case.array("f64/center_after"), rtol=1e-9

@@ -86,6 +86,7 @@ def test_a_bank_knows_its_clusters_from_the_start(split: Split) -> None:
         (["negatives=bank", "negatives.nearest=50"], r"negatives.nearest=50.*only 49 others"),
         (["negatives=bank", "negatives.nearest=9", "negatives.draws=shared"], "draws=each"),
         (["negatives=bank", "negatives.alpha=1.5"], r"negatives.alpha is 1.5.*negatives.alpha=1"),
+        (["negatives=bank:4096", "negatives.nearest=32"], r"128 times.*negatives.size=null"),
         (["negatives=bank:many"], "negatives.size is 'many'"),
         (["negatives=quueue"], "Did you mean 'queue'"),
         (["negatives=batch:3", "target=shared"], "takes nothing behind a colon"),

@@ -17,7 +17,7 @@ from rich.console import Console
 from viewfinder.core.errors import RunStopped, UserError
 from viewfinder.data.source import Attributes, Split
 from viewfinder.data.stored import ArrayData
-from viewfinder.objectives import tag_overlap
+from viewfinder.objectives import OBJECTIVES, tag_overlap
 from viewfinder.objectives.carl import CARLOptions, weight_at
 from viewfinder.objectives.contract import Progress
 from viewfinder.positives.sampler import SAMPLERS
@@ -87,9 +87,41 @@ def test_all_in_one_prototype_stops_the_run(
     split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     carl = importlib.import_module("viewfinder.objectives.carl")
-    monkeypatch.setattr(carl, "usage", lambda scores: torch.eye(100)[3])
+    sure, even = torch.eye(100)[3], torch.full((100,), 0.01)
+    monkeypatch.setattr(carl, "assignments", lambda logits: {"usage": sure, "assigned": sure})
     with pytest.raises(RunStopped, match=r"one of 100 prototypes.*objective.weight"):
-        fit(recipe_of("carl"), split, Run(tmp_path), QUIET, "")
+        fit(recipe_of("carl"), split, Run(tmp_path / "sure"), QUIET, "")
+    # all win by next to nothing, as at the start of a short run: kl is 0, and nothing has collapsed
+    monkeypatch.setattr(carl, "assignments", lambda logits: {"usage": sure, "assigned": even})
+    run = Run(tmp_path / "even")
+    fit(recipe_of("carl"), split, run, QUIET, "")
+    assert [row["prototype 3"] for row in rows(run.usage_file)] == [1.0] * 3
+
+
+WITH_PROTOTYPES = [n for n, row in OBJECTIVES.items() if "prototypes" in row.options.model_fields]
+
+
+@pytest.mark.parametrize("name", WITH_PROTOTYPES)
+def test_who_has_prototypes_says_how_sure_they_are_assigned(name: str) -> None:
+    """Logits that are all but equal have one winner and an even mean; sure ones one of both."""
+    row = OBJECTIVES[name]
+    options = row.options(prototypes=8)
+    state = row.state(options, 8, ()) if row.state else None
+    if name == "swav":  # what it is given are projections
+        with torch.no_grad():
+            state.scores.prototypes.copy_(torch.eye(8))
+    for size, effective in ((1e-4, 8.0), (50.0, 1.0)):
+        logits = torch.zeros(5, 8)
+        logits[:, 2] = size
+        if name == "swav":
+            logits = torch.ones(5, 8) if size < 1 else torch.eye(8)[[2] * 5]
+            if size < 1:
+                logits[:, 2] += size
+            options = options.model_copy(update={"temperature": 0.01})
+        views = [logits] * row.views[0]
+        terms = row(views, views, state=state, options=options)
+        assert effective_number(terms["usage"]) == pytest.approx(1)
+        assert effective_number(terms["assigned"]) == pytest.approx(effective, abs=0.1)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20).filter(lambda p: sum(p) > 0.01))

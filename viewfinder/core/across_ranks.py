@@ -49,10 +49,7 @@ def shares(
         if world_size() == 1:
             raise
     rows = len(given[0]) if given and given[0].ndim else 0
-    if world_size() == 1:
-        sizes = [rows]
-    else:
-        sizes = _agreed(name, given, rows, problem)
+    sizes = [rows] if world_size() == 1 else _agreed(name, given, rows, problem)
     if min(sizes) < least:
         raise ValueError(f"{name} needs at least one sample in every process, not {sizes}")
     return sizes

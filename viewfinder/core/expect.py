@@ -47,7 +47,7 @@ def check_zeros_and_ones(name: str, given: Tensor) -> None:
 def check_classes(labels: Tensor, classes: int) -> None:
     """Raise ValueError for labels that are none of so many classes, -1 (unknown) among them; also
     on a GPU, where torch itself would end the process."""
-    low, high = (int(x) for x in labels.aminmax())
+    low, high = (int(x) for x in labels.aminmax()) if len(labels) else (0, 0)
     if low < 0 or high >= classes:
         raise ValueError(
             f"labels run from {low} to {high}, but {classes} logits allow 0 to {classes - 1}"

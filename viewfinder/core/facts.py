@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, fields
-from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -39,9 +38,13 @@ def check_count(row: Any, least: int, most: int | None) -> None:
         )
 
 
-@cache
+_HINTS: dict[type, dict[str, Any]] = {}
+
+
 def _hints(row: type) -> dict[str, Any]:
-    return get_type_hints(row)
+    if row not in _HINTS:
+        _HINTS[row] = get_type_hints(row)
+    return _HINTS[row]
 
 
 def fits(value: object, hint: Any) -> bool:

@@ -20,6 +20,7 @@ from viewfinder.negatives.contract import (
     Negatives,
     NegativesRow,
     clusters_of,
+    finite_rows,
     of_all_ranks,
 )
 from viewfinder.negatives.neighbours import nearest_rows
@@ -145,13 +146,16 @@ class Bank(Negatives):
 
     @torch.no_grad()
     def update(self, keys: Tensor, index: Tensor, z: Tensor | None = None) -> None:
-        """Renew the rows of keys (N, dim), any scale. Of a datum that is there twice, on whichever
-        ranks, the last counts."""
+        """Renew the rows of keys (N, dim), any scale, but not by a key that is not finite. Of a
+        datum that is there twice, on whichever ranks, the last counts."""
         keys, index, z = of_all_ranks(keys, index, z, self.table.shape[1], self._check)
         ordered, order = index.sort(stable=True)
         last = order[torch.searchsorted(ordered, index, right=True) - 1]
-        rows = self.table[index].lerp_(self._entered(keys[last]), 1 - self.alpha)
-        self.table[index] = torch.nn.functional.normalize(rows, dim=1) if self.renormalise else rows
+        keys, whole = finite_rows(keys[last].to(self.table))
+        before = self.table[index]
+        rows = before.lerp(self._entered(keys), 1 - self.alpha)
+        rows = torch.nn.functional.normalize(rows, dim=1) if self.renormalise else rows
+        self.table[index] = torch.where(whole[:, None], rows, before)
         self.cluster[index] = torch.where(z[last] >= 0, z[last], self.cluster[index])
         self.step += 1
 

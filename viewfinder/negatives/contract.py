@@ -197,6 +197,15 @@ def _check_keys(keys: Tensor, index: Tensor, z: Tensor | None, dim: int) -> None
         )
 
 
+def finite_rows(keys: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys (N, D) with zeros in place of rows that are not finite, and which rows are, bool (N,).
+
+    An overflow in one step, which its loss shows, must not stay in a memory for good.
+    """
+    whole = keys.isfinite().all(dim=1)
+    return torch.where(whole[:, None], keys, 0), whole
+
+
 def clusters_of(index: Tensor, z: Tensor) -> Tensor:
     """The cluster in z (N_data,) of each index (M,); -1 where the index names no datum.
 

@@ -15,6 +15,7 @@ from viewfinder.negatives.contract import (
     Negatives,
     NegativesRow,
     clusters_of,
+    finite_rows,
     of_all_ranks,
 )
 
@@ -23,7 +24,8 @@ class Queue(Negatives):
     """The last ``size`` keys, as negatives for every query (He et al. 2020, algorithm 1).
 
     A ring: keys are written at the pointer, row by row, and wrap around where the end is reached,
-    so a batch need not divide the size; of a larger batch the last ``size`` keys stay.
+    so a batch need not divide the size; of a larger batch the last ``size`` keys stay. A key that
+    is not finite leaves its slot empty.
     Slots that were never written have index -1 and are never used as negatives. All state is in
     buffers, saved with the weights: table (size, dim) of keys as they were given, index and cluster
     int64 (size,), pointer. With several processes every rank writes the keys of all ranks in the
@@ -79,13 +81,15 @@ class Queue(Negatives):
     @torch.no_grad()
     def write(self, keys: Tensor, index: Tensor | None = None, z: Tensor | None = None) -> None:
         """``update`` with the keys of all ranks, where every rank has them already."""
-        size = len(self.table)
-        slots = (self.pointer + torch.arange(len(keys), device=self.pointer.device)) % size
+        size, count = len(self.table), len(keys)
+        slots = (self.pointer + torch.arange(count, device=self.pointer.device)) % size
         slots, last = slots[-size:], slice(-size, None)
-        self.table[slots] = keys[last].to(self.table)
-        self.index[slots] = UNKNOWN if index is None else index[last].to(slots.device)
+        keys, whole = finite_rows(keys[last].to(self.table))
+        self.table[slots] = keys
+        known = torch.full_like(slots, UNKNOWN) if index is None else index[last].to(slots.device)
+        self.index[slots] = known.masked_fill(~whole, EMPTY)
         self.cluster[slots] = -1 if z is None else z[last].to(slots.device)
-        self.pointer.copy_((self.pointer + len(keys)) % size)
+        self.pointer.copy_((self.pointer + count) % size)
 
     @torch.no_grad()
     def relabel(self, z: Tensor) -> None:

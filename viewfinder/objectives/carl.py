@@ -14,7 +14,7 @@ from viewfinder.core.errors import UserError
 from viewfinder.core.expect import check_word
 from viewfinder.core.ranges import Count, Weight
 from viewfinder.core.schedules import decay
-from viewfinder.objectives.assigner import usage
+from viewfinder.objectives.assigner import LinearAssigner, assignments
 from viewfinder.objectives.contract import Inputs, Objective, Options, Progress
 from viewfinder.objectives.correlation import check_statistics
 from viewfinder.objectives.similarity import check_pair, float32_or_better
@@ -146,7 +146,7 @@ def _compute(x: Inputs, o: CARLOptions) -> dict[str, Tensor]:
     weight = weight_at(x.progress, o)
     options = o.model_dump(include={"mean_over", "constant"})
     terms = carl(*x.pair, weight, **options)
-    return {**terms, "weight": terms["kl"].new_tensor(weight), "usage": usage(x.online[0])}
+    return {**terms, "weight": terms["kl"].new_tensor(weight), **assignments(x.online[0])}
 
 
 CARL_OBJECTIVE = Objective(
@@ -158,7 +158,7 @@ CARL_OBJECTIVE = Objective(
     compute=_compute,
     minimum=lambda o, n, v, c: o.weight * constant_offset(c, o.constant),
     scores="pairs",
-    assigner=lambda o, dim: nn.Linear(dim, o.prototypes),
+    assigner=lambda o, dim: LinearAssigner(dim, o.prototypes),
     across_ranks="batch",
     target="any",
     negatives=("none",),
@@ -191,7 +191,7 @@ class CARL(nn.Module):
         if prototypes < 2:
             raise ValueError(f"an assignment needs at least two prototypes, not {prototypes}")
         self.options = CARLOptions(prototypes=prototypes, mean_over=mean_over, constant=constant)
-        self.assigner = nn.Linear(dim, prototypes)
+        self.assigner = LinearAssigner(dim, prototypes)
 
     def forward(self, anchor: Tensor, positive: Tensor, weight: float = 1.0) -> dict[str, Tensor]:
         logits, constant = [self.assigner(anchor)], [self.assigner(positive).detach()]

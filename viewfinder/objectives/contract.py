@@ -77,7 +77,8 @@ class Objective(Row):
 
     formula       as a line of text
     compute       (inputs, options) -> named scalars, "loss" among them; and where it has
-                  prototypes "usage" (K,), the share of the samples that each was given
+                  prototypes "usage" (K,), the share of the samples that each wins, and "assigned"
+                  (K,), their mean assignment
     scores        "pairs": queries and keys, (N, D) each. The training step forms the pairs of views
                   and their directions, see ``viewfinder.objectives.pairs``. "views": all views of
                   the batch together

@@ -13,7 +13,7 @@ from viewfinder.core.across_ranks import gather, shares, world_size
 from viewfinder.core.expect import check_same_device, check_several
 from viewfinder.core.ranges import Count, Divisor
 from viewfinder.core.schedules import linear
-from viewfinder.objectives.assigner import CosineAssigner, usage
+from viewfinder.objectives.assigner import CosineAssigner, assignments
 from viewfinder.objectives.contract import Inputs, Objective, Options, Progress
 from viewfinder.objectives.contrast import check_temperature
 from viewfinder.objectives.log_partition import Temperature
@@ -160,10 +160,10 @@ def _state(o: DINOOptions, dim: int, sizes: Sequence[int]) -> DINO:
 
 
 def _compute(x: Inputs, o: DINOOptions) -> dict[str, Tensor]:
-    used = usage(x.target[0] - x.state.center)
     teacher = _teacher_temperature(x.progress, o)
+    used = assignments((x.target[0] - x.state.center) / teacher)
     loss = x.state.joined(x.online, x.target, teacher, o.student_temperature)
-    return {"loss": loss, "usage": used}
+    return {"loss": loss, **used}
 
 
 DINO_OBJECTIVE = Objective(

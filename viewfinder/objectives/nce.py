@@ -177,7 +177,7 @@ class NCE(nn.Module):
         elif bool(self.log_mean.isneginf()):
             log_mean = log_normaliser(query, key, negatives, temperature).detach() - rows
             noise = negatives.index is None or bool((negatives.index != EMPTY).any())
-            if self.training and noise:
+            if self.training and noise and bool(log_mean.isfinite()):
                 self.log_mean.copy_(log_mean)
         log_z = log_mean + rows
         return nce(query, key, negatives, temperature, log_z=log_z, epsilon=self.epsilon)

@@ -13,7 +13,7 @@ from viewfinder.core.across_ranks import gather, shares, world_size
 from viewfinder.core.expect import check_several
 from viewfinder.core.ranges import Count, Divisor
 from viewfinder.negatives.queue import Queue
-from viewfinder.objectives.assigner import CosineAssigner, usage
+from viewfinder.objectives.assigner import CosineAssigner, assignments
 from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.contrast import check_temperature
 from viewfinder.objectives.correlation import check_statistics
@@ -163,7 +163,8 @@ def _state(o: SwAVOptions, dim: int, sizes: Sequence[int]) -> SwAV:
 def _compute(x: Inputs, o: SwAVOptions) -> dict[str, Tensor]:
     with torch.no_grad():
         scores = x.state.scores(x.online[0])
-    return {"loss": x.state.joined(x.online, o.temperature), "usage": usage(scores)}
+        used = assignments(scores / o.temperature)
+    return {"loss": x.state.joined(x.online, o.temperature), **used}
 
 
 SWAV_OBJECTIVE = Objective(

@@ -15,7 +15,10 @@ from viewfinder.core.errors import RunStopped
 from viewfinder.core.files import write_atomically
 
 COLLAPSED = 1.05
-"""Fewer effective prototypes than this: all samples are given the same one."""
+"""Fewer effective prototypes than this: one of them wins all samples."""
+SURE = 2.0
+"""Fewer effective prototypes than this in the mean assignment: nearly all of it is one's. Where all
+are assigned alike, one may win all samples by next to nothing, as it does when training starts."""
 
 
 def effective_number(usage: Tensor) -> float:
@@ -33,13 +36,13 @@ class Usage(L.Callback):
     """usage.csv: the share of the samples each prototype won, one row per epoch.
 
     Nothing for objectives without prototypes. The rows travel in the checkpoint. Where all samples
-    go to one prototype the run stops, before that epoch's checkpoint is written.
+    go to one prototype, and surely so, the run stops, before that epoch's checkpoint is written.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[list[float]] = []
-        self._sum: Tensor | None = None
+        self._sums: dict[str, Tensor] = {}
         self._steps = 0
 
     def state_dict(self) -> dict[str, Any]:
@@ -49,22 +52,22 @@ class Usage(L.Callback):
         self.rows = state_dict["rows"]
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._sum, self._steps = None, 0
+        self._sums, self._steps = {}, 0
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, step: int
     ) -> None:
-        used = outputs["terms"].get("usage")
-        if used is not None:
-            self._sum = used if self._sum is None else self._sum + used
-            self._steps += 1
+        terms = outputs["terms"]
+        for name in {"usage", "assigned"} & terms.keys():
+            self._sums[name] = self._sums.get(name, 0) + terms[name]
+        self._steps += 1
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self._sum is None:
+        if "usage" not in self._sums:
             return
-        usage = self._sum / self._steps
-        effective = effective_number(usage)
-        if effective < COLLAPSED:
+        usage = self._sums["usage"] / self._steps
+        assigned = self._sums.get("assigned", usage)
+        if effective_number(usage) < COLLAPSED and effective_number(assigned) < SURE:
             raise RunStopped(
                 f"epoch {trainer.current_epoch + 1}: all samples are assigned to one of "
                 f"{len(usage)} prototypes. What usually helps: more weight on their equal usage "
