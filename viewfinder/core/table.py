@@ -31,6 +31,7 @@ class Row:
     paper    author and year, and the equation or section where one says it; "" for our own
     options  class of its options
     bare     the option that ``name:VALUE`` sets, such as the file of ``file:z.parquet``
+    paths    the options that are paths of files or folders
     """
 
     name: str
@@ -38,6 +39,7 @@ class Row:
     paper: str = ""
     options: type[Options] = Options
     bare: str | None = None
+    paths: tuple[str, ...] = ()
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         """A row of a table is pickled by its name: what it builds may be a lambda."""

@@ -252,4 +252,5 @@ ATTRIBUTES = Positives(
     build=_build,
     needs=("attributes",),
     bare="file",
+    paths=("file",),
 )

@@ -145,6 +145,14 @@ def find_last(folder: Path) -> Path | None:
     return None
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a process that is gone has left of writing a checkpoint."""
+    for path in folder.glob(".epoch-*"):
+        replaced = path.suffix == ".old" and not (folder / path.stem.removeprefix(".")).exists()
+        if not replaced:  # else it is the only one of its epoch
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def in_order(folder: Path) -> list[Path]:
     """The checkpoints in a folder, by epoch."""
     found = [path for path in folder.glob("epoch-*") if NAME.fullmatch(path.name)]

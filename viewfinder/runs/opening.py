@@ -12,7 +12,7 @@ from rich.console import Console
 from viewfinder.core.console import console, say
 from viewfinder.core.errors import UserError
 from viewfinder.data.source import Source, Split
-from viewfinder.data.sources.table import open_source
+from viewfinder.data.sources.table import located_source, open_source
 from viewfinder.networks.encoders import ENCODERS, check_modality
 from viewfinder.recipes.check import check_data
 from viewfinder.recipes.parts import Data
@@ -126,7 +126,7 @@ def override(
     Raises UserError for what is not ``allowed``, and for channels that the encoder does not take.
     """
     own = recipe.model_dump(mode="json", include=set(SETTABLE))
-    if source is not None and source != recipe.data.source:
+    if source is not None and located_source(source) != recipe.data.source:
         kept = ("channels", "modality", "shape")
         own["data"] = {"source": source, **{key: own["data"][key] for key in kept}}
     changed = build(recipe.method, merge(own, only(overrides, allowed)))

@@ -12,25 +12,29 @@ import torch
 import yaml
 from torch import nn
 
-from viewfinder.core.errors import UserError
+from viewfinder.core.errors import RunStopped, UserError
 from viewfinder.core.randomness import derive
 from viewfinder.data.domain import Domain
 from viewfinder.networks.channels_last import fast_layout
 from viewfinder.networks.encoders import ENCODERS, build_encoder
 from viewfinder.recipes.recipe import Recipe, build
-from viewfinder.runs.checkpoint import find_last, load_into, load_weights
+from viewfinder.runs.checkpoint import WEIGHTS, find_last, load_into, load_weights
 
 
 @dataclass(frozen=True)
 class Run:
-    """recipe.yaml, metrics.csv, checkpoints/, results.json, artifacts/, report.html in a folder;
-    usage.csv, where there are prototypes."""
+    """recipe.yaml, data.json, metrics.csv, checkpoints/, results.json, artifacts/, report.html in a
+    folder; usage.csv, where there are prototypes."""
 
     folder: Path
 
     @property
     def recipe_file(self) -> Path:
         return self.folder / "recipe.yaml"
+
+    @property
+    def data_file(self) -> Path:
+        return self.folder / "data.json"
 
     @property
     def metrics_file(self) -> Path:
@@ -59,6 +63,14 @@ class Run:
     @property
     def report(self) -> Path:
         return self.folder / "report.html"
+
+    def check_present(self) -> None:
+        """Raise RunStopped where the folder was removed or moved away while the run went on."""
+        if not self.recipe_file.exists():
+            raise RunStopped(
+                f"{self.folder} is gone: it was removed or moved while the run went on, or its "
+                "recipe.yaml was; what was computed since is not kept"
+            )
 
     def recipe(self) -> Recipe:
         """The complete recipe the run was started with.
@@ -147,7 +159,7 @@ def load_encoder(run: Run, checkpoint: Path | None = None) -> tuple[nn.Module, R
     for name, encoder in encoders.items():
         prefix = f"networks.{name}.encoder."
         own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
-        load_into(encoder, own, f"the checkpoint {path}")
+        load_into(encoder, own, f"the checkpoint {path / WEIGHTS}")
     return one_encoder(encoders).eval().requires_grad_(False), recipe, path
 
 

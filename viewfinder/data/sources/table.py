@@ -71,6 +71,7 @@ def _at_path(
         paper=paper,
         options=AtPath,
         bare="path",
+        paths=("path",),
         read=lambda own, how: read(own.path, how),
         labels=labels,
     )
@@ -191,6 +192,26 @@ def open_source(
         source = replace(source, notes=[f"{spec} is read as {whole}", *source.notes])
     first = [split for split in ("train", "test") if split in source.splits]
     return replace(source, splits={key: source.splits[key] for key in [*first, *source.splits]})
+
+
+def located_source(spec: str) -> str:
+    """The spec with the name of its row and, where it is at a path, with an absolute one.
+
+    >>> located_source("digits"), located_source("npz:/data/../mine")
+    ('digits', 'npz:/mine')
+    """
+    whole = _with_prefix(spec)
+    path = path_of(whole)
+    if not path:
+        return whole
+    return f"{whole.partition(':')[0]}:{Path(path).expanduser().resolve()}"
+
+
+def path_of(spec: str) -> str | None:
+    """The path of a spec that has the name of its row; None where the source is at no path."""
+    name, _, argument = spec.partition(":")
+    row = SOURCES.get(name)
+    return argument if row is not None and row.bare in row.paths else None
 
 
 def _with_prefix(spec: str) -> str:
