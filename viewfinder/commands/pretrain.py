@@ -81,6 +81,7 @@ def resume(folder: Path, places: Mapping[str, Any] | None = None) -> Run:
         check_unchanged(run, source)
         if places and is_first_process():
             write_atomically(run.recipe_file, recipe.to_yaml())
+            remember(run, source)
         _train_and_finish(recipe, source, run)
     return run
 

@@ -25,7 +25,7 @@ class UserError(ValueError):
 
 def nearest(name: str, valid: Iterable[str]) -> str | None:
     """The valid name closest to ``name``, or None where nothing is close."""
-    matches = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.5)
+    matches = difflib.get_close_matches(name[:300], list(valid), n=1, cutoff=0.5)
     return matches[0] if matches else None
 
 
@@ -34,7 +34,7 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> UserError:
     choices = sorted(valid)
     guess = nearest(name, choices)
     hint = f" Did you mean {guess!r}?" if guess else ""
-    return UserError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(choices)}")
+    return UserError(f"unknown {kind} {brief(repr(name))}.{hint} Known: {', '.join(choices)}")
 
 
 def brief(problem: object, limit: int = 300) -> str:

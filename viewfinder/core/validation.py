@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from viewfinder.core.errors import UserError, nearest
+from viewfinder.core.errors import UserError, brief, nearest
 
 
 def readable(
@@ -23,6 +23,7 @@ def readable(
         return cause
     key = ".".join(str(step) for step in (*prefix, *problem["loc"]))
     if problem["type"] == "extra_forbidden":
+        key = brief(key)
         guess = nearest(key, keys)
         hint = f"Did you mean {guess}?" if guess else "docs/recipe.md lists every key."
         return UserError(f"unknown key {key}. {hint}")
@@ -30,7 +31,8 @@ def readable(
         key = key.rpartition(".")[0]  # which kind of value of several was tried is no key
     meaning = f" ({keys[key]})" if keys.get(key) else ""
     msg = problem["msg"].removeprefix("Value error, ")
-    return UserError(f"{key} is {problem['input']!r}: {msg}{meaning}", fix=_within(key, problem))
+    met = brief(repr(problem["input"]))
+    return UserError(f"{brief(key)} is {met}: {brief(msg)}{meaning}", fix=_within(key, problem))
 
 
 def _within(key: str, problem: Mapping[str, Any]) -> str | None:

@@ -41,6 +41,7 @@ from viewfinder.recipes.regularizers import Regularizers
 from viewfinder.recipes.regularizers import keys as regularizer_keys
 from viewfinder.recipes.view_keys import further_keys
 from viewfinder.recipes.views import Views, layered
+from viewfinder.recipes.yaml_file import read_mapping
 from viewfinder.regularizers.table import REGULARIZERS
 from viewfinder.views.maker import ViewMaker
 
@@ -381,14 +382,7 @@ def _check_no_images(recipe: Recipe, modality: Modality) -> None:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(file.read_text())
-    except FileNotFoundError as error:
-        raise UserError(f"there is no recipe file {file}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise UserError(f"{file} cannot be read as YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{file} holds {type(content).__name__}; a mapping of keys was expected")
+    content = read_mapping(file)
     fields = {key: _bare([key]) for key, value in content.items() if not isinstance(value, dict)}
     return {
         key: {field: value} if (field := fields.get(key)) else value

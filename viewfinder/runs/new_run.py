@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from viewfinder.core.errors import UserError
+from viewfinder.runs.checkpoint import DIGESTS
 from viewfinder.runs.in_progress import NAME, check_free
 from viewfinder.runs.run import Run
 
@@ -65,7 +66,7 @@ def remove_if_nothing_ran(run: Run) -> None:
     if not is_first_process() or not run.folder.is_dir():
         return
     files = {path.name: path for path in run.folder.iterdir()}
-    if files.keys() <= {run.recipe_file.name, run.data_file.name, NAME, ".lock"}:
+    if files.keys() <= {run.recipe_file.name, run.data_file.name, DIGESTS, NAME, ".lock"}:
         for file in files.values():
             file.unlink()
         run.folder.rmdir()

@@ -16,6 +16,7 @@ from viewfinder.data.source import Source
 from viewfinder.data.sources.table import located_source, path_of
 from viewfinder.recipes.parts import Data
 from viewfinder.recipes.recipe import Recipe, build, merge
+from viewfinder.runs.checkpoint import DIGESTS, damage, write_digests
 from viewfinder.runs.run import Run
 
 LARGEST = 2**20
@@ -83,8 +84,14 @@ def same_but_for_places(data: Data, trained: Data) -> bool:
 
 
 def remember(run: Run, source: Source) -> None:
-    """Keep a fingerprint of the data in the run."""
+    """Keep a fingerprint of the data in the run, and digests of it and of the recipe."""
     write_atomically(run.data_file, json.dumps(fingerprint(source), indent=1) + "\n")
+    sign(run)
+
+
+def sign(run: Run) -> None:
+    """Note the recipe and the fingerprint as they are: a change of them is then noticed."""
+    write_digests(run.folder, [run.recipe_file.name, run.data_file.name])
 
 
 def check_unchanged(run: Run, source: Source, *, asked: bool = False) -> Source:
@@ -120,6 +127,8 @@ def _written(file: Path) -> dict[str, Any] | str:
     """The fingerprint that was kept, or why there is none."""
     if not file.is_file():
         return f"there is no {file}"
+    if (file.parent / DIGESTS).is_file() and (problem := damage(file.parent, [file.name])):
+        return problem
     try:
         with file.open("rb") as handle:
             known = json.loads(handle.read(LARGEST))

@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import nn
 
+from viewfinder.core.console import say
 from viewfinder.core.errors import RunStopped, UserError
 from viewfinder.core.randomness import derive
 from viewfinder.data.domain import Domain
 from viewfinder.networks.channels_last import fast_layout
 from viewfinder.networks.encoders import ENCODERS, build_encoder
 from viewfinder.recipes.recipe import Recipe, build
-from viewfinder.runs.checkpoint import WEIGHTS, find_last, load_into, load_weights
+from viewfinder.recipes.yaml_file import read_mapping
+from viewfinder.runs.checkpoint import DIGESTS, WEIGHTS, damage, find_last, load_into, load_weights
 
 
 @dataclass(frozen=True)
@@ -75,27 +76,32 @@ class Run:
     def recipe(self) -> Recipe:
         """The complete recipe the run was started with.
 
-        Nothing it names is imported. Raises UserError where the folder is no run, and where the
-        run needs plug-ins that are not loaded.
+        Nothing it names is imported. That it was changed since is printed. Raises UserError where
+        the folder is no run, and where the run needs plug-ins that are not loaded.
         """
         if not self.recipe_file.exists():
             raise UserError(
                 f"{self.folder} is not a run: it has no recipe.yaml",
                 fix="the folder that viewfinder pretrain --out wrote",
             )
-        return build(file=self.recipe_file, trusted=False)
+        listed = (self.folder / DIGESTS).is_file()
+        if listed and damage(self.folder, [self.recipe_file.name]) is not None:
+            say(f"note: {self.recipe_file} is not as the run was started; it is taken as it is now")
+        try:
+            return build(file=self.recipe_file, trusted=False)
+        except UserError as error:
+            if str(self.folder) in error.message:
+                raise
+            raise UserError(f"{self.recipe_file}: {error.message}", fix=error.fix) from error
 
     def plain_recipe(self) -> dict[str, Any]:
-        """``recipe`` as plain data, {} where it is none. Nothing it names is looked up, so it needs
-        no plug-ins.
+        """``recipe`` as plain data. Nothing it names is looked up, so it needs no plug-ins.
 
         Raises FileNotFoundError, and UserError where the file cannot be read as YAML.
         """
-        try:
-            recipe = yaml.safe_load(self.recipe_file.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"{self.recipe_file} is not YAML: {error}") from error
-        return recipe if isinstance(recipe, dict) else {}
+        if not self.recipe_file.exists():
+            raise FileNotFoundError(self.recipe_file)
+        return read_mapping(self.recipe_file)
 
     def last_checkpoint(self) -> Path | None:
         """The newest whole checkpoint, or None."""
