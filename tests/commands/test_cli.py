@@ -72,7 +72,9 @@ def test_a_run_leaves_everything_in_its_folder(trained: Path) -> None:
         assert {"data", "layer", "split", "selection", "seed"} <= entry["protocol"].keys()
     assert "<html" in (trained / "report.html").read_text()
     names = {p.name for p in (trained / "checkpoints" / "epoch-00001").iterdir()}
-    assert names == {"weights.safetensors", "state.safetensors"}
+    assert names == {"weights.safetensors", "state.safetensors", "SHA256SUMS"}
+    assert not list(trained.rglob("*.tmp"))
+    assert not (trained / "in-progress.json").exists()
 
 
 def test_the_saved_recipe_repeats_the_run(

@@ -347,7 +347,8 @@ def test_a_run_whose_own_data_are_gone_is_scored_on_others(
     words = ["--protocol", "transfer", "--protocol", "knn", "--no-baselines", "data.limit=60"]
     assert command(monkeypatch, "evaluate", "--data", "digits", str(run), *words) == 0
     shown = capsys.readouterr().out
-    assert "npz:/gone, the runs' own data, is not scored: there is no file" in shown
+    assert "npz:/gone, the runs' own data, is not scored: the run" in shown
+    assert "was trained with /gone, and there is nothing there" in shown
     assert "digits" in shown
     assert command(monkeypatch, "evaluate", str(run), *words) == 2
     assert command(monkeypatch, "evaluate", "digits", "--data", "shapes", *words) == 2

@@ -34,7 +34,7 @@ def pretrain(
         Path | None, typer.Option(help="run folder to write; default runs/METHOD-N")
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="run folder to continue; no other words but plugins=")
+        Path | None, typer.Option(help="run folder to continue; no words but plugins= and data=")
     ] = None,
     print_recipe: Annotated[
         bool, typer.Option("--print-recipe", help="print the complete recipe and stop")
@@ -45,7 +45,7 @@ def pretrain(
     viewfinder pretrain simclr data=folder:photos epochs=20 --out runs/photos
     """
     from viewfinder.commands import pretrain as command
-    from viewfinder.commands.words import check_resumable, recipe_of
+    from viewfinder.commands.words import places_of, recipe_of
 
     if print_recipe and resume is not None:
         found = recipe_of(words or [], resume / "recipe.yaml", trusted=False)
@@ -53,8 +53,7 @@ def pretrain(
     elif print_recipe:
         sys.stdout.write(command.completed(recipe_of(words or [], recipe)).to_yaml())
     elif resume is not None:
-        check_resumable(words or [], recipe, out)
-        command.resume(resume)
+        command.resume(resume, places_of(words or [], recipe, out))
     else:
         command.pretrain(recipe_of(words or [], recipe), out)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from viewfinder.data.sources.table import same_source
 from viewfinder.evaluation.pixels import raw_name
 from viewfinder.evaluation.probes.scores import Score
 from viewfinder.evaluation.scoring import score
 from viewfinder.report.gather import gather
 from viewfinder.report.page import write_report
 from viewfinder.runs.opening import check_kind, override, reopened
+from viewfinder.runs.own_data import check_there, check_unchanged, same_but_for_places
 from viewfinder.runs.run import Run, load_encoder
 
 
@@ -40,7 +42,12 @@ def evaluate(
     """
     encoder, trained, _ = load_encoder(run)
     recipe = override(trained, overrides or {}, source)
+    of_run = source is None or same_source(source, trained.data.source)
+    if of_run:
+        check_there(run, recipe)
     data = reopened(run, recipe.data, recipe.seed, trained)
+    if of_run and same_but_for_places(recipe.data, trained.data):
+        data = check_unchanged(run, data, asked=source is not None)
     check_kind(recipe, data)
     if protocols:
         own = recipe.evaluation.model_copy(update={"protocols": list(protocols)})

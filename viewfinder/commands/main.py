@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import sys
 
 APP = ("typer", "rich", "lightning")
@@ -19,10 +20,13 @@ def main() -> None:
             'install. Try: pip install "viewfinder[app]"\n'
         )
         sys.exit(2)
-    from viewfinder.commands.cli import app
     from viewfinder.core.errors import InterruptedRun, RunStopped, UserError
 
+    # SIGTERM ends a command as Ctrl-C does, from the first import on: what is half done is tidied.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        from viewfinder.commands.cli import app
+
         app()
     except UserError as error:
         sys.stderr.write(f"viewfinder: {error}\n")
@@ -33,6 +37,8 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("viewfinder: interrupted\n")
         sys.exit(130)
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 if __name__ == "__main__":

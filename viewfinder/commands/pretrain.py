@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from viewfinder.core.console import console, say
-from viewfinder.core.errors import UserError
+from viewfinder.core.errors import InterruptedRun, UserError
 from viewfinder.core.files import write_atomically
 from viewfinder.data.source import Source
 from viewfinder.data.splits import identities
 from viewfinder.recipes.check import check_parts
 from viewfinder.recipes.recipe import Recipe
+from viewfinder.runs.in_progress import in_progress
 from viewfinder.runs.new_run import is_first_process, new_folder, remove_if_nothing_ran
 from viewfinder.runs.opening import training_split, with_data
+from viewfinder.runs.own_data import (
+    check_there,
+    check_unchanged,
+    located,
+    relocated,
+    remember,
+)
 from viewfinder.runs.run import Run
 
 
@@ -37,30 +48,62 @@ def pretrain(recipe: Recipe, out: Path | None = None) -> Run:
     PosixPath('runs/mine')
     """
     check_parts(recipe)
-    recipe, source = with_data(recipe)
+    recipe, source = with_data(located(recipe))
     run = Run(new_folder(out, recipe.method))
-    if is_first_process():
-        write_atomically(run.recipe_file, recipe.to_yaml())
-    try:
-        return _train_and_finish(recipe, source, run)
-    except UserError:
-        remove_if_nothing_ran(run)
-        raise
+    with _at_work(run):
+        try:
+            if is_first_process():
+                _check_new(run)
+                write_atomically(run.recipe_file, recipe.to_yaml())
+                remember(run, source)
+            _train_and_finish(recipe, source, run)
+        except UserError:
+            remove_if_nothing_ran(run)
+            raise
+    return run
 
 
-def resume(folder: Path) -> Run:
+def resume(folder: Path, places: Mapping[str, Any] | None = None) -> Run:
     """Continue a run where its newest checkpoint stands; the result is as if never interrupted.
 
-    Raises UserError where the folder is no run, or the run needs plug-ins that are not loaded.
+    places  where its data lie now, nested: {"data": {"source": "folder:/new/place"}}
+
+    Raises UserError where the folder is no run, another process trains in it, the run needs
+    plug-ins that are not loaded, or its data are not there or not the same any more.
     """
     run = Run(folder)
     recipe = run.recipe()
+    if places:
+        recipe = relocated(recipe, places)
     check_parts(recipe)
-    recipe, source = with_data(recipe)
-    return _train_and_finish(recipe, source, run)
+    check_there(run, recipe, training=True)
+    with _at_work(run):
+        recipe, source = with_data(recipe)
+        check_unchanged(run, source)
+        if places and is_first_process():
+            write_atomically(run.recipe_file, recipe.to_yaml())
+            remember(run, source)
+        _train_and_finish(recipe, source, run)
+    return run
 
 
-def _train_and_finish(recipe: Recipe, source: Source, run: Run) -> Run:
+@contextmanager
+def _at_work(run: Run) -> Iterator[None]:
+    """Inside, this run is trained by nobody else; an interruption says how it goes on."""
+    try:
+        with in_progress(run.folder) if is_first_process() else nullcontext():
+            yield
+    except KeyboardInterrupt as stop:
+        raise InterruptedRun(run.folder) from stop
+
+
+def _check_new(run: Run) -> None:
+    """Raise UserError where another process has begun a run of that name at the same moment."""
+    if run.recipe_file.exists():
+        raise UserError(f"{run.folder} already exists; runs are never overwritten", fix="--out DIR")
+
+
+def _train_and_finish(recipe: Recipe, source: Source, run: Run) -> None:
     from viewfinder.evaluation.scoring import finish
     from viewfinder.training.fit import fit
 
@@ -74,5 +117,6 @@ def _train_and_finish(recipe: Recipe, source: Source, run: Run) -> Run:
         run.keep_held_out(identities(source.test))
     module = fit(recipe, split, run, console(), "pretraining")
     if is_first_process():
+        run.check_present()
         finish(recipe, source, run, module)
-    return run
+        run.check_present()

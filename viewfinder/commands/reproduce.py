@@ -10,6 +10,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from viewfinder.core.console import console, say
+from viewfinder.core.errors import InterruptedRun
+from viewfinder.core.files import writing
 from viewfinder.papers.experiment import RECIPES
 from viewfinder.papers.registry import EXPERIMENTS
 from viewfinder.papers.registry import reproduce as run_experiment
@@ -25,7 +27,13 @@ def reproduce(name: str | None, out: Path | None, *, seeds: int, quick: bool) ->
     def progress(done: int, total: int, what: str) -> None:
         say(f"{done}/{total} {what}")
 
-    run_experiment(name, out, seeds=seeds, quick=quick, progress=progress)
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    try:
+        run_experiment(name, out, seeds=seeds, quick=quick, progress=progress)
+    except (KeyboardInterrupt, InterruptedRun) as stop:
+        how = f"the same command again; the runs that are finished lie in {out}"
+        raise InterruptedRun(out, how) from stop
     say(f"results: {out}")
     _print_recipes(EXPERIMENTS[name].recipe_files())
 

@@ -4,12 +4,15 @@ sets."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
 from viewfinder.core.console import console, say
 from viewfinder.core.errors import UserError
+from viewfinder.data.sources.table import same_source
+from viewfinder.evaluation.probes.targets import find_target
 from viewfinder.evaluation.probing import check_protocols
 from viewfinder.evaluation.tasks.transfer import (
     DEFAULT_PROTOCOL,
@@ -24,6 +27,7 @@ from viewfinder.evaluation.tasks.transfer import (
 from viewfinder.evaluation.tasks.transfer_table import Entry, row_names, seeds_apart, tables
 from viewfinder.recipes.recipe import Recipe
 from viewfinder.runs.opening import override
+from viewfinder.runs.own_data import check_there, check_unchanged, same_but_for_places
 from viewfinder.runs.results import append_results
 from viewfinder.runs.run import Run, load_encoder
 
@@ -148,11 +152,16 @@ def _sets_of(
     trained: Recipe,
 ) -> list[TransferSet]:
     """The run's own set, where it has labels or factors of it are asked for, then the others."""
-    asked = parse_sets(words)
     own = recipe.data
-    targets = asked.pop(own.source, ())
+    named = parse_sets(words)
+    asked = {spec: wanted for spec, wanted in named.items() if not same_source(spec, own.source)}
+    mine = [spec for spec in named if spec not in asked]
+    targets = tuple(dict.fromkeys(word for spec in mine for word in named[spec]))
     try:
+        check_there(run, recipe)
         first = opened_set(own, recipe.seed, targets, opened, run, trained)
+        if same_but_for_places(own, trained.data):
+            first = replace(first, source=check_unchanged(run, first.source, asked=bool(mine)))
     except UserError as error:
         if targets or not asked:
             raise
@@ -164,10 +173,11 @@ def _sets_of(
     test = first.source.test
     labelled = first.source.train.labels is not None and test is not None
     if labelled and None not in targets:
+        find_target(first.source, None)
         targets = (None, *targets)
     elif not labelled:
         say(f"note: {own.source}, the runs' own data, has no labels and is not scored by class")
-    sets = [opened_set(own, recipe.seed, targets, opened, run, trained)] if targets else []
+    sets = [replace(first, targets=targets)] if targets else []
     others = [
         _other(run, recipe, overrides, spec, wanted, opened, trained)
         for spec, wanted in asked.items()

@@ -33,20 +33,22 @@ def overrides_of(words: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def check_resumable(words: Sequence[str], recipe: Path | None, out: Path | None) -> None:
-    """Load the plug-ins that a run to be continued needs; refuse all else."""
+def places_of(words: Sequence[str], recipe: Path | None, out: Path | None) -> dict[str, Any]:
+    """Where the data of a run to be continued lie now, nested as in ``build``; the plug-ins that it
+    needs are loaded. All else is refused, what is no place when the run is read."""
     if recipe or out:
         raise UserError(
             "--resume continues a run exactly as it was started, so it takes neither --recipe nor "
             "--out",
             fix="a new run for another recipe",
         )
-    if method_and_overrides(words)[0] is not None or overrides_of(words):
+    method, overrides = method_and_overrides(words)
+    if method is not None:
         raise UserError(
-            "--resume continues a run exactly as it was started, so it takes no other words than "
-            "the plugins= it needs",
+            "--resume continues a run exactly as it was started, so it takes no method",
             fix="a new run for another recipe",
         )
+    return overrides_of(overrides)
 
 
 def runs_sets_overrides(

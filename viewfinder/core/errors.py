@@ -78,7 +78,9 @@ class RunStopped(RuntimeError):
 
 
 class InterruptedRun(RunStopped):
-    """Ctrl-C or SIGTERM: the run in ``folder`` can be continued."""
+    """Ctrl-C or SIGTERM: the run in ``folder`` can be continued, by ``--resume`` or as ``how``
+    says."""
 
-    def __init__(self, folder: object) -> None:
-        super().__init__(f"interrupted. To continue: viewfinder pretrain --resume {folder}")
+    def __init__(self, folder: object, how: str | None = None) -> None:
+        how = how or f"viewfinder pretrain --resume {folder}"
+        super().__init__(f"interrupted. To continue: {how}")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import glob
 import io
 import os
+import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from viewfinder.core.errors import UserError
+from viewfinder.core.processes import is_running
+
+_TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
 
 
 @contextmanager
@@ -29,18 +35,19 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends well.
 
     The folder is made where it is missing. Whatever stops the block, ``path`` keeps its earlier
-    content and the temporary file is removed.
+    content and the temporary file is removed; those of processes that were killed go now.
 
-    Raises UserError where the folder or the file cannot be made; errors of the block pass as they
-    are, so wrap its own writes in ``writing``.
+    Raises UserError where the folder or the file cannot be made, and where ``path`` is no file that
+    could be replaced: a folder, a link, a device, a pipe, a socket. Errors of the block pass as
+    they are, so wrap its own writes in ``writing``.
 
     >>> with replacing(path) as temporary, writing(path):  # doctest: +SKIP
     ...     temporary.write_text("[]")
     """
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError(0, "it is a folder")
+        check_replaceable(path)
+        remove_leftovers(path.parent, of=path.name)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
@@ -51,6 +58,43 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # a disk that refused the file may refuse this too
             temporary.unlink(missing_ok=True)
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise UserError where ``path`` exists and is anything but a file of its own.
+
+    A rename would put a file where a device or a link was, and what others read there is gone.
+    """
+    kinds = {
+        stat.S_ISLNK: "a link",
+        stat.S_ISDIR: "a folder",
+        stat.S_ISCHR: "a device",
+        stat.S_ISBLK: "a device",
+        stat.S_ISFIFO: "a pipe",
+        stat.S_ISSOCK: "a socket",
+    }
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    kind = next((kind for test, kind in kinds.items() if test(mode)), None)
+    if kind is not None:
+        to = f" to {path.resolve()}" if kind == "a link" else ""
+        raise UserError(
+            f"{path} cannot be written: it is {kind}{to}, which a file would replace",
+            fix="the name of a file",
+        )
+
+
+def remove_leftovers(folder: Path, of: str | None = None) -> None:
+    """Remove temporary files of processes that are gone: everywhere below ``folder``, or those
+    beside the file ``of`` that were to take its place."""
+    pattern = "**/.*.tmp" if of is None else f".{glob.escape(of)}.*.tmp"
+    for path in folder.glob(pattern):
+        match = _TEMPORARY.fullmatch(path.name)
+        if match and not is_running(int(match[1])):
+            with suppress(OSError):
+                path.unlink()
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

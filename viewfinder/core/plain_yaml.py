@@ -10,6 +10,7 @@ that would grow when it is read.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -131,6 +132,23 @@ def load(text: str) -> Any:
         raise UserError(f"{where}{shortened(', '.join(told), 300)}") from None
     except yaml.YAMLError as error:  # characters that YAML does not allow
         raise UserError(shortened(" ".join(str(error).split()), 300)) from None
+
+
+def read_mapping(file: Path) -> dict[str, Any]:
+    """The mapping of keys that a YAML file holds.
+
+    Raises UserError, with its name, where there is no such file, and for what ``load`` refuses.
+    """
+    try:
+        with file.open(encoding="utf-8") as stream:
+            content = load(stream.read(LONGEST + 1))
+    except FileNotFoundError as error:
+        raise UserError(f"there is no recipe file {file}") from error
+    except (UserError, UnicodeDecodeError, OSError) as error:
+        raise UserError(f"{file} cannot be read as YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{file} holds {type(content).__name__}; a mapping of keys was expected")
+    return content
 
 
 class _Dumper(yaml.SafeDumper):

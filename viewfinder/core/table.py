@@ -33,6 +33,7 @@ class Row:
     paper    author and year, and the equation or section where one says it; "" for our own
     options  class of its options
     bare     the option that ``name:VALUE`` sets, such as the file of ``file:z.parquet``
+    paths    the options that are paths of files or folders
 
     Raises UserError for a fact that is not what its type says.
     """
@@ -42,6 +43,7 @@ class Row:
     paper: str = ""
     options: type[Options] = Options
     bare: str | None = None
+    paths: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_facts(self)

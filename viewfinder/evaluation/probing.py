@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import Tensor, nn
 
+from viewfinder.data.fingerprint import content_key
 from viewfinder.data.source import Source, Split
 from viewfinder.evaluation.pixels import LARGEST, raw_pixels, words_of
 from viewfinder.evaluation.probes.classification import evaluate_features
@@ -21,6 +21,7 @@ from viewfinder.evaluation.probes.table import PROBES
 from viewfinder.evaluation.probes.targets import Classes, find_target
 from viewfinder.networks.frozen_features import cached_features, extract, fingerprint
 from viewfinder.recipes.recipe import Recipe
+from viewfinder.runs.own_data import CHANGED
 from viewfinder.runs.run import new_encoders, one_encoder, pick_device
 
 LAYER = "backbone, after pooling"
@@ -98,7 +99,7 @@ def probe(
 def _split_words(recipe: Recipe, source: Source) -> str:
     limit = f", limited to {recipe.data.limit} each" if recipe.data.limit else ""
     limit += f", labels of {recipe.data.labels}" if recipe.data.labels else ""
-    held = [note for note in source.notes if "held out" in note]
+    held = [note for note in source.notes if "held out" in note or CHANGED in note]
     size = "" if recipe.views.size is None else f", views of {recipe.views.size} px"
     size += f" of images at {recipe.data.size} px" if recipe.data.size else ""
     return f"train -> test{limit}{size}" + (f" ({'; '.join(held)})" if held else "")
@@ -121,13 +122,6 @@ def _encoded(
     facts = (split.name, content_key(split), recipe.view_maker().describe_frozen())
     file = cache / f"{kind}-{_file_words(source.spec)}-{split.name}.safetensors"
     return cached_features(file, fingerprint(encoder, *facts, recipe.precision), compute)
-
-
-def content_key(split: Split) -> str:
-    """Changes with the images: a digest of their number and of up to 512 of them, evenly spread."""
-    n = len(split)
-    sample = split.data.read(np.unique(np.linspace(0, n - 1, min(n, 512)).astype(np.int64)))
-    return f"{n} {hashlib.sha256(sample.contiguous().numpy().tobytes()).hexdigest()}"
 
 
 def _file_words(spec: str) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from rich.console import Console
 from torch import Tensor, nn
 
-from viewfinder.core.errors import RunStopped, UserError
+from viewfinder.core.errors import InterruptedRun, RunStopped, UserError
 from viewfinder.data.source import Source, Split
 from viewfinder.evaluation.probing import probe, untrained
 from viewfinder.information.discrete import information
@@ -59,6 +59,8 @@ def train(settings: Mapping[str, Any]) -> dict[str, Any]:
     encoder: nn.Module | None = None
     try:
         encoder = _encoder(recipe, source.train, settings, found, probes)
+    except InterruptedRun:  # no finding of the run
+        raise
     except RunStopped as stop:
         found["stopped"] = str(stop)
     trained = time.perf_counter()

@@ -85,9 +85,7 @@ def peaked(levels: ArrayLike) -> Evidence:
     y = np.asarray(levels, float)
     inner = range(1, y.shape[-2] - 1)
     ends = (0, y.shape[-2] - 1)
-    return some(
-        [every([above(y[..., k, :] - y[..., e, :]) for e in ends]) for k in inner]
-    )
+    return some([every([above(y[..., k, :] - y[..., e, :]) for e in ends]) for k in inner])
 
 
 def slopes(x: Sequence[float], y: ArrayLike) -> np.ndarray:

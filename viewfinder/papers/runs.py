@@ -5,6 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import os
+import signal
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -15,6 +19,9 @@ import torch
 from viewfinder.core.files import write_atomically
 from viewfinder.papers.progress import Progress, silent
 from viewfinder.papers.result import to_json
+
+GRACE = 3.0
+"""Seconds that a worker has to tidy up when it is to end."""
 
 Settings = Mapping[str, Any]
 Train = Callable[[Settings], dict[str, Any]]
@@ -67,14 +74,47 @@ def _in_processes(
 ) -> None:
     # a forked child of a process that has used torch's threads can hang: start clean ones
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context) as pool:
+    size = min(workers, len(tasks))
+    with ProcessPoolExecutor(size, mp_context=context, initializer=_end_with_parent) as pool:
         futures = {pool.submit(_on_one_thread, train, s): i for i, s in tasks}
         try:
             for future in as_completed(futures):
                 finish(futures[future], future.result())
         except BaseException:
+            alive = list((pool._processes or {}).values())
             pool.shutdown(wait=False, cancel_futures=True)
+            for worker in alive:  # nobody waits for what they would find
+                worker.terminate()
             raise
+
+
+def _end_with_parent() -> None:
+    """Make a worker end, and tidy up, at SIGTERM and when its parent is gone, even if killed.
+
+    Ctrl-C reaches parent and worker alike: the parent ends the worker, which prints nothing.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _exit)
+    threading.Thread(target=_watch_parent, daemon=True).start()
+
+
+def _exit(number: int, frame: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
+    threading.Thread(target=_exit_soon, daemon=True).start()
+    raise KeyboardInterrupt
+
+
+def _exit_soon() -> None:
+    """However busy the worker is, and although its pool would give it more to do."""
+    time.sleep(GRACE)
+    os._exit(1)
+
+
+def _watch_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _on_one_thread(train: Train, settings: Settings) -> dict[str, Any]:

@@ -255,4 +255,5 @@ ATTRIBUTES = Positives(
     build=_build,
     needs=("attributes",),
     bare="file",
+    paths=("file",),
 )

@@ -20,4 +20,5 @@ FILE = Positives(
     build=lambda options, given: read_clusters(options.file, given.split),
     needs=("file",),
     bare="file",
+    paths=("file",),
 )

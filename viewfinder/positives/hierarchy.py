@@ -90,4 +90,5 @@ HIERARCHY = Positives(
     build=_build,
     needs=("labels", "classes"),
     bare="file",
+    paths=("file",),
 )

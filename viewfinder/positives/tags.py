@@ -54,4 +54,5 @@ TAGS = Positives(
     gives=("tags",),
     needs=("attributes",),
     bare="file",
+    paths=("file",),
 )

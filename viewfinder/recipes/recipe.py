@@ -402,15 +402,7 @@ def _check_no_images(recipe: Recipe, modality: Modality) -> None:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    try:
-        with file.open(encoding="utf-8") as stream:
-            content = plain_yaml.load(stream.read(plain_yaml.LONGEST + 1))
-    except FileNotFoundError as error:
-        raise UserError(f"there is no recipe file {file}") from error
-    except (UserError, UnicodeDecodeError, OSError) as error:
-        raise UserError(f"{file} cannot be read as YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{file} holds {type(content).__name__}; a mapping of keys was expected")
+    content = plain_yaml.read_mapping(file)
     fields = {key: _bare([key]) for key, value in content.items() if not isinstance(value, dict)}
     return {
         key: {field: value} if (field := fields.get(key)) else value

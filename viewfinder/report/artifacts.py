@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import io
 import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from viewfinder.core.errors import UserError
+from viewfinder.core.errors import UserError, brief
 from viewfinder.core.files import write_atomically
 from viewfinder.report.content import Embedded, Gallery
 from viewfinder.report.sprites import displayable, fit, shrink
 
 THUMBNAIL = 48
 """Longest side of a stored thumbnail, px."""
+
+LARGEST = 2**29
+"""Bytes that a file unpacks to, at most."""
 
 GALLERY = 96
 """Longest side of a stored view, px."""
@@ -126,12 +128,16 @@ def load_embeddings(path: Path) -> Embedded:
 
 def _load(path: Path, key: str) -> dict[str, np.ndarray]:
     try:
+        with zipfile.ZipFile(path) as packed:
+            size = sum(entry.file_size for entry in packed.infolist())
+        if size > LARGEST:
+            raise ValueError(f"it would unpack to {size:,} bytes, more than any report shows")
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
+    except Exception as error:  # whatever numpy and zip make of what is no npz file
+        raise UserError(f"{path} cannot be read: {brief(error)}") from error
     if key not in arrays:
         raise UserError(f"{path} has no array {key!r}; it holds {', '.join(arrays) or 'nothing'}")
     return arrays

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from viewfinder.core.console import say
 from viewfinder.core.errors import UserError, brief
+from viewfinder.core.files import write_atomically
 
 WEIGHTS = "weights.safetensors"
 STATE = "state.safetensors"
@@ -66,10 +67,10 @@ def save(path: Path, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
         ) from error
 
 
-def write_digests(path: Path) -> None:
-    """Make the list of digests of a checkpoint's files as they are."""
-    sums = [f"{_digest(path / name)}  {name}\n" for name in (WEIGHTS, STATE)]
-    (path / DIGESTS).write_text("".join(sums))
+def write_digests(path: Path, names: Sequence[str] = (WEIGHTS, STATE)) -> None:
+    """Make the list of digests of a checkpoint's, or another folder's, files as they are."""
+    sums = [f"{_digest(path / name)}  {name}\n" for name in names]
+    write_atomically(path / DIGESTS, "".join(sums))
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
@@ -105,7 +106,7 @@ def damage(path: Path, names: Sequence[str] = (WEIGHTS, STATE)) -> str | None:
     """What is wrong with files of a checkpoint, in words that name them; None: they are whole."""
     for name in (DIGESTS, *names):
         if not (path / name).is_file():
-            return f"{path / name} does not exist; a checkpoint holds {WEIGHTS}, {STATE}, {DIGESTS}"
+            return f"{path / name} does not exist; there should be {', '.join(names)}, {DIGESTS}"
     for name in names:
         try:
             differs = _written_digest(path / name) != _digest(path / name)
@@ -143,6 +144,14 @@ def find_last(folder: Path) -> Path | None:
             fix=f"a copy of them, or remove {folder}: --resume then starts from the beginning",
         )
     return None
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a process that is gone has left of writing a checkpoint."""
+    for path in folder.glob(".epoch-*"):
+        replaced = path.suffix == ".old" and not (folder / path.stem.removeprefix(".")).exists()
+        if not replaced:  # else it is the only one of its epoch
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def in_order(folder: Path) -> list[Path]:

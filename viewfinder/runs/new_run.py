@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 from viewfinder.core.errors import UserError
+from viewfinder.runs.checkpoint import DIGESTS
+from viewfinder.runs.in_progress import NAME, check_free
 from viewfinder.runs.run import Run
 
 
@@ -30,6 +32,7 @@ def new_folder(out: Path | None, method: str) -> Path:
     if out is None:
         out = _next_folder(method)
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        check_free(out)
         raise UserError(
             f"{out} already exists and is not empty; runs are never overwritten",
             fix=f"--resume {out} to continue it, or another --out",
@@ -56,11 +59,17 @@ def _next_folder(method: str) -> Path:
 
 
 def remove_if_nothing_ran(run: Run) -> None:
-    """A run refused before its first step leaves no folder that would be in the next one's way."""
-    started = {run.recipe_file, run.held_out_file}
-    if is_first_process() and {*run.folder.iterdir()} <= started:
-        for file in started:
-            file.unlink(missing_ok=True)
+    """A run refused before its first step leaves no folder that would be in the next one's way.
+
+    To be called by the process that has it in progress.
+    """
+    if not is_first_process() or not run.folder.is_dir():
+        return
+    files = {path.name: path for path in run.folder.iterdir()}
+    started = {file.name for file in (run.recipe_file, run.data_file, run.held_out_file)}
+    if files.keys() <= {*started, DIGESTS, NAME, ".lock"}:
+        for file in files.values():
+            file.unlink()
         run.folder.rmdir()
         if run.folder.parent == Path("runs") and not any(Path("runs").iterdir()):
             Path("runs").rmdir()

@@ -11,30 +11,35 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from torch import nn
 
-from viewfinder.core.errors import UserError
+from viewfinder.core.console import say
+from viewfinder.core.errors import RunStopped, UserError
 from viewfinder.core.files import write_atomically
+from viewfinder.core.plain_yaml import read_mapping
 from viewfinder.core.randomness import derive
 from viewfinder.data.domain import Domain
 from viewfinder.networks.channels_last import fast_layout
 from viewfinder.networks.encoders import ENCODERS, build_encoder
 from viewfinder.recipes.recipe import Recipe, build
-from viewfinder.runs.checkpoint import find_last, load_into, load_weights
+from viewfinder.runs.checkpoint import DIGESTS, WEIGHTS, damage, find_last, load_into, load_weights
 
 
 @dataclass(frozen=True)
 class Run:
-    """recipe.yaml, metrics.csv, checkpoints/, results.json, artifacts/, report.html in a folder;
-    usage.csv, where there are prototypes; held_out.json, where the test images are a part of train
-    that was held out."""
+    """recipe.yaml, data.json, metrics.csv, checkpoints/, results.json, artifacts/, report.html in a
+    folder; usage.csv, where there are prototypes; held_out.json, where the test images are part of
+    train, held out."""
 
     folder: Path
 
     @property
     def recipe_file(self) -> Path:
         return self.folder / "recipe.yaml"
+
+    @property
+    def data_file(self) -> Path:
+        return self.folder / "data.json"
 
     @property
     def metrics_file(self) -> Path:
@@ -68,30 +73,43 @@ class Run:
     def report(self) -> Path:
         return self.folder / "report.html"
 
+    def check_present(self) -> None:
+        """Raise RunStopped where the folder was removed or moved away while the run went on."""
+        if not self.recipe_file.exists():
+            raise RunStopped(
+                f"{self.folder} is gone: it was removed or moved while the run went on, or its "
+                "recipe.yaml was; what was computed since is not kept"
+            )
+
     def recipe(self) -> Recipe:
         """The complete recipe the run was started with.
 
-        Nothing it names is imported. Raises UserError where the folder is no run, and where the
-        run needs plug-ins that are not loaded.
+        Nothing it names is imported. That it was changed since is printed. Raises UserError where
+        the folder is no run, and where the run needs plug-ins that are not loaded.
         """
         if not self.recipe_file.exists():
             raise UserError(
                 f"{self.folder} is not a run: it has no recipe.yaml",
                 fix="the folder that viewfinder pretrain --out wrote",
             )
-        return build(file=self.recipe_file, trusted=False)
+        listed = (self.folder / DIGESTS).is_file()
+        if listed and damage(self.folder, [self.recipe_file.name]) is not None:
+            say(f"note: {self.recipe_file} is not as the run was started; it is taken as it is now")
+        try:
+            return build(file=self.recipe_file, trusted=False)
+        except UserError as error:
+            if str(self.folder) in error.message:
+                raise
+            raise UserError(f"{self.recipe_file}: {error.message}", fix=error.fix) from error
 
     def plain_recipe(self) -> dict[str, Any]:
-        """``recipe`` as plain data, {} where it is none. Nothing it names is looked up, so it needs
-        no plug-ins.
+        """``recipe`` as plain data. Nothing it names is looked up, so it needs no plug-ins.
 
         Raises FileNotFoundError, and UserError where the file cannot be read as YAML.
         """
-        try:
-            recipe = yaml.safe_load(self.recipe_file.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"{self.recipe_file} is not YAML: {error}") from error
-        return recipe if isinstance(recipe, dict) else {}
+        if not self.recipe_file.exists():
+            raise FileNotFoundError(self.recipe_file)
+        return read_mapping(self.recipe_file)
 
     def held_out(self) -> np.ndarray | None:
         """The paths or rows of the images that were held out of training; None: no such part.
@@ -174,7 +192,7 @@ def load_encoder(run: Run, checkpoint: Path | None = None) -> tuple[nn.Module, R
     for name, encoder in encoders.items():
         prefix = f"networks.{name}.encoder."
         own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
-        load_into(encoder, own, f"the checkpoint {path}")
+        load_into(encoder, own, f"the checkpoint {path / WEIGHTS}")
     return one_encoder(encoders).eval().requires_grad_(False), recipe, path
 
 

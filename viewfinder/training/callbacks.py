@@ -23,7 +23,8 @@ from viewfinder.core.randomness import numpy_generator
 from viewfinder.data.stored import Subset
 from viewfinder.information.collapse import COLLAPSED_STD, diagnose, feature_std, rankme
 from viewfinder.networks.frozen_features import extract
-from viewfinder.runs.checkpoint import WEIGHTS
+from viewfinder.runs.checkpoint import in_order
+from viewfinder.runs.run import Run
 from viewfinder.training.assignment import Clustering
 from viewfinder.training.embedding import Embedding
 
@@ -185,9 +186,21 @@ class Checkpoints(L.Callback):
             return
         trainer.save_checkpoint(self.folder / f"epoch-{epoch:05d}")
         if trainer.is_global_zero:
-            whole = sorted(p for p in self.folder.glob("epoch-*") if (p / WEIGHTS).exists())
-            for old in whole[:-2]:
+            for old in in_order(self.folder)[:-2]:
                 trainer.strategy.remove_checkpoint(old)
+
+
+class Present(L.Callback):
+    """Stops a run whose folder is gone, before anything is written there anew."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.kept = run.recipe_file.exists()  # a run within another has none
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if _any_rank(trainer, self.kept and not self.run.recipe_file.exists()):
+            self.run.check_present()
+            raise RunStopped("another process found that the run folder is gone")
 
 
 class ProgressBar(L.Callback):

@@ -15,14 +15,15 @@ from viewfinder.core.errors import InterruptedRun
 from viewfinder.data.source import Split
 from viewfinder.positives.sampler import SAMPLERS
 from viewfinder.recipes.recipe import Recipe
-from viewfinder.runs.checkpoint import load_into, load_state, load_weights
+from viewfinder.runs.checkpoint import WEIGHTS, epochs_done, load_into, load_weights
 from viewfinder.runs.run import Run
 from viewfinder.training.assignment import first_clusters, refreshed_clusters
-from viewfinder.training.callbacks import Checkpoints, History, Measures, ProgressBar
+from viewfinder.training.callbacks import Checkpoints, History, Measures, Present, ProgressBar
 from viewfinder.training.embedding import Embedding
 from viewfinder.training.engine import engine
 from viewfinder.training.loader import loader
 from viewfinder.training.module import Pretraining
+from viewfinder.training.resuming import Restored, check_same, going_on
 from viewfinder.training.usage import Usage
 
 
@@ -52,10 +53,14 @@ def fit(
     module = Pretraining(recipe, clusters.z, clusters.tags, len(split))
     last = run.last_checkpoint()
     if last is not None:
-        load_into(module, load_weights(last), f"the checkpoint {last}")
-        if load_state(last)["epoch"] + 1 >= recipe.epochs:
+        weights = load_weights(last)
+        if not recipe.positives.row.refreshed:
+            check_same(module, weights, last)
+        load_into(module, weights, f"the checkpoint {last / WEIGHTS}")
+        if epochs_done(last) >= recipe.epochs:
             return module
-    trainer = trainer_for(recipe, split, run, console, label, callbacks)
+    restored = Restored()
+    trainer = trainer_for(recipe, split, run, console, label, [restored, *callbacks])
     batches = loader(
         split,
         clusters.rows,
@@ -68,7 +73,8 @@ def fit(
         z=partial(_z_now, module),
     )
     try:
-        trainer.fit(module, batches, ckpt_path=None if last is None else str(last))
+        with going_on(last, restored):
+            trainer.fit(module, batches, ckpt_path=None if last is None else str(last))
     except SystemExit as stop:  # how the engine ends after Ctrl-C
         raise InterruptedRun(run.folder) from stop
     # What follows is done by one process alone; an objective would wait for the others.
@@ -98,6 +104,7 @@ def trainer_for(
     callbacks: list[L.Callback] = [
         *clustering,
         measures,
+        Present(run),
         Usage(run.usage_file),
         History(run.metrics_file, measures, console),
         Checkpoints(run.checkpoints, recipe.checkpoint_every),

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from viewfinder.core.errors import UserError
 from viewfinder.recipes.parts import NegativesPart
-from viewfinder.runs.checkpoint import load_into, load_weights
+from viewfinder.runs.checkpoint import WEIGHTS, load_into, load_weights
 from viewfinder.runs.run import Run
 from viewfinder.training.assignment import clusters_until_made
 from viewfinder.training.module import Pretraining
@@ -35,7 +35,7 @@ def restored(run: Run) -> Pretraining:
     if z is not None and recipe.positives.row.refreshed:
         z = clusters_until_made(recipe, len(z))  # as large as in training, whatever was found since
     module = Pretraining(recipe, z, tags)
-    load_into(module, weights, f"the checkpoint {path}")
+    load_into(module, weights, f"the checkpoint {path / WEIGHTS}")
     return module
 
 

@@ -10,7 +10,8 @@ How a folder is understood, in this order:
    at least two such folders, the folders are the classes.
 4. Otherwise the images are unlabelled, and a note says what spoke against 3.
 
-Names that begin with a dot and files that are no images by their extension are passed over.
+Names that begin with a dot and files that are no images by their extension are passed over, and so
+are links that lead out of DIR, which a note counts.
 Images are stored as the centre square, shorter side resized to ``size`` (64 by default).
 """
 
@@ -54,6 +55,7 @@ def read_folder(argument: str, options: ReadOptions) -> Source:
     if readable < 2:
         raise _too_few(root, found, unreadable, readable)
     notes += [*label_notes, *rename_notes, *read.notes, *_foreign_notes(found)]
+    notes += [f"{told} were left out" for told in _links(found)]
     return Source(f"folder:{argument}", read.splits, notes, unreadable)
 
 
@@ -84,6 +86,7 @@ def _too_few(
     if unreadable:
         reasons = first_five(f"{path.name}: {reason}" for path, reason in unreadable)
         message += f"; {len(unreadable)} are unreadable ({reasons})"
+    message += "".join(f"; {told} are not followed" for told in _links(found))
     if found.passed_over:
         others = first_five(
             f"{count} {ending or 'without extension'}"
@@ -91,6 +94,12 @@ def _too_few(
         )
         message += f"; other files: {others}"
     return UserError(message, fix=f"images ending in {', '.join(sorted(EXTENSIONS))}")
+
+
+def _links(found: Scan) -> list[str]:
+    """How many links lead to images or folders elsewhere; nothing where there are none."""
+    n = len(found.led_out)
+    return [f"{n} links that lead out of the folder ({first_five(found.led_out)})"] if n else []
 
 
 def _foreign_notes(found: Scan) -> list[str]:

@@ -19,19 +19,30 @@ _SYSTEM_FOLDERS = frozenset(("__MACOSX", "@eaDir"))
 
 @dataclass(frozen=True)
 class Scan:
-    """Image files by extension, relative to the root with "/" and sorted; others counted."""
+    """Image files by extension, relative to the root with "/" and sorted; others counted; links to
+    images and folders elsewhere, which are not followed."""
 
     files: list[str]
     passed_over: Counter[str]
     unreadable: list[tuple[Path, str]]
+    led_out: list[str]
 
 
 def scan(root: Path) -> Scan:
-    """All image files under a folder, links to folders followed once."""
+    """All image files under a folder. Links that stay in it are followed, those to folders once;
+    others are not: a folder that somebody gave away must not make a run read what lies beside."""
     files: list[str] = []
     passed_over: Counter[str] = Counter()
     unreadable: list[tuple[Path, str]] = []
+    led_out: list[str] = []
     seen: set[tuple[int, int]] = set()
+    real = root.resolve()
+
+    def stays(path: Path) -> bool:
+        if not path.is_symlink() or path.resolve().is_relative_to(real):
+            return True
+        led_out.append(path.relative_to(root).as_posix())
+        return False
 
     def failed(error: OSError) -> None:
         unreadable.append((Path(error.filename), error.strerror or "cannot be listed"))
@@ -43,18 +54,22 @@ def scan(root: Path) -> Scan:
             continue
         seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and name not in _SYSTEM_FOLDERS
+            name
+            for name in folders
+            if not name.startswith(".")
+            and name not in _SYSTEM_FOLDERS
+            and stays(Path(place) / name)
         )
         inside = Path(place).relative_to(root)
         for name in names:
             extension = PurePosixPath(name).suffix.lower()
             if name.startswith("."):
                 continue
-            if extension in EXTENSIONS:
+            if extension in EXTENSIONS and stays(Path(place) / name):
                 files.append((inside / name).as_posix())
-            else:
+            elif extension not in EXTENSIONS:
                 passed_over[extension] += 1
-    return Scan(sorted(files), passed_over, unreadable)
+    return Scan(sorted(files), passed_over, unreadable, sorted(led_out))
 
 
 def split_tree(files: Sequence[str]) -> tuple[dict[str, list[str]], int, list[str]]:

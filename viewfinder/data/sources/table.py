@@ -72,6 +72,7 @@ def _at_path(
         paper=paper,
         options=AtPath,
         bare="path",
+        paths=("path",),
         read=lambda own, how: read(own.path, how),
         labels=labels,
     )
@@ -196,6 +197,26 @@ def open_source(
     return replace(source, splits={key: source.splits[key] for key in [*first, *source.splits]})
 
 
+def located_source(spec: str) -> str:
+    """The spec with the name of its row and, where it is at a path, with an absolute one.
+
+    >>> located_source("digits"), located_source("npz:/data/../mine")
+    ('digits', 'npz:/mine')
+    """
+    whole = _with_prefix(spec)
+    path = path_of(whole)
+    if not path:
+        return whole
+    return f"{whole.partition(':')[0]}:{Path(path).expanduser().resolve()}"
+
+
+def path_of(spec: str) -> str | None:
+    """The path of a spec that has the name of its row; None where the source is at no path."""
+    name, _, argument = spec.partition(":")
+    row = SOURCES.get(name)
+    return argument if row is not None and row.bare in row.paths else None
+
+
 def _with_prefix(spec: str) -> str:
     """The spec with the name of its row; UserError where it names neither a row nor a path."""
     if spec.partition(":")[0] in SOURCES:
@@ -219,14 +240,11 @@ def same_source(one: str, other: str) -> bool:
     return one == other or _resolved(one) == _resolved(other)
 
 
-def _resolved(spec: str) -> tuple[str, str]:
+def _resolved(spec: str) -> str:
     try:
-        name, _, argument = _with_prefix(spec).partition(":")
+        return located_source(spec)
     except UserError:  # what is not there is no other's equal
-        return "", spec
-    if SOURCES[name].bare != "path":
-        return name, argument
-    return name, str(Path(argument).expanduser().resolve())
+        return spec
 
 
 def _own_options(row: SourceRow, spec: str) -> Options:

@@ -17,11 +17,12 @@ from torch import nn
 
 from viewfinder.core.console import say
 from viewfinder.core.errors import UserError
+from viewfinder.data.fingerprint import content_key
 from viewfinder.data.source import Source
 from viewfinder.data.sources.table import same_source
 from viewfinder.evaluation.probes.scores import AnyScore
 from viewfinder.evaluation.probes.targets import find_target
-from viewfinder.evaluation.probing import check_protocols, content_key, probe, untrained
+from viewfinder.evaluation.probing import check_protocols, probe, untrained
 from viewfinder.recipes.parts import Data
 from viewfinder.recipes.recipe import Recipe
 from viewfinder.runs.opening import open_data, override, reopened
