@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from viewfinder.core.errors import UserError, nearest, unknown
+from viewfinder.core.files import path_of, reading
 from viewfinder.core.table import Options, Row, Table
 from viewfinder.core.validation import readable
 from viewfinder.data.domain import Modality
@@ -186,7 +187,8 @@ def open_source(
     row = SOURCES[whole.partition(":")[0]]
     own = _own_options(row, whole)
     _check_fits(row, how)
-    source = with_test(replace(row.read(own, how), spec=whole), seed)
+    with reading(whole, "`viewfinder data` with a part of it, to find the file"):
+        source = with_test(replace(row.read(own, how), spec=whole), seed)
     if whole != spec:
         source = replace(source, notes=[f"{spec} is read as {whole}", *source.notes])
     first = [split for split in ("train", "test") if split in source.splits]
@@ -197,7 +199,7 @@ def _with_prefix(spec: str) -> str:
     """The spec with the name of its row; UserError where it names neither a row nor a path."""
     if spec.partition(":")[0] in SOURCES:
         return spec
-    path = Path(spec).expanduser()
+    path = path_of(spec)
     if spec and path.exists():
         arrays = path.suffix == ".npz" or any(path.glob("*.npz"))
         return f"npz:{spec}" if arrays else f"folder:{spec}"
