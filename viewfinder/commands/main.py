@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
+import os
 import signal
 import sys
 
@@ -11,8 +14,8 @@ APP = ("typer", "rich", "lightning")
 
 
 def main() -> None:
-    """Entry point. Exit codes: 2 for a mistake of the user, 1 for a run that was stopped, 130 for
-    one that was interrupted."""
+    """Entry point. Exit codes: 2 for a mistake of the user, 1 for a run that was stopped and for
+    what nobody expected, 130 for what was interrupted."""
     missing = [name for name in APP if importlib.util.find_spec(name) is None]
     if missing:
         sys.stderr.write(
@@ -24,10 +27,16 @@ def main() -> None:
 
     # SIGTERM ends a command as Ctrl-C does, from the first import on: what is half done is tidied.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):  # the name of a file need not be text
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         from viewfinder.commands.cli import app
 
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # what a full disk refuses shows here, not after the end
     except UserError as error:
         sys.stderr.write(f"viewfinder: {error}\n")
         sys.exit(2)
@@ -37,8 +46,23 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("viewfinder: interrupted\n")
         sys.exit(130)
+    except BrokenPipeError:  # whoever read it has seen enough: viewfinder methods | head
+        _close_output()
+        sys.exit(1)
+    except Exception as error:
+        from viewfinder.commands.unexpected import told
+
+        sys.stderr.write(f"viewfinder: {told(error)}\n")
+        _close_output()
+        sys.exit(1)
     finally:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+def _close_output() -> None:
+    """Have Python write nothing more where nothing can be written."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
 
 
 if __name__ == "__main__":

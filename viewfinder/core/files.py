@@ -12,10 +12,54 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from viewfinder.core.errors import UserError
+from viewfinder.core.errors import RunStopped, UserError, in_words, shortened
 from viewfinder.core.processes import is_running
 
 _TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
+
+
+def path_of(text: Path | str) -> Path:
+    """The path that a user wrote, with ``~`` as a home. Raises UserError for what is no path.
+
+    >>> path_of("photos")
+    PosixPath('photos')
+    """
+    if "\0" in str(text):
+        raise UserError(f"{in_words(str(text))} is no path: it has a zero byte in it")
+    try:
+        path = Path(text).expanduser()
+        path.exists()  # a name can be too long, or in a folder that may not be looked into
+    except (OSError, RuntimeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UserError(f"{shortened(str(text))} cannot be looked for: {why}") from None
+    return path
+
+
+def file_of(text: Path | str) -> Path:
+    """The same of a file to be read. Raises UserError where there is something else, such as a
+    folder, or a device that would never end."""
+    path = path_of(text)
+    if not path.exists():
+        raise UserError(f"there is no file {path}")
+    if not path.is_file():
+        raise UserError(f"{path} is no file, but a {'folder' if path.is_dir() else 'device'}")
+    return path
+
+
+@contextmanager
+def reading(what: Path | str, fix: str | None = None) -> Iterator[None]:
+    """Turn whatever a damaged file makes its reader raise, which may be anything, into a UserError
+    that names ``what`` was read."""
+    try:
+        yield
+    except (UserError, RunStopped):
+        raise
+    except Exception as error:
+        kind = type(error).__name__
+        told = shortened(" ".join(str(error).split()), 300)
+        raise UserError(
+            f"{shortened(str(what), 300)} cannot be read (damaged?): {kind}: {told}", fix=fix
+        ) from error
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from viewfinder.core.errors import UserError
+from viewfinder.core.files import reading
 from viewfinder.data.sidecars.read import Sidecar, first_five, read_sidecar
 from viewfinder.data.source import Attributes, Split
 from viewfinder.positives.columns import ColumnOptions, Columns, parse_columns
@@ -48,7 +49,8 @@ def read_attributes(
     """
     sidecar = read_sidecar(file)
     rows = rows_of(sidecar, split)
-    parsed = parse_columns(sidecar.columns, str(sidecar.file), options)
+    with reading(sidecar.file):
+        parsed = parse_columns(sidecar.columns, str(sidecar.file), options)
     table: Attributes = replace(parsed.attributes, values=parsed.attributes.values[rows])
     return replace(parsed, attributes=table)
 

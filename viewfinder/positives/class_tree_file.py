@@ -10,6 +10,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from viewfinder.core.errors import UserError
+from viewfinder.core.files import file_of, reading
 from viewfinder.data.sidecars.read import first_five
 from viewfinder.positives.class_tree import (
     Ambiguous,
@@ -37,7 +38,12 @@ def read_tree(
 
     Raises UserError for other forms, and what tree_from_paths and tree_from_graph raise.
     """
-    file = Path(file).expanduser()
+    file = file_of(file)
+    with reading(file):
+        return _tree(file, classes, ambiguous)
+
+
+def _tree(file: Path, classes: Sequence[str], ambiguous: Ambiguous) -> Tree:
     if file.suffix == ".npz":
         return _from_npz(file, classes)
     lines = _lines(file)

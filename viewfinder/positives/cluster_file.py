@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from viewfinder.core.errors import UserError
-from viewfinder.core.files import write_atomically
+from viewfinder.core.files import file_of, reading, write_atomically
 from viewfinder.data.sidecars.read import first_five, read_sidecar
 from viewfinder.data.source import Split
 from viewfinder.positives.assignment import Assignment, dense
@@ -70,7 +70,7 @@ def read_clusters(path: Path | str, split: Split) -> Assignment:
     Raises UserError for a file that cannot be read, columns that are missing or of another type,
     and rows that do not match the images (which, how many, the first five).
     """
-    path = Path(path).expanduser()
+    path = file_of(path)
     if path.suffix.lower() in (".csv", ".txt"):
         sidecar = read_sidecar(path)
         if "cluster" not in sidecar.columns:
@@ -83,12 +83,13 @@ def read_clusters(path: Path | str, split: Split) -> Assignment:
                 fix="a cluster in each line; one of its own where an image is like no other",
             )
         return Assignment(dense(_numbers(cells)))
-    key, keys, values = _parquet(path, by_path=split.paths is not None)
-    about = read_about(path)
-    if key == "path":
-        return _by_path(path, keys, values, split, about.get("n", len(keys)) - len(keys))
-    _check_digests(path, about.get("digests", {}), split)
-    return _by_index(path, keys, values, split)
+    with reading(path):
+        key, keys, values = _parquet(path, by_path=split.paths is not None)
+        about = read_about(path)
+        if key == "path":
+            return _by_path(path, keys, values, split, about.get("n", len(keys)) - len(keys))
+        _check_digests(path, about.get("digests", {}), split)
+        return _by_index(path, keys, values, split)
 
 
 def _digests(split: Split) -> dict[str, str]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 from viewfinder.core.errors import UserError
+from viewfinder.core.files import path_of
 from viewfinder.core.table import Options
 from viewfinder.data.source import Split
 
@@ -15,7 +15,7 @@ Need = Literal["labels", "attributes", "classes", "features", "file"]
 def check_need(need: Need, name: str, options: Options, split: Split) -> None:
     """Raise UserError where neither the split nor the options' file has what positives need."""
     file = getattr(options, "file", None)
-    if file is not None and not Path(file).expanduser().exists():
+    if file is not None and not path_of(file).exists():
         raise UserError(f"there is no file {file}", fix="positives.file=PATH of one that exists")
     if need == "labels" and split.labels is None:
         raise UserError(

@@ -13,7 +13,7 @@ from viewfinder.core.errors import UserError
 from viewfinder.core.files import write_atomically
 from viewfinder.data.fingerprint import differences, fingerprint
 from viewfinder.data.source import Source
-from viewfinder.data.sources.table import located_source, path_of
+from viewfinder.data.sources.table import located_source, place_of
 from viewfinder.recipes.parts import Data
 from viewfinder.recipes.recipe import Recipe, build, merge
 from viewfinder.runs.checkpoint import DIGESTS, damage, write_digests
@@ -60,7 +60,7 @@ def relocated(recipe: Recipe, places: Mapping[str, Any]) -> Recipe:
 
 def check_there(run: Run, recipe: Recipe, *, training: bool = False) -> None:
     """Raise UserError where the data of a run, or for training its files, lie there no more."""
-    source = path_of(recipe.data.source)
+    source = place_of(recipe.data.source)
     row = recipe.data.source.partition(":")[0]
     places = {} if source is None else {f"data={row}:": Path(source)}
     places |= {f"data.{k}=": p for k, p in _files(recipe.data, ("root", "labels"))}

@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from viewfinder.core.errors import UserError
+from viewfinder.core.files import file_of
 from viewfinder.data.splits import canonical_split
 
 _KEYS = ("path", "index")
@@ -89,7 +90,7 @@ def _keys(file: Path, key: str, cells: Mapping[str, list[str]]) -> list[Hashable
 
 def read_sidecar(file: Path | str) -> Sidecar:
     """Read a sidecar; UserError for a missing file, key column, uneven lines or double keys."""
-    file = Path(file).expanduser()
+    file = file_of(file)
     header, rows = _read_rows(file)
     found = [name for name in _KEYS if name in header]
     if len(found) != 1 or len(set(header)) != len(header):

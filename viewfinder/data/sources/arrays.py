@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from viewfinder.core.errors import UserError
+from viewfinder.core.files import path_of
 from viewfinder.data.convert import channel_note
 from viewfinder.data.options import ReadOptions
 from viewfinder.data.sidecars.labels import checked_attributes, checked_labels, encode
@@ -127,7 +128,7 @@ def read_npz(argument: str, options: ReadOptions) -> Source:
 
 def npz_files(argument: str) -> dict[str, Path]:
     """The file of each split of a path."""
-    path = Path(argument).expanduser()
+    path = path_of(argument)
     if not argument or not path.exists():
         raise UserError(
             f"there is no file or folder {argument!r}", fix="npz:PATH, holding images and labels"

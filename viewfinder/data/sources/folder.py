@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from viewfinder.core.errors import UserError
+from viewfinder.core.files import path_of
 from viewfinder.data.decode import EXTENSIONS
 from viewfinder.data.file_splits import read_file_splits
 from viewfinder.data.options import ReadOptions
@@ -71,7 +72,7 @@ def _unlabelled_test(
 
 
 def _existing_folder(argument: str) -> Path:
-    root = Path(argument).expanduser()
+    root = path_of(argument)
     if not argument or not root.exists():
         raise UserError(f"there is no folder {argument!r}", fix="folder:PATH_OF_YOUR_IMAGES")
     if not root.is_dir():

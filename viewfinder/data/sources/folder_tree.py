@@ -14,6 +14,7 @@ from viewfinder.data.decode import EXTENSIONS
 from viewfinder.data.sidecars.read import first_five
 from viewfinder.data.splits import canonical_split
 
+_SYSTEM_PLACES = (Path("/proc"), Path("/sys"))  # what the system says of itself, without end
 _SYSTEM_FOLDERS = frozenset(("__MACOSX", "@eaDir"))
 
 
@@ -44,12 +45,15 @@ def scan(root: Path) -> Scan:
         led_out.append(path.relative_to(root).as_posix())
         return False
 
+    system = {place.stat().st_dev for place in _SYSTEM_PLACES if place.is_dir()}
+    system -= {Path("/").stat().st_dev}
+
     def failed(error: OSError) -> None:
         unreadable.append((Path(error.filename), error.strerror or "cannot be listed"))
 
     for place, folders, names in os.walk(root, followlinks=True, onerror=failed):
         status = Path(place).stat()
-        if (status.st_dev, status.st_ino) in seen:
+        if (status.st_dev, status.st_ino) in seen or status.st_dev in system:
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from viewfinder.core.errors import UserError
+from viewfinder.core.files import path_of
 from viewfinder.data.file_splits import read_file_splits
 from viewfinder.data.options import ReadOptions
 from viewfinder.data.sidecars.read import first_five
@@ -142,7 +143,7 @@ def _tree_note(root: Path) -> str:
 
 
 def _root(argument: str) -> Path:
-    root = Path(argument).expanduser()
+    root = path_of(argument)
     if not argument or not root.is_dir():
         raise UserError(f"there is no folder {argument!r}", fix=_LAYOUT)
     return root

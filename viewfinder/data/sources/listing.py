@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from viewfinder.core.errors import UserError
+from viewfinder.core.files import path_of
 from viewfinder.data.file_splits import read_file_splits
 from viewfinder.data.options import ReadOptions
 from viewfinder.data.sidecars.read import first_five
@@ -90,7 +91,7 @@ def class_split(files: Sequence[str], labels: Sequence[int], class_names: Sequen
 
 def root_of(argument: str, layout: str) -> Path:
     """The folder behind the colon of a spec; ``layout`` says where it is to be had."""
-    root = Path(argument).expanduser()
+    root = path_of(argument)
     if not argument or not root.is_dir():
         raise UserError(f"there is no folder {argument!r}", fix=layout)
     return root

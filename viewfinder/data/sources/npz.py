@@ -9,8 +9,8 @@ loaded.
 
 from __future__ import annotations
 
+import math
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ import torch
 from numpy.lib import format as npy
 from torch import Tensor
 
-from viewfinder.core.errors import UserError
+from viewfinder.core.errors import UserError, shortened
 
 _BLOCK_BYTES = 2**24
 _PER_SET = ("class_", "node_")
@@ -46,9 +46,10 @@ def _clean_errors(path: Path) -> Iterator[None]:
         raise UserError(f"there is no file {path}") from None
     except UserError:
         raise
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # a damaged file may make the decoders raise almost anything
         raise UserError(
-            f"{path} is not a readable npz file (truncated or damaged?): {error}",
+            f"{path} is not a readable npz file (truncated or damaged?): "
+            f"{shortened(str(error), 300)}",
             fix="write it again with numpy.savez(path, images=..., labels=...)",
         ) from None
 
@@ -58,6 +59,13 @@ def _read_header(stream: IO[bytes]) -> Header:
     if version == (1, 0):
         return Header(*npy.read_array_header_1_0(stream))
     return Header(*npy.read_array_header_2_0(stream))
+
+
+def _check_held(member: str, header: Header, held: int) -> None:
+    """Raise ValueError where a header announces more than the archive holds."""
+    announced = math.prod(header.shape) * header.dtype.itemsize
+    if min(header.shape, default=0) < 0 or (announced > held and not header.dtype.hasobject):
+        raise ValueError(f"{member} announces {header.shape} values, and holds {held:,} bytes")
 
 
 class NpzFile:
@@ -70,7 +78,9 @@ class NpzFile:
             for member in archive.namelist():
                 if member.endswith(".npy"):
                     with archive.open(member) as stream:
-                        self.headers[member.removesuffix(".npy")] = _read_header(stream)
+                        header = _read_header(stream)
+                    _check_held(member, header, archive.getinfo(member).file_size)
+                    self.headers[member.removesuffix(".npy")] = header
 
     def check_plain(self, key: str) -> None:
         """Refuse an array of Python objects."""

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from viewfinder.core.errors import UserError, nearest, unknown
+from viewfinder.core.files import path_of, reading
 from viewfinder.core.table import Options, Row, Table
 from viewfinder.core.validation import readable
 from viewfinder.data.domain import Modality
@@ -190,7 +191,8 @@ def open_source(
     row = SOURCES[whole.partition(":")[0]]
     own = _own_options(row, whole)
     _check_fits(row, how)
-    source = with_test(replace(row.read(own, how), spec=whole), seed, held_out)
+    with reading(whole, "`viewfinder data` with a part of it, to find the file"):
+        source = with_test(replace(row.read(own, how), spec=whole), seed, held_out)
     if whole != spec:
         source = replace(source, notes=[f"{spec} is read as {whole}", *source.notes])
     first = [split for split in ("train", "test") if split in source.splits]
@@ -204,13 +206,13 @@ def located_source(spec: str) -> str:
     ('digits', 'npz:/mine')
     """
     whole = _with_prefix(spec)
-    path = path_of(whole)
+    path = place_of(whole)
     if not path:
         return whole
-    return f"{whole.partition(':')[0]}:{Path(path).expanduser().resolve()}"
+    return f"{whole.partition(':')[0]}:{path_of(path).resolve()}"
 
 
-def path_of(spec: str) -> str | None:
+def place_of(spec: str) -> str | None:
     """The path of a spec that has the name of its row; None where the source is at no path."""
     name, _, argument = spec.partition(":")
     row = SOURCES.get(name)
@@ -221,7 +223,7 @@ def _with_prefix(spec: str) -> str:
     """The spec with the name of its row; UserError where it names neither a row nor a path."""
     if spec.partition(":")[0] in SOURCES:
         return spec
-    path = Path(spec).expanduser()
+    path = path_of(spec)
     if spec and path.exists():
         arrays = path.suffix == ".npz" or any(path.glob("*.npz"))
         return f"npz:{spec}" if arrays else f"folder:{spec}"

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from viewfinder.core.errors import UserError
+from viewfinder.core.files import path_of
 from viewfinder.data.file_splits import read_file_splits
 from viewfinder.data.options import ReadOptions
 from viewfinder.data.source import Source, Split
@@ -80,7 +81,7 @@ def read_torchvision(name: str, options: ReadOptions) -> Source:
 
 def root_of(options: ReadOptions) -> Path:
     """The folder below which all sets lie."""
-    return (options.root or DEFAULT_ROOT).expanduser()
+    return path_of(options.root or DEFAULT_ROOT)
 
 
 def opened(name: str, entry: TorchvisionSet, split: str, root: Path, *, download: bool) -> Any:
