@@ -120,21 +120,28 @@ def evaluate(
 def embed(
     run: Annotated[Path, typer.Argument(help="a run folder")],
     data: Annotated[str, typer.Option(help="source to embed")],
-    out: Annotated[Path, typer.Option(help="Parquet file to write")],
+    out: Annotated[Path, typer.Option(help="file to write: .parquet, .csv, .npy or .npz")],
     words: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="overrides: data.*")
     ] = None,
     split: Annotated[
         str | None, typer.Option(help="one split only; default: all of the source")
     ] = None,
+    unit_length: Annotated[
+        bool, typer.Option("--unit-length", help="each vector divided by its length")
+    ] = False,
 ) -> None:
-    """Write the embedding of every image: path or index, label if any, vector."""
+    """Write the embedding of every image: path, split, index, label and class if any, vector.
+
+    viewfinder embed runs/photos --data folder:photos --out photos.parquet
+    """
     from viewfinder.commands import embed as command
     from viewfinder.commands.words import overrides_of
     from viewfinder.core.console import say
     from viewfinder.runs.run import Run
 
-    rows = command.embed(Run(run), data, out, overrides_of(words or []), split=split)
+    overrides = overrides_of(words or [])
+    rows = command.embed(Run(run), data, out, overrides, split=split, unit_length=unit_length)
     say(f"{rows:,} embeddings written to {out}")
 
 

@@ -10,7 +10,7 @@ from viewfinder.evaluation.probes.scores import Score
 from viewfinder.evaluation.scoring import score
 from viewfinder.report.gather import gather
 from viewfinder.report.page import write_report
-from viewfinder.runs.opening import check_kind, override, reopened
+from viewfinder.runs.opening import check_kind, override, reopened, say_unfinished
 from viewfinder.runs.run import Run, load_encoder
 
 
@@ -38,7 +38,8 @@ def evaluate(
     >>> evaluate(Run(Path("runs/mine")), ["knn"])[0].top1  # doctest: +SKIP
     0.61
     """
-    encoder, trained, _ = load_encoder(run)
+    encoder, trained, checkpoint = load_encoder(run)
+    say_unfinished(trained, checkpoint)
     recipe = override(trained, overrides or {}, source)
     data = reopened(run, recipe.data, recipe.seed, trained)
     check_kind(recipe, data)

@@ -17,7 +17,7 @@ from viewfinder.recipes.regularizers import weight_in_words
 from viewfinder.report.artifacts import load_embeddings, load_views
 from viewfinder.report.content import PARTS, Embedded, ReportContent
 from viewfinder.report.projection import thin
-from viewfinder.report.sections import percent
+from viewfinder.report.sections import budget, percent
 from viewfinder.runs.results import read_results
 from viewfinder.runs.run import Run
 
@@ -200,6 +200,8 @@ def _summary(scores: Sequence[AnyScore]) -> str:
         "raw values": "by the data themselves",
         "supervised": "by the same encoder trained with labels",
     }
+    if "supervised" in group and (length := budget(group["supervised"])):
+        phrases["supervised"] += f" for {length}"
     others = [f"{percent(group[k].top1)} {text}" for k, text in phrases.items() if k in group]
     return (
         f"{_probe(own)} on the frozen features names the class of {percent(own.top1)} of "

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,12 @@ def find_last(folder: Path) -> Path | None:
     for old in folder.glob(".epoch-*.old"):
         found.setdefault(old.name[1:-4], old)
     return found[max(found)] if found else None
+
+
+def epoch_of(path: Path) -> int | None:
+    """The epochs after which a checkpoint was written, by its name; None where that says none."""
+    found = re.search(r"epoch-(\d+)", path.name)
+    return int(found[1]) if found else None
 
 
 class SafeCheckpointIO(CheckpointIO):
