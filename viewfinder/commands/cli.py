@@ -109,11 +109,16 @@ def evaluate(
         transfer(runs, sets, overrides, protocols=probes, baselines=baselines is not False)
         return
     from viewfinder.commands import evaluate as command
+    from viewfinder.core.console import say
     from viewfinder.evaluation.scoring import print_scores
+    from viewfinder.report.verdict import verdict
 
     check_one(folders, sets)
     source = sets[0] if sets else None
-    print_scores(command.evaluate(runs[0], protocols, source, overrides, baselines=bool(baselines)))
+    found = command.evaluate(runs[0], protocols, source, overrides, baselines=bool(baselines))
+    print_scores(found)
+    for sentence in verdict(found, runs[0].plain_recipe()):
+        say(sentence)
 
 
 @app.command()

@@ -26,6 +26,7 @@ from viewfinder.evaluation.probing import LAYER, check_protocols, probe, untrain
 from viewfinder.networks.frozen_features import extract
 from viewfinder.recipes.recipe import Recipe, build, merge
 from viewfinder.recipes.views import Views
+from viewfinder.report.verdict import verdict
 from viewfinder.runs.checkpoint import epoch_of
 from viewfinder.runs.results import append_results
 from viewfinder.runs.run import Run, pick_device
@@ -53,6 +54,8 @@ def finish(recipe: Recipe, source: Source, run: Run, module: Pretraining) -> Non
             except UserError as error:  # one that cannot be scored must not cost the report
                 say(f"note: {kind} features were not scored: {error}")
         print_scores(entries)
+        for sentence in verdict(entries, recipe.plain()):
+            say(sentence)
     else:
         say(
             f"{recipe.data.source} has no labels, so nothing is scored. With labelled images: "
