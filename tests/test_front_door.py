@@ -395,3 +395,22 @@ def test_modules_pickle(module: nn.Module) -> None:
     if isinstance(module, vf.views.ViewMaker):
         pair = [one(images, torch.Generator().manual_seed(1)) for one in (module, again)]
         assert all(torch.equal(x, y) for x, y in zip(*pair, strict=True))
+
+
+@pytest.mark.parametrize("side", [8, 24, 32])
+@pytest.mark.parametrize("several", [True, False])
+def test_channels_in_the_wrong_place_are_refused_with_the_way_out(
+    run: Run, side: int, several: bool
+) -> None:
+    model = vf.load(run)
+    images = np.random.default_rng(0).integers(0, 256, (2, side, side, 3), dtype=np.uint8)
+    right = torch.from_numpy(images).permute(0, 3, 1, 2)
+    want = model.encode(right)
+    assert torch.equal(model.encode(images), want)
+    wrong = [torch.from_numpy(images), images.transpose(0, 3, 1, 2)]
+    for given, fix in zip(wrong, ["permute(0, 3, 1, 2)", "transpose(0, 2, 3, 1)"], strict=True):
+        with pytest.raises(UserError, match="looks like") as refused:
+            model.encode(given if several else given[0])
+        assert fix in str(refused.value)
+    with pytest.raises(UserError, match="looks like"):
+        model(wrong[0])

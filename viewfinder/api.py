@@ -133,15 +133,17 @@ def embed(
     out: Path | str,
     *,
     split: str | None = None,
+    unit_length: bool = False,
     overrides: Mapping[str, Any] | None = None,
     plugins: str | Sequence[str] = (),
 ) -> int:
-    """Write the features of every image of a source to the Parquet file ``out``; returns how many
-    rows it has.
+    """Write the features of every image of a source to the file ``out``, whose ending says the
+    format: .parquet, .csv, .npy or .npz; returns how many rows it has.
 
-    split      one split only; None: all of the source
-    overrides  of the run's data: {"data.limit": 300}
-    plugins    as in ``resume``
+    split        one split only; None: all of the source
+    unit_length  each vector divided by its length
+    overrides    of the run's data: {"data.limit": 300}
+    plugins      as in ``resume``
 
     Raises UserError for what cannot be read, opened or written.
 
@@ -151,8 +153,9 @@ def embed(
     with needing_app("viewfinder.embed"):
         from viewfinder.commands import embed as command
 
+        changes = _nested(overrides or {})
         return command.embed(
-            _run(run, plugins), data, Path(out), _nested(overrides or {}), split=split
+            _run(run, plugins), data, Path(out), changes, split=split, unit_length=unit_length
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,7 @@ def test_a_run_leaves_everything_in_its_folder(trained: Path) -> None:
     found = {(entry["features"], entry["protocol"]["protocol"]) for entry in results}
     kinds = ("trained", "untrained", "raw pixels", "supervised")
     assert found == {(kind, probe) for kind in kinds for probe in ("linear", "knn")}
+    assert {e["protocol"].get("epochs") for e in results if e["features"] == "supervised"} == {1}
     for entry in results:
         assert {"data", "layer", "split", "selection", "seed"} <= entry["protocol"].keys()
     assert "<html" in (trained / "report.html").read_text()
@@ -75,6 +77,18 @@ def test_a_run_leaves_everything_in_its_folder(trained: Path) -> None:
     assert names == {"weights.safetensors", "state.safetensors", "SHA256SUMS"}
     assert not list(trained.rglob("*.tmp"))
     assert not (trained / "in-progress.json").exists()
+
+
+def test_the_budget_of_the_supervised_baseline_stands_beside_its_score(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    words = ["evaluation=[knn]", "evaluation.supervised_epochs=2", "--out", str(out)]
+    assert run(monkeypatch, "pretrain", "simclr", *SMALL, *words) == 0
+    shown = capsys.readouterr().out
+    assert "supervised, 2 epochs" in shown  # in the table
+    assert shown.count("epoch 1/") == 1  # of the run alone: its own are behind a bar
+    assert "trained with labels for 2 epochs" in (out / "report.html").read_text()
 
 
 def test_the_saved_recipe_repeats_the_run(
@@ -106,8 +120,54 @@ def test_embeddings_are_those_of_the_encoder(
     source = open_source("digits", limit=100)
     seen = recipe.view_maker().frozen
     expected = [extract(encoder, s.data, seen) for s in source.splits.values()]
-    np.testing.assert_allclose(vectors, np.concatenate(expected), rtol=1e-5, atol=1e-6)
+    # the run's own test part is kept, so the same images come in another order
+    rows = np.concatenate([s.factors["source_row"] for s in source.splits.values()])
+    assert sorted(table["index"].to_pylist()) == sorted(rows.tolist())
+    place = {row: i for i, row in enumerate(rows.tolist())}
+    expected = np.concatenate(expected)[[place[row] for row in table["index"].to_pylist()]]
+    np.testing.assert_allclose(vectors, expected, rtol=1e-5, atol=1e-6)
     assert len(table) == sum(len(s) for s in source.splits.values())
+
+
+def test_all_images_are_embedded_whatever_the_limit_of_the_run(
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "all.npz"
+    words = ("embed", str(trained), "--data", "digits", "--out", str(out), "--unit-length")
+    assert run(monkeypatch, *words) == 0
+    assert "1,797 embeddings" in capsys.readouterr().out
+    with np.load(out) as file:
+        np.testing.assert_allclose(np.linalg.norm(file["vectors"], axis=1), 1, rtol=1e-5)
+        rows = sorted(zip(file["split"].tolist(), file["index"].tolist(), strict=True))
+    held_out = json.loads((trained / "held_out.json").read_text())
+    assert [i for split, i in rows if split == "test"] == held_out  # as in the run
+    assert sorted(i for _, i in rows) == list(range(1797))
+
+
+def test_embeddings_say_of_which_epoch_they_are(
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    copy = Path(shutil.copytree(trained, tmp_path / "run"))
+    text = (copy / "recipe.yaml").read_text()
+    (copy / "recipe.yaml").write_text(text.replace("epochs: 1\n", "epochs: 7\n", 1))
+    words = ["--data", "digits", "data.limit=50", "--out"]
+    for folder, said, epochs in ((copy, True, 7), (trained, False, 1)):
+        out = tmp_path / f"{epochs}.npy"
+        assert run(monkeypatch, "embed", str(folder), *words, str(out)) == 0
+        assert ("epoch 1 of 7" in capsys.readouterr().out) == said
+        about = json.loads(out.with_name(f"{out.name}.json").read_text())
+        assert (about["epoch"], about["epochs"], about["unit_length"]) == (1, epochs, False)
+        assert {"mean", "std"} <= json.loads(about["network_input"])[1][0]["normalise"].keys()
+    before = {*tmp_path.iterdir()}
+    assert run(monkeypatch, "embed", str(copy), *words, str(tmp_path / "x.tsv")) == 2
+    assert ".parquet, .csv, .npy, .npz" in capsys.readouterr().err
+    assert {*tmp_path.iterdir()} == before
 
 
 def test_evaluating_again_adds_and_replaces(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:

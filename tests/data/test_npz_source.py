@@ -289,3 +289,23 @@ def test_wrong_folders(tmp_path: Path) -> None:
         np.savez(tmp_path / f"{name}.npz", images=pixels(3))
     with pytest.raises(UserError, match="both the train split"):
         open_source(f"npz:{tmp_path}")
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("side", [5, 8, 16, 32])
+def test_channels_in_the_wrong_place_are_never_taken_for_many(
+    channels: int, side: int, tmp_path: Path
+) -> None:
+    right = pixels(6, side, side, channels)
+    np.savez(tmp_path / "right.npz", images=right)
+    assert open_source(f"npz:{tmp_path / 'right.npz'}").train.data.shape == (channels, side, side)
+    np.savez(tmp_path / "wrong.npz", images=right.transpose(0, 3, 1, 2))
+    with pytest.raises(UserError, match=r"looks like \(N, C, H, W\).*transpose\(0, 2, 3, 1\)"):
+        open_source(f"npz:{tmp_path / 'wrong.npz'}")
+
+
+def test_unusual_channels_are_told(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", images=pixels(6, 8, 8, 13))
+    source = open_source(f"npz:{tmp_path / 'x.npz'}")
+    assert source.train.data.shape == (13, 8, 8)
+    assert "images have 13 channels: the last axis of the array" in source.notes

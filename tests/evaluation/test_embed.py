@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import csv
 import errno
 import gc
+import json
+import re
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +20,7 @@ from torch import Tensor, nn
 from viewfinder.core.errors import UserError
 from viewfinder.data.domain import Modality
 from viewfinder.evaluation.embed import write_embeddings
+from viewfinder.evaluation.embedding_files import FORMATS
 
 Make = Callable[..., Any]
 
@@ -36,18 +40,20 @@ def test_columns_types_and_rows(tmp_path: Path, random_images: Make) -> None:
         out,
         paths=names,
         labels=labels,
+        class_names=["a", "ä,b", "c"],
         splits=["train"] * 6 + ["test"] * 4,
         batch_size=4,
         about={"data": "test"},
     )
     table = pq.read_table(out)
     assert dim == 6
-    assert table.column_names == ["index", "path", "label", "split", "vector"]
+    assert table.column_names == ["path", "split", "index", "label", "class_name", "vector"]
     assert table.schema.field("vector").type == pa.list_(pa.float32(), 6)
     assert table["index"].to_pylist() == list(range(10))
     assert table["path"].to_pylist() == names
     assert table["split"].to_pylist() == ["train"] * 6 + ["test"] * 4
     assert table["label"].to_pylist() == labels.tolist()
+    assert table["class_name"].to_pylist()[:4] == ["a", "ä,b", "c", "a"]
     vectors = np.stack(table["vector"].to_numpy())
     np.testing.assert_array_equal(vectors, images.images.flatten(1).float().numpy())
     assert table.schema.metadata[b"data"] == b"test"
@@ -164,8 +170,9 @@ def test_places_that_cannot_be_written(tmp_path: Path, random_images: Make) -> N
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
         write_embeddings(nn.Identity(), random_images(2), flat, tmp_path / "file" / "v.parquet")
+    (tmp_path / "folder.csv").mkdir()
     with pytest.raises(UserError, match="it is a folder"):
-        write_embeddings(nn.Identity(), random_images(2), flat, tmp_path)
+        write_embeddings(nn.Identity(), random_images(2), flat, tmp_path / "folder.csv")
 
 
 def test_lengths_that_do_not_fit(tmp_path: Path, random_images: Make) -> None:
@@ -174,3 +181,87 @@ def test_lengths_that_do_not_fit(tmp_path: Path, random_images: Make) -> None:
         write_embeddings(nn.Identity(), random_images(2), flat, out, labels=np.zeros(3, int))
     with pytest.raises(UserError, match="no images"):
         write_embeddings(nn.Identity(), random_images(0), flat, out)
+
+
+def read_back(out: Path) -> tuple[np.ndarray, dict[str, list[object]], dict[str, object]]:
+    """Vectors, columns and what they are of, by the readers that people have."""
+    beside = out.with_name(f"{out.name}.json")
+    if out.suffix == ".parquet":
+        table = pq.read_table(out)
+        columns = {name: table[name].to_pylist() for name in table.column_names}
+        vectors = np.array(columns.pop("vector"), np.float32)
+        about = {k.decode(): v.decode() for k, v in table.schema.metadata.items()}
+        return vectors, columns, {k: about[k] for k in ("run", "data_size")}
+    if out.suffix == ".npz":
+        with np.load(out, allow_pickle=False) as file:
+            columns = {n: file[n].tolist() for n in file.files if n not in ("vectors", "about")}
+            return file["vectors"], columns, json.loads(str(file["about"]))
+    table_file = out if out.suffix == ".csv" else out.with_name(f"{out.name}.csv")
+    rows = list(csv.DictReader(table_file.open(encoding="utf-8", newline="")))
+    columns = {
+        name: [int(row[name]) if name in ("index", "label") else row[name] for row in rows]
+        for name in rows[0]
+        if not re.fullmatch(r"v\d+", name)
+    }
+    if out.suffix == ".npy":
+        return np.load(out), columns, json.loads(beside.read_text())
+    numbers = [[float(row[f"v{i}"]) for i in range(len(row) - len(columns))] for row in rows]
+    return np.array(numbers, np.float32), columns, json.loads(beside.read_text())
+
+
+@pytest.mark.parametrize("unit_length", [False, True])
+@pytest.mark.parametrize("ending", FORMATS)
+def test_every_format_holds_the_same(
+    ending: str, unit_length: bool, tmp_path: Path, random_images: Make
+) -> None:
+    images, out = random_images(7), tmp_path / f"v{ending}"
+    names = [f'ä "{i}",\n.png' for i in range(7)]
+    write_embeddings(
+        nn.Identity(),
+        images,
+        lambda x: flat(x) / 255,
+        out,
+        paths=names,
+        labels=np.array([0, 1, -1, 0, 1, 0, 1]),
+        class_names=["katze", "hund"],
+        splits=["train"] * 7,
+        unit_length=unit_length,
+        batch_size=3,
+        about={"run": "runs/a", "data_size": 64},
+    )
+    vectors, columns, about = read_back(out)
+    want = images.images.flatten(1).numpy() / np.float32(255)
+    if unit_length:
+        want = want / np.linalg.norm(want, axis=1, keepdims=True)
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(vectors, want, rtol=1e-6)
+    kinds = ["katze", "hund", "", "katze", "hund", "katze", "hund"]
+    assert list(columns) == ["path", "split", "index", "label", "class_name"]
+    assert columns["path"] == names
+    assert columns["index"] == list(range(7))
+    assert columns["class_name"] == kinds
+    assert {k: str(v) for k, v in about.items()} == {"run": "runs/a", "data_size": "64"}
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_no_format_leaves_half_a_file(ending: str, tmp_path: Path, random_images: Make) -> None:
+    def broken(images: Tensor) -> Tensor:
+        calls.append(1)
+        return flat(images) / (0 if len(calls) == 3 else 1)
+
+    calls: list[int] = []
+    with pytest.raises(UserError, match="not finite"):
+        write_embeddings(
+            nn.Identity(), random_images(9), broken, tmp_path / f"v{ending}", batch_size=2
+        )
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["v.xls", "v", "v.parquet.gz"])
+def test_another_ending_is_refused_before_anything_is_embedded(
+    name: str, tmp_path: Path, random_images: Make
+) -> None:
+    images = random_images(3)
+    with pytest.raises(UserError, match=r"\.parquet, \.csv, \.npy, \.npz"):
+        write_embeddings(nn.Identity(), images, flat, tmp_path / name)
+    assert images.reads == [] and files(tmp_path) == []

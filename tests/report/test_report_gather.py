@@ -12,7 +12,8 @@ from viewfinder.evaluation.probes.scores import Score
 from viewfinder.recipes.recipe import build
 from viewfinder.report.artifacts import save_embeddings, save_views
 from viewfinder.report.gather import _part, gather
-from viewfinder.report.sections import score_groups
+from viewfinder.report.page import render
+from viewfinder.report.sections import score_groups, score_rows
 from viewfinder.runs.results import append_results
 
 RECIPE = """
@@ -272,3 +273,21 @@ def test_regularizers_are_told_with_their_weights() -> None:
     assert _part("regularizers", noisy["regularizers"]) == "noise 0.2"
     assert _part("regularizers", build("simclr").plain()["regularizers"]) == "none"
     assert _part("positives", build("simclr").plain()["positives"]) == "instance"
+
+
+@pytest.mark.parametrize(("epochs", "words"), [(1, "1 epoch"), (20, "20 epochs")])
+def test_a_supervised_score_says_what_it_was_trained_for(
+    run: Path, epochs: int, words: str
+) -> None:
+    (run / "results.json").unlink()
+    own = [measured("trained", 0.6, epochs=100), measured("supervised", 0.8, epochs=epochs)]
+    append_results(run / "results.json", own)
+    found = gather(run)
+    assert f"by the same encoder trained with labels for {words}." in found.summary
+    (group,) = score_groups(found)  # for as long as they were trained they are compared
+    assert [bar["budget"] for bar in group["bars"]] == ["", words]
+    assert [row["meaning"].rpartition(", ")[2] for row in score_rows(found.scores)] == [
+        "100 epochs",
+        words,
+    ]
+    assert words in render(found)

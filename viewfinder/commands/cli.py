@@ -108,32 +108,44 @@ def evaluate(
         transfer(runs, sets, overrides, protocols=probes, baselines=baselines is not False)
         return
     from viewfinder.commands import evaluate as command
+    from viewfinder.core.console import say
     from viewfinder.evaluation.scoring import print_scores
+    from viewfinder.report.verdict import verdict
 
     check_one(folders, sets)
     source = sets[0] if sets else None
-    print_scores(command.evaluate(runs[0], protocols, source, overrides, baselines=bool(baselines)))
+    found = command.evaluate(runs[0], protocols, source, overrides, baselines=bool(baselines))
+    print_scores(found)
+    for sentence in verdict(found, runs[0].plain_recipe()):
+        say(sentence)
 
 
 @app.command()
 def embed(
     run: Annotated[Path, typer.Argument(help="a run folder")],
     data: Annotated[str, typer.Option(help="source to embed")],
-    out: Annotated[Path, typer.Option(help="Parquet file to write")],
+    out: Annotated[Path, typer.Option(help="file to write: .parquet, .csv, .npy or .npz")],
     words: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="overrides: data.*")
     ] = None,
     split: Annotated[
         str | None, typer.Option(help="one split only; default: all of the source")
     ] = None,
+    unit_length: Annotated[
+        bool, typer.Option("--unit-length", help="each vector divided by its length")
+    ] = False,
 ) -> None:
-    """Write the embedding of every image: path or index, label if any, vector."""
+    """Write the embedding of every image: path, split, index, label and class if any, vector.
+
+    viewfinder embed runs/photos --data folder:photos --out photos.parquet
+    """
     from viewfinder.commands import embed as command
     from viewfinder.commands.words import overrides_of
     from viewfinder.core.console import say
     from viewfinder.runs.run import Run
 
-    rows = command.embed(Run(run), data, out, overrides_of(words or []), split=split)
+    overrides = overrides_of(words or [])
+    rows = command.embed(Run(run), data, out, overrides, split=split, unit_length=unit_length)
     say(f"{rows:,} embeddings written to {out}")
 
 

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from viewfinder.core.errors import UserError
+from viewfinder.evaluation.embedding_files import check_format
 from viewfinder.evaluation.scoring import write_all_embeddings
-from viewfinder.runs.opening import check_kind, open_data, override
+from viewfinder.recipes.recipe import merge
+from viewfinder.runs.checkpoint import epoch_of
+from viewfinder.runs.opening import check_kind, override, reopened, say_unfinished
 from viewfinder.runs.run import Run, load_encoder
 
 
@@ -19,19 +22,32 @@ def embed(
     overrides: Mapping[str, Any] | None = None,
     *,
     split: str | None = None,
+    unit_length: bool = False,
 ) -> int:
-    """Write the embeddings of the source ``data`` to the Parquet file ``out``; returns the number
-    of rows.
+    """Write the embeddings of the source ``data`` to the file ``out``, whose ending says the
+    format: .parquet, .csv, .npy or .npz; returns the number of rows.
 
-    overrides  of the run's data.*, nested: {"data": {"limit": 300}}
-    split      one split only; None: all of the source
+    overrides    of the run's data.*, nested: {"data": {"limit": 300}}. A limit of the run itself
+                 does not hold here: all images are embedded
+    split        one split only; None: all of the source. Images that the run held out are "test"
+    unit_length  each vector divided by its length
 
     Raises UserError for what cannot be read, opened or written.
     """
-    encoder, recipe, _ = load_encoder(run)
-    recipe = override(recipe, overrides or {}, data, allowed=("data",))
-    source = open_data(recipe.data, recipe.seed)
+    check_format(out)
+    encoder, trained, checkpoint = load_encoder(run)
+    say_unfinished(trained, checkpoint)
+    recipe = override(trained, merge({"data": {"limit": None}}, overrides or {}), data, ("data",))
+    source = reopened(run, recipe.data, recipe.seed, trained)
     check_kind(recipe, source)
     if split is not None and split not in source.splits:
         raise UserError(f"--split {split}: {data} has {', '.join(sorted(source.splits))}")
-    return write_all_embeddings(recipe, source, encoder, out, split)
+    about = {
+        "run": str(run.folder),
+        "method": trained.method,
+        "epoch": epoch_of(checkpoint),
+        "epochs": trained.epochs,
+    }
+    return write_all_embeddings(
+        recipe, source, encoder, out, split, unit_length=unit_length, about=about
+    )

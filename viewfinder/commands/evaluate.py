@@ -11,7 +11,7 @@ from viewfinder.evaluation.probes.scores import Score
 from viewfinder.evaluation.scoring import score
 from viewfinder.report.gather import gather
 from viewfinder.report.page import write_report
-from viewfinder.runs.opening import check_kind, override, reopened
+from viewfinder.runs.opening import check_kind, override, reopened, say_unfinished
 from viewfinder.runs.own_data import check_there, check_unchanged, same_but_for_places
 from viewfinder.runs.run import Run, load_encoder
 
@@ -40,7 +40,8 @@ def evaluate(
     >>> evaluate(Run(Path("runs/mine")), ["knn"])[0].top1  # doctest: +SKIP
     0.61
     """
-    encoder, trained, _ = load_encoder(run)
+    encoder, trained, checkpoint = load_encoder(run)
+    say_unfinished(trained, checkpoint)
     recipe = override(trained, overrides or {}, source)
     of_run = source is None or same_source(source, trained.data.source)
     if of_run:

@@ -14,6 +14,7 @@ from viewfinder.core.errors import UserError
 from viewfinder.data.sources.table import same_source
 from viewfinder.evaluation.probes.targets import find_target
 from viewfinder.evaluation.probing import check_protocols
+from viewfinder.evaluation.scoring import budget
 from viewfinder.evaluation.tasks.transfer import (
     DEFAULT_PROTOCOL,
     KINDS,
@@ -26,7 +27,7 @@ from viewfinder.evaluation.tasks.transfer import (
 )
 from viewfinder.evaluation.tasks.transfer_table import Entry, row_names, seeds_apart, tables
 from viewfinder.recipes.recipe import Recipe
-from viewfinder.runs.opening import override
+from viewfinder.runs.opening import override, say_unfinished
 from viewfinder.runs.own_data import check_there, check_unchanged, same_but_for_places
 from viewfinder.runs.results import append_results
 from viewfinder.runs.run import Run, load_encoder
@@ -92,7 +93,16 @@ def _measured(
         say(f"{done}/{len(steps)} {run.folder} on {one.data.source}")
         for kind in kinds:
             try:
-                scores = scores_of(kind, encoder, recipe, one, protocols, run.cache, memory)
+                scores = scores_of(
+                    kind,
+                    encoder,
+                    recipe,
+                    one,
+                    protocols,
+                    run.cache,
+                    memory,
+                    budget(kind, recipe, run),
+                )
             except UserError as error:  # a set that cannot be scored must not cost the others
                 say(f"note: {kind} features on {one.data.source} were not scored: {error}")
                 continue
@@ -135,7 +145,8 @@ def _loaded(
     once = {run.folder.resolve(): run for run in runs}
     found = []
     for run in once.values():
-        encoder, recipe, _ = load_encoder(run)
+        encoder, recipe, checkpoint = load_encoder(run)
+        say_unfinished(recipe, checkpoint)
         changed = override(recipe, overrides)
         if changed.data.source != recipe.data.source:
             raise UserError("data.source cannot be set here", fix=f"--data {changed.data.source}")

@@ -8,6 +8,27 @@ from torch.nn import functional as F
 
 from viewfinder.core.errors import UserError
 
+USUAL_CHANNELS = (1, 3, 4)
+"""Grey, RGB, RGBA: what an axis of another length is not, where one of these lengths is there."""
+
+
+def looks_channels_first(shape: tuple[int, ...]) -> bool:
+    """Whether images that are read as (..., H, W, C) are rather (..., C, H, W), by their lengths.
+
+    >>> looks_channels_first((500, 3, 32, 32)), looks_channels_first((500, 32, 32, 13))
+    (True, False)
+    """
+    return shape[-3] in USUAL_CHANNELS and shape[-1] not in USUAL_CHANNELS
+
+
+def looks_channels_last(shape: tuple[int, ...]) -> bool:
+    """Whether images that are read as (..., C, H, W) are rather (..., H, W, C), by their lengths.
+
+    >>> looks_channels_last((500, 32, 32, 3)), looks_channels_last((500, 13, 32, 32))
+    (True, False)
+    """
+    return shape[-1] in USUAL_CHANNELS and shape[-3] not in USUAL_CHANNELS
+
 
 def channel_note(have: int, want: int | None, where: str) -> str | None:
     """What converting ``have`` to ``want`` channels does, in words; None where nothing is done.

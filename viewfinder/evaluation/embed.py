@@ -1,24 +1,22 @@
-"""Embeddings of a data set as a Parquet table, written as they are made."""
+"""Embeddings of a data set as a file, written as they are made."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from viewfinder.core.console import progress
 from viewfinder.core.errors import UserError
-from viewfinder.core.files import replacing, writing
 from viewfinder.data.source import Data
+from viewfinder.evaluation.embedding_files import check_format, write_rows
 from viewfinder.networks.frozen_features import View, batches, check_finite, encode, evaluating
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-REPEATING = ["path", "label", "split"]
+from viewfinder.objectives.similarity import unit
 
 
 def write_embeddings(
@@ -30,20 +28,24 @@ def write_embeddings(
     index: np.ndarray | None = None,
     paths: Sequence[str] | None = None,
     labels: np.ndarray | None = None,
+    class_names: Sequence[str] | None = None,
     splits: Sequence[str] | None = None,
+    unit_length: bool = False,
     batch_size: int = 1024,
     device: torch.device | str = "cpu",
     precision: str | None = None,
-    about: Mapping[str, str] | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> int:
-    """Embed all images in order into the Parquet file ``out``; returns the dimension D.
+    """Embed all images in order into the file ``out``; returns the dimension D.
 
-    Columns: ``index`` int64 (0..N−1 where none is given), ``path`` string, ``label`` int64 and
-    ``split`` string where they are given, ``vector`` fixed-size list of D float32. ``about`` goes
-    into the file's own key-value metadata (run, layer, data). The encoder runs as in ``extract``.
+    Columns: ``path`` and ``split`` where they are given, ``index`` (0..N-1 where none is given),
+    ``label`` where it is given and ``class_name`` where class_names[label] is, and the vector, of D
+    float32; with ``unit_length`` divided by its Euclidean length. ``about`` (JSON values: run,
+    layer, data) is kept with them. The ending of ``out`` says the format, see
+    ``viewfinder.evaluation.embedding_files``. The encoder runs as in ``extract``.
 
-    A row group is one batch, so memory does not grow with N. The rows go to a temporary file beside
-    ``out`` that takes its place at the end: ``out`` is whole or as it was.
+    Memory does not grow with N. The rows go to a temporary file beside ``out`` that takes its place
+    at the end: ``out`` is whole or as it was.
 
     Raises UserError where ``out`` cannot be written, the lengths do not fit, there are no images,
     or a feature is not finite.
@@ -52,58 +54,30 @@ def write_embeddings(
     ...                  paths=split.paths, labels=split.labels)  # doctest: +SKIP
     512
     """
-    import pyarrow.parquet as pq
-
+    check_format(out)
     if len(images) == 0:
         raise UserError("there are no images to embed")
-    given = {"index": index, "path": paths, "label": labels, "split": splits}
+    given = {"path": paths, "split": splits, "index": index, "label": labels}
     for name, values in given.items():
         if values is not None and len(values) != len(images):
             raise UserError(f"{name}: {len(values)} values do not fit {len(images)} images")
+    given["index"] = np.arange(len(images)) if index is None else index
+    columns: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+    if labels is not None and class_names is not None:
+        columns["class_name"] = [class_names[i] if i >= 0 else "" for i in labels.tolist()]
     encoder.to(device)
-    dim, writer = 0, None
-    with replacing(out) as temporary, evaluating(encoder):
-        try:
+    dim = 0
+
+    def blocks() -> Generator[np.ndarray]:
+        nonlocal dim
+        with progress("embedding", len(images)) as advance:
             for span, batch in batches(images, batch_size):
-                vectors = encode(encoder, batch, view, device, precision).cpu()
+                vectors: Tensor = encode(encoder, batch, view, device, precision).cpu()
                 check_finite(vectors, span.start)
-                table = _table(span, vectors, index, paths, labels, splits)
-                with writing(out):
-                    if writer is None:
-                        dim = vectors.shape[1]
-                        schema = table.schema.with_metadata(dict(about or {}))
-                        # a dictionary of floats that never repeat makes the file larger
-                        writer = pq.ParquetWriter(
-                            temporary, schema, use_dictionary=REPEATING, compression="zstd"
-                        )
-                    writer.write_table(table)
-        finally:
-            if writer is not None:
-                with writing(out):
-                    writer.close()
+                dim = vectors.shape[1]
+                yield (unit(vectors) if unit_length else vectors).numpy()
+                advance(len(span))
+
+    with evaluating(encoder), closing(blocks()) as made:
+        write_rows(out, columns, made, about or {})
     return dim
-
-
-def _table(
-    span: range,
-    vectors: Tensor,
-    index: np.ndarray | None,
-    paths: Sequence[str] | None,
-    labels: np.ndarray | None,
-    splits: Sequence[str] | None,
-) -> pa.Table:
-    """The rows at ``span`` as a table."""
-    import pyarrow as pa
-
-    rows = slice(span.start, span.stop)
-    positions = np.arange(span.start, span.stop) if index is None else index[rows]
-    columns: dict[str, pa.Array] = {"index": pa.array(positions, pa.int64())}
-    if paths is not None:
-        columns["path"] = pa.array(paths[rows], pa.string())
-    if labels is not None:
-        columns["label"] = pa.array(labels[rows], pa.int64())
-    if splits is not None:
-        columns["split"] = pa.array(splits[rows], pa.string())
-    flat = pa.array(vectors.numpy().reshape(-1))
-    columns["vector"] = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
-    return pa.table(columns)

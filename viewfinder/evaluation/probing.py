@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
 from torch import Tensor, nn
 
 from viewfinder.data.fingerprint import content_key
@@ -48,6 +49,7 @@ def probe(
     targets: Sequence[str | None] = (None,),
     cache: Path | None = None,
     largest: int = LARGEST,
+    facts: Mapping[str, JsonValue] | None = None,
 ) -> list[AnyScore]:
     """Scores of one kind of features on one source; every split is encoded once for all of them.
 
@@ -57,6 +59,7 @@ def probe(
     targets    None for the labels, or the name of a factor, see ``find_target``
     cache      folder that keeps the features; a change of weights, images or view renews them
     largest    values of raw pixels at most, see ``raw_pixels``
+    facts      what else the protocol of each score shall say
 
     Raises UserError for an unknown protocol and for targets that cannot be measured, before
     anything is encoded.
@@ -74,7 +77,7 @@ def probe(
     layer = LAYER if encoder is not None else words_of(source.train.data, largest)
     found: list[AnyScore] = []
     for word, target in zip(targets, wanted, strict=True):
-        facts: Any = {
+        known: Any = {
             "data": source.spec if word is None else f"{source.spec}#{word}",
             "layer": layer,
             "features": kind,
@@ -82,18 +85,19 @@ def probe(
             "seed": recipe.seed,
         }
         if not isinstance(target, Classes):
-            found.append(regress_features(x, test_x, target, **facts))
+            found.append(regress_features(x, test_x, target, **known))
             continue
-        parts, facts["class_names"] = (x, target.train, test_x, target.test), target.names
+        parts, known["class_names"] = (x, target.train, test_x, target.test), target.names
         settings = {
             "k": min(recipe.evaluation.k, len(x)),
             "temperature": recipe.evaluation.temperature,
         }
         for one in protocols:
-            known = PROBES[one].options.model_fields
-            own = {key: value for key, value in settings.items() if key in known}
-            found.append(evaluate_features(*parts, one, options=own, **facts))
-    return found
+            taken = PROBES[one].options.model_fields
+            own = {key: value for key, value in settings.items() if key in taken}
+            found.append(evaluate_features(*parts, one, options=own, **known))
+    more = dict(facts or {})
+    return [s.model_copy(update={"protocol": {**s.protocol, **more}}) for s in found]
 
 
 def _split_words(recipe: Recipe, source: Source) -> str:

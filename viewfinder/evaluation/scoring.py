@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import JsonValue
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from viewfinder import __version__
 from viewfinder.core.console import console, say
 from viewfinder.core.errors import InterruptedRun, RunStopped, UserError
 from viewfinder.core.randomness import numpy_generator, torch_generator
@@ -24,6 +26,8 @@ from viewfinder.evaluation.probing import LAYER, check_protocols, probe, untrain
 from viewfinder.networks.frozen_features import extract
 from viewfinder.recipes.recipe import Recipe, build, merge
 from viewfinder.recipes.views import Views
+from viewfinder.report.verdict import verdict
+from viewfinder.runs.checkpoint import epoch_of
 from viewfinder.runs.results import append_results
 from viewfinder.runs.run import Run, pick_device
 from viewfinder.training.fit import fit
@@ -50,6 +54,8 @@ def finish(recipe: Recipe, source: Source, run: Run, module: Pretraining) -> Non
             except UserError as error:  # one that cannot be scored must not cost the report
                 say(f"note: {kind} features were not scored: {error}")
         print_scores(entries)
+        for sentence in verdict(entries, recipe.plain()):
+            say(sentence)
     else:
         say(
             f"{recipe.data.source} has no labels, so nothing is scored. With labelled images: "
@@ -93,10 +99,23 @@ def score(
             source,
             recipe.evaluation.protocols,
             cache=run.cache,
+            facts=budget(kind, recipe, run),
         )
         append_results(run.results_file, found)
         entries += [one for one in found if isinstance(one, Score)]
     return entries
+
+
+def budget(kind: str, recipe: Recipe, run: Run) -> dict[str, JsonValue]:
+    """How long an encoder was trained, for the protocol of its scores."""
+    if kind == "supervised":
+        return {"epochs": _supervised_epochs(recipe)}
+    last = run.last_checkpoint()
+    return {"epochs": epoch_of(last)} if kind == "trained" and last is not None else {}
+
+
+def _supervised_epochs(recipe: Recipe) -> int:
+    return recipe.evaluation.supervised_epochs or recipe.epochs
 
 
 def _encoder_of(
@@ -115,7 +134,7 @@ def _encoder_of(
 def _supervised(recipe: Recipe, source: Source, run: Run) -> tuple[nn.Module, Views]:
     """The same encoder trained with labels on the same images, as a run within the run; and its
     views, of whole images also where the run's own networks see a part of their channels."""
-    epochs = recipe.evaluation.supervised_epochs or recipe.epochs
+    epochs = _supervised_epochs(recipe)
     own = recipe.model_dump(mode="json", include=_SHARED)
     shared = {
         "seed": recipe.seed,
@@ -129,8 +148,11 @@ def _supervised(recipe: Recipe, source: Source, run: Run) -> tuple[nn.Module, Vi
     layers = merge(own, shared, {"views": views, "epochs": epochs})
     supervised = build("cross-entropy", layers)
     inner = Run(run.folder / "baselines" / "supervised")
+    say(f"supervised baseline: the same encoder trained with labels, {_epochs(epochs)}")
     try:
-        module = fit(supervised, source.train, inner, Console(quiet=True), "supervised baseline")
+        module = fit(
+            supervised, source.train, inner, console(), "supervised baseline", history=False
+        )
     except InterruptedRun as stop:
         raise InterruptedRun(run.folder) from stop
     except RunStopped as error:
@@ -183,25 +205,51 @@ def _save_map(recipe: Recipe, held: Split, run: Run, module: Pretraining) -> Non
 
 
 def write_all_embeddings(
-    recipe: Recipe, source: Source, encoder: nn.Module, out: Path, split: str | None
+    recipe: Recipe,
+    source: Source,
+    encoder: nn.Module,
+    out: Path,
+    split: str | None,
+    *,
+    unit_length: bool = False,
+    about: Mapping[str, Any] | None = None,
 ) -> int:
-    """Embed one split, or all of them, into a Parquet file; returns the number of rows."""
+    """Embed one split, or all of them, into a file; returns the number of rows.
+
+    ``about``: of what run they are; what else there is to know is added.
+    """
     chosen = [s for name, s in source.splits.items() if split in (None, name)]
     paths = [p for s in chosen for p in s.paths or ()]
-    labels = [s.labels for s in chosen if s.labels is not None]
+    labels = [
+        np.full(len(s), -1) if s.labels is None else s.labels
+        for s in chosen
+        if any(one.labels is not None for one in chosen)
+    ]
     rows = sum(len(s) for s in chosen)
+    maker = recipe.view_maker()
     write_embeddings(
         encoder,
         JoinedData([s.data for s in chosen]),
-        recipe.view_maker().frozen,
+        maker.frozen,
         out,
         index=np.concatenate([s.factors.get("source_row", np.arange(len(s))) for s in chosen]),
         paths=paths if len(paths) == rows else None,
-        labels=np.concatenate(labels) if sum(map(len, labels)) == rows else None,
+        labels=np.concatenate(labels) if labels else None,
+        class_names=next((s.class_names for s in chosen if s.class_names is not None), None),
         splits=[s.name for s in chosen for _ in range(len(s))],
+        unit_length=unit_length,
         device=pick_device(recipe.accelerator),
         precision=recipe.precision,
-        about={"data": source.spec, "layer": LAYER},
+        about={
+            **(about or {}),
+            "data": source.spec,
+            "layer": LAYER,
+            "encoder": recipe.plain()["encoder"],
+            "data_size": recipe.data.size,
+            "network_input": maker.describe_frozen(),
+            "unit_length": unit_length,
+            "viewfinder": __version__,
+        },
     )
     return rows
 
@@ -215,14 +263,25 @@ def print_scores(entries: Sequence[Score], where: Console | None = None) -> None
         _print_table(group, where)
 
 
+def _epochs(number: object) -> str:
+    return f"{number} epoch{'' if number == 1 else 's'}"
+
+
+def _row_name(entry: Score) -> str:
+    """Whose features they are, with what a rival was trained for."""
+    if entry.features != "supervised" or "epochs" not in entry.protocol:
+        return entry.features
+    return f"supervised, {_epochs(entry.protocol['epochs'])}"
+
+
 def _print_table(entries: Sequence[Score], where: Console | None) -> None:
     columns = comparable(entries)
     table = Table(title="top-1 on held-out data, frozen features")
     table.add_column("features")
     for column in columns:
         table.add_column(str(column[0].protocol["protocol"]), justify="right")
-    cells = [{score.features: score.top1 for score in column} for column in columns]
-    for kind in dict.fromkeys(e.features for e in entries):
+    cells = [{_row_name(score): score.top1 for score in column} for column in columns]
+    for kind in dict.fromkeys(map(_row_name, entries)):
         shown = [f"{100 * found[kind]:.2f} %" if kind in found else "" for found in cells]
         table.add_row(kind, *shown, style="bold" if kind == "trained" else "")
     (where or console()).print(table)

@@ -112,6 +112,7 @@ class ReportContent:
 
     title    "simclr on shapes"
     summary  the result in a sentence
+    verdict  what did better than the trained features, and what to try next
     method   text by part (``PARTS``)
     recipe   the recipe's YAML
     history  one value per epoch by column of metrics.csv; None where there is none
@@ -123,6 +124,7 @@ class ReportContent:
 
     title: str
     summary: str = ""
+    verdict: Sequence[str] = ()
     method: Mapping[str, str] = field(default_factory=dict)
     recipe: str = ""
     history: Mapping[str, Sequence[float | None]] = field(default_factory=dict)

@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 import numpy as np
 
 from viewfinder.core.errors import UserError
-from viewfinder.evaluation.probes.scores import AnyScore, Score, comparable
+from viewfinder.evaluation.probes.scores import IMAGES, AnyScore, Score, comparable, conditions
 from viewfinder.evaluation.probes.table import PROBES
 from viewfinder.recipes.regularizers import weight_in_words
 from viewfinder.report.artifacts import load_embeddings, load_views
 from viewfinder.report.content import PARTS, Embedded, ReportContent
 from viewfinder.report.projection import thin
-from viewfinder.report.sections import percent
+from viewfinder.report.sections import budget, percent
+from viewfinder.report.verdict import verdict
 from viewfinder.runs.results import read_results
 from viewfinder.runs.run import Run
 
@@ -50,6 +51,7 @@ def gather(run_dir: Path) -> ReportContent:
     return ReportContent(
         title=_title(recipe, run.folder),
         summary=_summary(scores),
+        verdict=verdict([s for s in scores if _same_images(s, scores[0])], recipe),
         method={part: _part(part, recipe[part]) for part in PARTS if part in recipe},
         recipe=_try(_text, run.recipe_file, []) or "",
         history=_try(_history, run.metrics_file, notes) or {},
@@ -168,6 +170,10 @@ def _own_first(scores: Sequence[AnyScore], source: str) -> list[AnyScore]:
     return sorted(scores, key=lambda s: s.protocol.get("data") != source)
 
 
+def _same_images(score: AnyScore, other: AnyScore) -> bool:
+    return conditions(score, IMAGES[:3]) == conditions(other, IMAGES[:3])
+
+
 def _thinned(embedded: Embedded | None, seed: int, notes: list[str]) -> Embedded | None:
     if embedded is None:
         return None
@@ -200,6 +206,8 @@ def _summary(scores: Sequence[AnyScore]) -> str:
         "raw values": "by the data themselves",
         "supervised": "by the same encoder trained with labels",
     }
+    if "supervised" in group and (length := budget(group["supervised"])):
+        phrases["supervised"] += f" for {length}"
     others = [f"{percent(group[k].top1)} {text}" for k, text in phrases.items() if k in group]
     return (
         f"{_probe(own)} on the frozen features names the class of {percent(own.top1)} of "

@@ -100,11 +100,23 @@ def _bar(score: AnyScore) -> dict[str, Any]:
         value, text = score.top1, percent(score.top1)
     return {
         "features": score.features,
-        "meaning": FEATURES.get(score.features, ""),
+        "meaning": meaning(score),
+        "budget": budget(score) if score.features == "supervised" else "",
         "value": value,
         "text": text,
         "own": score.features == "trained",
     }
+
+
+def meaning(score: AnyScore) -> str:
+    """Whose features these are, in words, and how long they were trained."""
+    return ", ".join(w for w in (FEATURES.get(score.features, ""), budget(score)) if w)
+
+
+def budget(score: AnyScore) -> str:
+    """How long an encoder was trained: "20 epochs"; "" where that is not known."""
+    epochs = score.protocol.get("epochs")
+    return "" if epochs is None else f"{epochs} epoch{'' if epochs == 1 else 's'}"
 
 
 def _probe(score: AnyScore) -> str:
@@ -127,7 +139,7 @@ def score_rows(scores: Sequence[AnyScore]) -> list[dict[str, Any]]:
     return [
         {
             "features": s.features,
-            "meaning": FEATURES.get(s.features, ""),
+            "meaning": meaning(s),
             "probe": _probe(s),
             "data": str(s.protocol.get("data", "")),
             "own": s.features == "trained",

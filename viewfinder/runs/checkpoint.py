@@ -160,6 +160,12 @@ def in_order(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name.partition("-")[2]))
 
 
+def epoch_of(path: Path) -> int | None:
+    """The epochs after which a checkpoint was written, by its name; None where that says none."""
+    found = re.search(r"epoch-(\d+)", path.name)
+    return int(found[1]) if found else None
+
+
 class SafeCheckpointIO(CheckpointIO):
     """Lightning's reading and writing of checkpoints, in the format above."""
 

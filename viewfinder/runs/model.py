@@ -11,7 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from viewfinder.core.errors import UserError
-from viewfinder.data.convert import channel_note, convert, to_channels
+from viewfinder.data.convert import (
+    channel_note,
+    convert,
+    looks_channels_first,
+    looks_channels_last,
+    to_channels,
+)
 from viewfinder.data.decode import UnreadableImageError, decode, quiet_pillow
 from viewfinder.data.domain import AXES, DTYPES
 from viewfinder.data.file_splits import DEFAULT_SIZE
@@ -122,6 +128,12 @@ class Model(nn.Module):
         x = torch.from_numpy(image.copy())  # it may be read-only
         if self.source.modality != "images":
             return x
+        if x.ndim == 3 and x.shape[2] != self.source.channels and looks_channels_first(x.shape):
+            raise UserError(
+                f"an array of shape {tuple(x.shape)} was given, which looks like (C, H, W); arrays "
+                "are (H, W, C), tensors (C, H, W)",
+                fix="images.transpose(0, 2, 3, 1) of a batch, or torch.from_numpy(images)",
+            )
         return x[None] if x.ndim == 2 else x.movedim(-1, 0)
 
     def _listed(self, images: Image | Iterable[Image]) -> Sequence[Image]:
@@ -146,4 +158,10 @@ class Model(nn.Module):
                 else None,
             )
         if modality == "images":
+            if images.shape[1] != self.source.channels and looks_channels_last(images.shape):
+                raise UserError(
+                    f"a tensor of shape {tuple(images.shape)} was given, which looks like "
+                    "(N, H, W, C); tensors are (N, C, H, W), arrays (N, H, W, C)",
+                    fix="images.permute(0, 3, 1, 2), or images.numpy()",
+                )
             channel_note(images.shape[1], self.source.channels, "what was given")

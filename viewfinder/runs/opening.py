@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from viewfinder.networks.encoders import ENCODERS, check_modality
 from viewfinder.recipes.check import check_data
 from viewfinder.recipes.parts import Data
 from viewfinder.recipes.recipe import Recipe, build, complete, merge
+from viewfinder.runs.checkpoint import epoch_of
 from viewfinder.runs.run import Run
 
 SETTABLE = ("data", "evaluation")
@@ -108,6 +110,13 @@ def check_kind(recipe: Recipe, source: Source) -> None:
             f"of the run takes {wanted.modality} of {'x'.join(map(str, wanted.shape))}",
             fix=f"--data with {wanted.modality}",
         )
+
+
+def say_unfinished(recipe: Recipe, checkpoint: Path) -> None:
+    """Print how far a run is, where it has not come to its end."""
+    epoch = epoch_of(checkpoint)
+    if epoch is not None and epoch < recipe.epochs:
+        say(f"note: the run is unfinished: the encoder is of epoch {epoch} of {recipe.epochs}")
 
 
 def only(overrides: Mapping[str, Any], allowed: Sequence[str]) -> Mapping[str, Any]:

@@ -40,10 +40,13 @@ def fit(
     console: Console,
     label: str,
     callbacks: Sequence[L.Callback] = (),
+    *,
+    history: bool = True,
 ) -> Pretraining:
     """Train until ``recipe.epochs``; continues from the run's newest checkpoint if it has one.
 
     ``callbacks`` are called after the run's own, so they see the clusters of the present epoch.
+    ``history`` False: no line is printed for an epoch.
     Raises RunStopped at collapse or NaN, UserError where the data or the checkpoint do not fit.
     Ctrl-C and SIGTERM leave the run ready to be continued and raise InterruptedRun.
     """
@@ -60,7 +63,8 @@ def fit(
         if epochs_done(last) >= recipe.epochs:
             return module
     restored = Restored()
-    trainer = trainer_for(recipe, split, run, console, label, [restored, *callbacks])
+    callbacks = [restored, *callbacks]
+    trainer = trainer_for(recipe, split, run, console, label, callbacks, history=history)
     batches = loader(
         split,
         clusters.rows,
@@ -96,6 +100,8 @@ def trainer_for(
     console: Console,
     label: str,
     further: Sequence[L.Callback] = (),
+    *,
+    history: bool = True,
 ) -> L.Trainer:
     """The engine with everything a run of this recipe needs around its steps."""
     embedding = Embedding(split.data, recipe.view_maker().frozen, recipe.precision)
@@ -106,7 +112,7 @@ def trainer_for(
         measures,
         Present(run),
         Usage(run.usage_file),
-        History(run.metrics_file, measures, console),
+        History(run.metrics_file, measures, console if history else Console(quiet=True)),
         Checkpoints(run.checkpoints, recipe.checkpoint_every),
         ProgressBar(console, label),
         *further,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from viewfinder.core.errors import UserError
 from viewfinder.core.files import path_of
-from viewfinder.data.convert import channel_note
+from viewfinder.data.convert import USUAL_CHANNELS, channel_note
 from viewfinder.data.options import ReadOptions
 from viewfinder.data.sidecars.labels import checked_attributes, checked_labels, encode
 from viewfinder.data.sidecars.read import label_column
@@ -123,6 +123,9 @@ def read_npz(argument: str, options: ReadOptions) -> Source:
         )
         splits[name], more = build_split(name, data, options)
         notes += more
+    channels = counts["train"][1][0]
+    if channels not in USUAL_CHANNELS:
+        notes.append(f"images have {channels} channels: the last axis of the array")
     return Source(f"npz:{argument}", splits, notes)
 
 

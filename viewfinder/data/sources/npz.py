@@ -23,6 +23,7 @@ from numpy.lib import format as npy
 from torch import Tensor
 
 from viewfinder.core.errors import UserError, shortened
+from viewfinder.data.convert import looks_channels_first
 
 _BLOCK_BYTES = 2**24
 _PER_SET = ("class_", "node_")
@@ -176,9 +177,10 @@ def image_shape(file: NpzFile) -> tuple[int, tuple[int, int, int]]:
     if len(shape) != 4:
         raise UserError(f"{where} have the shape {shape}; (N, H, W, C) is expected")
     count, height, width, channels = shape
-    if height <= 4 < channels and channels >= 16:
+    if looks_channels_first(shape):
         raise UserError(
-            f"{where} have the shape {shape}, which looks like (N, C, H, W)",
+            f"{where} have the shape {shape}, which looks like (N, C, H, W): it would be "
+            f"{channels} channels of {height}x{width} px",
             fix="images.transpose(0, 2, 3, 1)",
         )
     if min(height, width, channels) < 1:

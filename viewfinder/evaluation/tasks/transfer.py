@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
 from torch import nn
 
 from viewfinder.core.console import say
@@ -123,8 +124,9 @@ def scores_of(
     protocols: Sequence[str],
     cache: Path | None,
     memory: Memory | None,
+    facts: Mapping[str, JsonValue] | None = None,
 ) -> list[AnyScore]:
-    """``transfer_scores`` of one kind of features on one set."""
+    """``transfer_scores`` of one kind of features on one set; ``facts`` are for their protocol."""
     recipe = recipe.model_copy(update={"data": one.data})
     if kind == "trained":
         key = None
@@ -136,15 +138,14 @@ def scores_of(
         key, network = "", None
     else:
         raise UserError(f"unknown features {kind!r}. Known: {', '.join(KINDS)}")
+    more: Any = {"targets": one.targets, "cache": cache, "facts": facts}
     if memory is None or key is None:
-        return probe(kind, network, recipe, one.source, protocols, targets=one.targets, cache=cache)
+        return probe(kind, network, recipe, one.source, protocols, **more)
     content = [content_key(split) for split in one.source.splits.values()]
     how = [one.data.model_dump(), recipe.evaluation.model_dump(), recipe.views.size, recipe.seed]
     key = repr((kind, key, how, content, list(one.source.notes), one.targets, list(protocols)))
     if key not in memory:
-        memory[key] = probe(
-            kind, network, recipe, one.source, protocols, targets=one.targets, cache=cache
-        )
+        memory[key] = probe(kind, network, recipe, one.source, protocols, **more)
     return memory[key]
 
 
