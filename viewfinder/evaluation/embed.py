@@ -64,8 +64,8 @@ def write_embeddings(
     dim, writer = 0, None
     with replacing(out) as temporary, evaluating(encoder):
         try:
-            for span, batch in batches(images, batch_size):
-                vectors = encode(encoder, batch, view, device, precision).cpu()
+            for span, batch, sides in batches(images, batch_size):
+                vectors = encode(encoder, batch, view, device, precision, sides).cpu()
                 check_finite(vectors, span.start)
                 table = _table(span, vectors, index, paths, labels, splits)
                 with writing(out):

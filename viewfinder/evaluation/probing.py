@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from viewfinder.data.source import Source, Split
+from viewfinder.data.source import Source, Split, sides_of
 from viewfinder.evaluation.pixels import LARGEST, raw_pixels, words_of
 from viewfinder.evaluation.probes.classification import evaluate_features
 from viewfinder.evaluation.probes.quantity import regress_features
@@ -65,12 +65,14 @@ def probe(
     test = source.test
     assert test is not None  # find_target has looked
     x, test_x = (
-        raw_pixels(split.data, largest=largest)
+        raw_pixels(split.data, largest=largest, size=recipe.views.size)
         if encoder is None
         else _encoded(kind, encoder, recipe, source, split, cache)
         for split in (source.train, test)
     )
-    layer = LAYER if encoder is not None else words_of(source.train.data, largest)
+    layer = (
+        LAYER if encoder is not None else words_of(source.train.data, largest, recipe.views.size)
+    )
     found: list[AnyScore] = []
     for word, target in zip(targets, wanted, strict=True):
         facts: Any = {
@@ -125,8 +127,12 @@ def _encoded(
 def content_key(split: Split) -> str:
     """Changes with the images: a digest of their number and of up to 512 of them, evenly spread."""
     n = len(split)
-    sample = split.data.read(np.unique(np.linspace(0, n - 1, min(n, 512)).astype(np.int64)))
-    return f"{n} {hashlib.sha256(sample.contiguous().numpy().tobytes()).hexdigest()}"
+    rows = np.unique(np.linspace(0, n - 1, min(n, 512)).astype(np.int64))
+    digest = hashlib.sha256(split.data.read(rows).contiguous().numpy().tobytes())
+    sides = sides_of(split.data, rows)
+    if sides is not None:
+        digest.update(sides.numpy().tobytes())
+    return f"{n} {digest.hexdigest()}"
 
 
 def _file_words(spec: str) -> str:

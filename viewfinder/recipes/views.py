@@ -31,7 +31,9 @@ class Steps(Part):
         None, description="the steps in order, in place of the preset's: names, {name: value}, or "
         "{name: {option: value}}"
     )  # fmt: skip
-    size: PositiveInt | None = Field(None, description="side of the view, px; null: the images'")
+    size: PositiveInt | None = Field(
+        None, description="side of the view, px; null: the images', at most 224"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -11,7 +11,7 @@ How a folder is understood, in this order:
 4. Otherwise the images are unlabelled, and a note says what spoke against 3.
 
 Names that begin with a dot and files that are no images by their extension are passed over.
-Images are stored as the centre square, shorter side resized to ``size`` (64 by default).
+Images are stored whole as squares of ``size`` (64 by default), with the sides they had.
 """
 
 from __future__ import annotations
