@@ -8,9 +8,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from viewfinder.core.errors import UserError
-from viewfinder.data.convert import channel_note, converted_shape, to_channels, to_square
+from viewfinder.data.convert import (
+    channel_note,
+    converted_shape,
+    in_proportion,
+    to_channels,
+    to_square,
+)
 from viewfinder.data.domain import Modality
-from viewfinder.data.stored import ArrayData, ConvertedImages, JoinedData, Subset
+from viewfinder.data.source import sides_of
+from viewfinder.data.stored import ArrayData, ConvertedImages, JoinedData, Subset, collect
 
 
 @given(seed=st.integers(0, 2**32 - 1))
@@ -32,10 +39,8 @@ def test_grey_is_repeated_and_stays_itself_as_luma() -> None:
 @pytest.mark.parametrize("size", [4, 16])
 def test_square_is_pillows_antialiased_resize(shape: tuple[int, int], size: int) -> None:
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
-    side = min(shape)
-    top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
-    crop = Image.fromarray(image[top : top + side, left : left + side])
-    expected = np.asarray(crop.resize((size, size), Image.Resampling.BILINEAR)).astype(int)
+    whole = Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)
+    expected = np.asarray(whole).astype(int)
     got = to_square(torch.from_numpy(image).permute(2, 0, 1)[None], size)[0].permute(1, 2, 0)
     assert np.abs(got.numpy().astype(int) - expected).max() <= 1
 
@@ -48,6 +53,45 @@ def test_only_conversions_with_one_meaning() -> None:
     for have, want in ((4, 3), (3, 4), (2, 1), (13, 3)):
         with pytest.raises(UserError, match=f"{have} channels and data.channels is {want}"):
             channel_note(have, want, "x")
+
+
+def test_pictures_are_shown_in_their_own_proportions() -> None:
+    white = torch.full((3, 1, 12, 12), 255, dtype=torch.uint8)
+    assert in_proportion(white, None) is white
+    made = in_proportion(white, torch.tensor([[30, 10], [5, 10], [7, 7]]))
+    for image, (rows, columns) in zip(made[:, 0] == 255, [(12, 4), (6, 12), (12, 12)], strict=True):
+        assert image.any(1).sum() == rows
+        assert image.any(0).sum() == columns
+        assert image.sum() == rows * columns
+        assert torch.equal(image, image.flip(0, 1))  # in the middle
+
+
+def test_images_made_square_keep_the_sides_they_had() -> None:
+    tensor = torch.zeros(4, 3, 6, 5, dtype=torch.uint8)
+    rows = np.array([3, 0])
+    for data in (
+        ConvertedImages(ArrayData(tensor), None, 4),
+        collect([tensor], 4, (3, 6, 5), size=4),
+    ):
+        assert data.shape == (3, 4, 4)
+        for sides in (
+            sides_of(data, rows),
+            sides_of(Subset(data, rows)),
+            sides_of(Subset(Subset(data, np.arange(4)), rows), np.array([1, 0])),
+        ):
+            assert sides is not None
+            assert sides.tolist() == [[6, 5]] * 2
+        square = ArrayData(torch.zeros(2, 3, 4, 4, dtype=torch.uint8))
+        joined = sides_of(JoinedData([square, data]))
+        assert joined is not None
+        assert joined.tolist() == [[4, 4]] * 2 + [[6, 5]] * 4
+    for data in (
+        ArrayData(tensor),  # not square, as stored
+        ConvertedImages(ArrayData(tensor), 1, None),
+        collect([tensor[..., :5, :]], 4, (3, 5, 5), size=4),
+        JoinedData([ArrayData(tensor)] * 2),
+    ):
+        assert sides_of(data) is None
 
 
 @given(

@@ -14,7 +14,7 @@ from PIL import Image
 from viewfinder.core.errors import UserError
 from viewfinder.data import files
 from viewfinder.data.files import FileImages, load_files
-from viewfinder.data.source import Source
+from viewfinder.data.source import Source, sides_of
 from viewfinder.data.sources.table import open_source
 from viewfinder.data.stored import ArrayData
 
@@ -120,6 +120,28 @@ def test_a_class_called_train_is_a_class(tmp_path: Path) -> None:
     paths = [f"{name}/{i}.png" for name in ("bus", "car", "train") for i in "123"]
     source = open_source(f"folder:{fill(tmp_path, paths)}", size=4)
     assert source.train.class_names == ["bus", "car", "train"]
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_photographs_keep_the_sides_they_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_memory: bool
+) -> None:
+    if not in_memory:
+        monkeypatch.setattr(files, "MEMORY_LIMIT", 0)
+    shapes = [(12, 10), (10, 12), (9, 9), (136, 102), (30, 20)]
+    for i, (height, width) in enumerate(shapes):
+        Image.new("RGB", (width, height)).save(tmp_path / f"{i}.png")
+    (tmp_path / "2.jpg").write_bytes(b"\xff\xd8\xff no image")  # which moves the rows
+    source = open_source(f"folder:{tmp_path}", size=8)
+    for split in source.splits.values():
+        assert split.paths is not None
+        assert split.data.read(np.arange(len(split))).shape[1:] == split.data.shape == (3, 8, 8)
+        sides = sides_of(split.data)
+        assert sides is not None
+        assert sides.tolist() == [list(shapes[int(Path(p).stem)]) for p in split.paths]
+    for path in tmp_path.glob("*.png"):
+        Image.new("RGB", (12, 12)).save(path)
+    assert sides_of(open_source(f"folder:{tmp_path}", size=8).train.data) is None
 
 
 def test_three_splits_and_an_unlabelled_test(tmp_path: Path) -> None:

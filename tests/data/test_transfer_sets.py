@@ -67,7 +67,7 @@ def test_dtd_trains_on_train_and_val_of_split_1(dtd: Path) -> None:
     assert named(source, "test") == ["woven"]
     assert levels(source, "train") == pytest.approx([0, 40, 80], abs=2)
     assert levels(source, "test") == pytest.approx([120], abs=2)
-    assert open_source(f"dtd-split1:{dtd}").train.data.shape == (3, 224, 224)
+    assert open_source(f"dtd-split1:{dtd}").train.data.shape == (3, 256, 256)
     (dtd / "labels" / "val1.txt").unlink()
     with pytest.raises(UserError, match=r"no file .*val1.txt.*robots.ox.ac.uk/~vgg/data/dtd"):
         open_source(f"dtd-split1:{dtd}")

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +12,8 @@ from scipy.stats import ks_2samp
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from viewfinder.views.steps.crop import resized_crop, sample_crops
+from viewfinder.data.domain import Domain
+from viewfinder.views.steps.crop import Crop, resize_matrix, resized_crop, sample_crops
 
 
 @st.composite
@@ -78,18 +82,93 @@ def test_boxes_are_distributed_as_torchvision_draws_them(
 ) -> None:
     n = 1500
     ours = sample_crops(n, height, width, scale, ratio, torch.Generator().manual_seed(1)).numpy()
+    theirs = torchvisions(n, height, width, scale, ratio)
+    for a, b in zip(measures(ours), measures(theirs), strict=True):
+        assert ks_2samp(a, b).pvalue > 1e-3
+
+
+def torchvisions(n: int, height: int, width: int, scale: Any, ratio: Any) -> np.ndarray:
+    """Boxes (n, 4) that torchvision draws on an image."""
     image = torch.empty(1, height, width)
     transform = v2.RandomResizedCrop(8, scale=scale, ratio=ratio)
     with torch.random.fork_rng():
         torch.manual_seed(2)
         drawn = [transform.make_params([image]) for _ in range(n)]
-    theirs = np.array([[d["top"], d["left"], d["height"], d["width"]] for d in drawn])
+    return np.array([[d["top"], d["left"], d["height"], d["width"]] for d in drawn])
 
-    def measures(b: np.ndarray) -> list[np.ndarray]:
-        return [*b.T, b[:, 2] * b[:, 3], b[:, 3] / b[:, 2], b[:, 0] - b[:, 1]]
 
-    for a, b in zip(measures(ours), measures(theirs), strict=True):
-        assert ks_2samp(a, b).pvalue > 1e-3
+def measures(b: np.ndarray) -> list[np.ndarray]:
+    """What is compared of boxes (n, 4): sides, place, area, ratio."""
+    return [*b.T, b[:, 2] * b[:, 3], b[:, 3] / b[:, 2], b[:, 0] - b[:, 1]]
+
+
+SIDES = [(136, 102), (102, 136), (96, 96), (40, 200), (300, 50)]
+
+
+@pytest.mark.parametrize("scale", [(0.08, 1.0), (0.5, 1.0)])
+def test_boxes_of_images_made_square_are_those_of_torchvision_on_each_as_it_was(
+    scale: tuple[float, float],
+) -> None:
+    """Images of several shapes in one batch; what is drawn on their squares is taken back."""
+    n, stored = 1500, 64
+    sides = torch.tensor(SIDES * n, dtype=torch.int32)
+    crop = Crop(32, scale, (3 / 4, 4 / 3))
+    domain = Domain("images", (3, stored, stored))
+    boxes = crop.draw(len(sides), domain, torch.Generator().manual_seed(1), sides)["boxes"]
+    assert boxes.min() >= 0
+    assert (boxes[:, :2] + boxes[:, 2:]).max() <= stored * (1 + 1e-6)
+    for i, (height, width) in enumerate(SIDES):
+        before = boxes[i :: len(SIDES)].numpy() * ([height, width] * 2) / stored
+        np.testing.assert_allclose(before, before.round(), atol=1e-3)  # whole pixels of the image
+        before = before.round()
+        theirs = torchvisions(n, height, width, scale, (3 / 4, 4 / 3))
+        for a, b in zip(measures(before), measures(theirs), strict=True):
+            assert ks_2samp(a, b).pvalue > 1e-3
+        if scale == (0.08, 1.0):  # larger ones seldom fit long images: mostly the centre
+            ends = before[:, :2] + before[:, 2:]  # all four ends of the image are reached
+            assert (before[:, :2].min(0) == 0).all()
+            assert (ends.max(0) == (height, width)).all()
+
+
+def test_images_of_one_shape_have_the_same_boxes_one_by_one() -> None:
+    for height, width in SIDES:
+        for scale in ((0.08, 1.0), (0.9, 1.0)):
+            drawn = [
+                sample_crops(300, *shape, scale, (3 / 4, 4 / 3), torch.Generator().manual_seed(3))
+                for shape in (
+                    (height, width),
+                    (torch.full((300,), height), torch.full((300,), width)),
+                )
+            ]
+            assert torch.equal(*drawn)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    stored=st.integers(1, 40),
+    start=st.floats(0, 0.99),
+    share=st.floats(1e-3, 1),
+    size=st.integers(1, 40),
+)
+def test_boxes_of_parts_of_pixels_give_means_of_what_they_touch(
+    stored: int, start: float, share: float, size: int
+) -> None:
+    """However thin a box, each output is a mean of the pixels it touches: none is lost."""
+    top, length = stored * start, max(stored * (1 - start) * share, 1e-3)
+    line = torch.rand(stored, generator=torch.Generator().manual_seed(0)).double()
+    weights = resize_matrix(
+        torch.tensor([top], dtype=torch.float64),
+        torch.tensor([length], dtype=torch.float64),
+        stored,
+        size,
+    )[0]
+    torch.testing.assert_close(weights.sum(1), torch.ones(size, dtype=torch.float64))
+    assert (weights >= 0).all()
+    touched = line[math.floor(top + 1e-9) : math.ceil(top + length - 1e-9)]
+    out = weights @ line
+    if len(touched):
+        assert (touched.min() - 1e-9 <= out).all()
+        assert (out <= touched.max() + 1e-9).all()
 
 
 @settings(max_examples=40, deadline=None)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pictures import pictures, seeded
 from reference import torchvision_view
@@ -62,11 +62,8 @@ def drawn(steps: list[Any], images: Tensor, seed: int = 0) -> dict[str, Drawn]:
     return {d.item.step.name: d for d in draw(pipeline(steps), images, seeded(seed))}
 
 
-def centred(images: Tensor) -> Tensor:
-    side = min(images.shape[-2:])
-    top, left = ((full - side) // 2 for full in images.shape[-2:])
-    square = images[..., top : top + side, left : left + side] / 255
-    return F.resize(square, [16, 16], antialias=True) * 255
+def resized(images: Tensor) -> Tensor:
+    return F.resize(images / 255, [16, 16], antialias=True) * 255
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -82,7 +79,7 @@ def test_a_whole_view_equals_torchvision_with_the_same_parameters(
     for part in found:
         assert part.selected is None or 0 < part.selected.sum() < 64
     crops = any(part.item.step.name == "crop" for part in found)
-    for i, image in enumerate(images if crops else centred(images)):
+    for i, image in enumerate(images if crops else resized(images)):
         theirs = torchvision_view(image, found, i, 16)
         # a value on the threshold of solarising may fall to either side
         near = (ours[i] - theirs).abs() <= 1e-4 / 0.2
@@ -230,14 +227,26 @@ def test_steps_that_do_nothing_give_the_evaluation_view(
         torch.testing.assert_close(one(listed, images, size=size), seen, atol=2e-6, rtol=0)
 
 
+sizes = st.one_of(st.integers(4, 40), st.sampled_from([146, 147, 160, 224]))
+
+
 @settings(max_examples=25, deadline=None)
-@given(height=st.integers(4, 60), width=st.integers(4, 60), size=st.integers(4, 40))
+@given(height=st.integers(4, 90), width=st.integers(4, 90), size=sizes)
+@example(height=60, width=80, size=224)
 def test_evaluation_view_equals_torchvision(height: int, width: int, size: int) -> None:
-    images = pictures(2, 3, height, width)
-    x = F.center_crop(F.resize(images / 255, [size], antialias=True), [size, size])
-    ours = maker(EVERYTHING, size).frozen(images)["main"]
+    """Small views are the whole image; large ones the centre of the shorter side resized to
+    256/224 of their size. Data without a crop of their own begin with the same."""
+    images = pictures(2, 3, height, width) / 255
+    if size < 147:
+        x = F.resize(images, [size, size], antialias=True)
+    else:
+        x = F.center_crop(F.resize(images, [round(size * 256 / 224)], antialias=True), [size, size])
+    images = (images * 255).round().to(torch.uint8)
     theirs = F.normalize(x, list(STATISTICS["mean"]), list(STATISTICS["std"]))
-    torch.testing.assert_close(ours, theirs, atol=5e-5, rtol=0)
+    for steps in (EVERYTHING, [{"normalise": STATISTICS}]):
+        ours = maker(steps, size).frozen(images)["main"]
+        torch.testing.assert_close(ours, theirs, atol=5e-5, rtol=0)
+    torch.testing.assert_close(one(steps, images, size=size), theirs, atol=5e-5, rtol=0)
 
 
 def test_what_is_shown_of_a_view_is_the_view_before_it_was_normalised() -> None:

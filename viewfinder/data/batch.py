@@ -18,12 +18,15 @@ class Batch:
     index    int64 (N,), position in the dataset; stable: banks and cluster tables are keyed by it
     label    int64 (N,) class, -1 where a datum has none; None where the dataset has no labels
     factors  further facts that a split or a probe needs, each a tensor with N rows
+    sides    int32 (N, 2), height and width that images had before they were made square; None: they
+             are as they were
     """
 
     data: Tensor
     index: Tensor
     label: Tensor | None = None
     factors: Mapping[str, Tensor] = field(default_factory=dict)
+    sides: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -39,4 +42,5 @@ class Batch:
             moved(self.index),
             None if self.label is None else moved(self.label),
             {name: moved(values) for name, values in self.factors.items()},
+            None if self.sides is None else moved(self.sides),
         )

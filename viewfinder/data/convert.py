@@ -67,17 +67,32 @@ def to_channels(images: Tensor, channels: int) -> Tensor:
 
 
 def to_square(images: Tensor, size: int) -> Tensor:
-    """uint8 (N, C, H, W) to (N, C, size, size): the centre square, resized with antialiasing.
+    """uint8 (N, C, H, W) to (N, C, size, size): the whole image, resized with antialiasing.
 
-    The same as resizing the shorter side to ``size`` and cropping the centre.
+    One that was not square is stretched; views undo it, knowing its sides.
     """
-    height, width = images.shape[-2:]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    images = images[..., top : top + side, left : left + side]
-    if side == size:
+    if images.shape[-2:] == (size, size):
         return images
     return F.interpolate(images, size=(size, size), mode="bilinear", antialias=True)
+
+
+def in_proportion(images: Tensor, sides: Tensor | None) -> Tensor:
+    """For pictures: uint8 (N, C, H, W) that were made of this shape, in their own proportions.
+
+    sides  integers (N, 2), height and width that they had; None: these proportions
+    Returns uint8 (N, C, H, W): each as large as fits, in the middle, the rest black.
+    """
+    if sides is None:
+        return images
+    out = torch.zeros_like(images)
+    height, width = images.shape[-2:]
+    for image, target, (h, w) in zip(images, out, sides.tolist(), strict=True):
+        scale = min(height / h, width / w)
+        new_h, new_w = max(1, round(h * scale)), max(1, round(w * scale))
+        top, left = (height - new_h) // 2, (width - new_w) // 2
+        made = F.interpolate(image[None], size=(new_h, new_w), mode="bilinear", antialias=True)
+        target[:, top : top + new_h, left : left + new_w] = made[0]
+    return out
 
 
 def convert(images: Tensor, channels: int | None, size: int | None) -> Tensor:

@@ -1,4 +1,4 @@
-"""One image file: is it readable, and its centre square as uint8."""
+"""One image file: is it readable, its shape, and its pixels as a uint8 square."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 # fmt: off
 EXTENSIONS = frozenset((
@@ -34,6 +34,8 @@ class Header:
 
     channels: int
     complete: bool
+    height: int
+    width: int
 
 
 @contextmanager
@@ -81,12 +83,17 @@ def _opened(path: Path) -> Image.Image:
 def read_header(path: Path) -> Header:
     """Open a file without decoding it; UnreadableImageError with the reason if that fails.
 
+    Height and width are those of the upright image.
+
     ``complete`` is False where the end of the file is not what its format prescribes: a hint of
     truncation, to be confirmed by decoding, as cameras append things to good files too.
     """
     with _opened(path) as image:
         channels = 1 if image.mode in _GREY_MODES else 3
-        return Header(channels, _ends_well(path, image.format or ""))
+        width, height = image.size
+        if _lies(image):
+            width, height = height, width
+        return Header(channels, _ends_well(path, image.format or ""), height, width)
 
 
 def _ends_well(path: Path, kind: str) -> bool:
@@ -107,24 +114,38 @@ def _ends_well(path: Path, kind: str) -> bool:
 
 
 def decode(path: Path, size: int, channels: int) -> np.ndarray:
-    """The upright centre square of a file as uint8 (size, size, channels), antialiased.
+    """The upright image of a file as uint8 (size, size, channels), antialiased.
 
-    EXIF orientation is applied; of animations the first frame is taken; transparent pixels are
-    laid on white; 16-bit grey is scaled by 255/65535; CMYK and palettes become RGB, RGB becomes
-    ITU-R 601 luma where ``channels`` is 1. Raises UnreadableImageError with the reason.
+    It is whole: one that is not square is stretched (``read_header`` tells its sides). EXIF
+    orientation is applied; of animations the first frame is taken; transparent pixels are laid on
+    white; 16-bit grey is scaled by 255/65535; CMYK and palettes become RGB, RGB becomes ITU-R 601
+    luma where ``channels`` is 1. Raises UnreadableImageError with the reason.
     """
     with _opened(path) as image:
         try:
             # JPEGs are decoded at a fraction of their size, still twice what is needed.
             image.draft(None, (2 * size, 2 * size))
             image.load()
-            square = _square(_simple_mode(_upright(image)), size)
+            upright = _simple_mode(_upright(image))
+            square = upright.resize((size, size), Image.Resampling.BILINEAR)
         except UnreadableImageError:
             raise
         except Exception as error:  # as above
             raise UnreadableImageError(f"truncated or damaged: {error}") from None
     pixels = np.asarray(square.convert("RGB" if channels == 3 else "L"))
     return pixels.reshape(size, size, channels)
+
+
+def _lies(image: Image.Image) -> bool:
+    """Whether EXIF says to turn the image by a quarter."""
+    try:
+        # PNG's own getexif decodes the pixels first, in case the tag stands behind them
+        turned = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        # Pillow has already turned the size of a TIFF
+        stored = getattr(image, "tag_v2", {}).get(ExifTags.Base.ImageWidth, image.size[0])
+        return turned and stored == image.size[0]
+    except Exception:  # broken EXIF, as below
+        return False
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -150,11 +171,3 @@ def _simple_mode(image: Image.Image) -> Image.Image:
     if image.mode == "1":
         return image.convert("L")
     return image if image.mode in ("L", "RGB") else image.convert("RGB")
-
-
-def _square(image: Image.Image, size: int) -> Image.Image:
-    width, height = image.size
-    side = min(width, height)
-    left, top = (width - side) // 2, (height - side) // 2
-    box = (left, top, left + side, top + side)
-    return image.resize((size, size), Image.Resampling.BILINEAR, box=box)

@@ -15,6 +15,7 @@ from viewfinder.data.source import Split
 from viewfinder.data.splits import limited_rows
 
 DEFAULT_SIZE = 64
+LARGE_SIZE = 256  # of sets whose papers take views of 224 px: what evaluation resizes them to
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,14 @@ class FileSplits:
 
 @dataclass(frozen=True)
 class _Part:
-    """What is read of one split: its paths, all labels, and the rows that are left of both."""
+    """What is read of one split: its paths, all labels, the rows that are left of both, and once
+    the files were checked their heights and widths (n, 2)."""
 
     name: str
     paths: list[str]
     labels: np.ndarray | None
     rows: np.ndarray
+    sides: np.ndarray | None = None
 
     def chosen(self, root: Path) -> list[Path]:
         return [root / self.paths[row] for row in self.rows]
@@ -84,7 +87,7 @@ def _checked(
     """The parts without unreadable files, the number of channels, those files, notes."""
     results = [check_files(part.chosen(root), options.strict) for part in parts]
     parts = [
-        replace(part, rows=part.rows[result.rows])
+        replace(part, rows=part.rows[result.rows], sides=result.sides)
         for part, result in zip(parts, results, strict=True)
     ]
     found = np.concatenate([result.channels for result in results])
@@ -108,8 +111,11 @@ def _loaded(
     in_memory = fits_in_memory(sum(len(part.rows) for part in parts), channels, size)
     splits, unreadable = {}, []
     for part in parts:
+        sides = part.sides
+        if sides is not None and (sides[:, 0] == sides[:, 1]).all():
+            sides = None  # squares stay in proportion
         images, kept, failed = load_files(
-            part.chosen(root), size, channels, options.strict, in_memory
+            part.chosen(root), size, channels, options.strict, in_memory, sides
         )
         rows = part.rows[kept]
         unreadable += failed

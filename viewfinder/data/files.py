@@ -75,6 +75,7 @@ class FileImages:
     channels: int
     strict: bool = False
     modality: Modality = "images"
+    sides: Tensor | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -105,10 +106,12 @@ def fits_in_memory(count: int, channels: int, size: int) -> bool:
 
 @dataclass(frozen=True)
 class CheckedFiles:
-    """Which of some files can be read: int64 rows, channels of each, and why the others cannot."""
+    """Which of some files can be read: int64 rows, channels of each, height and width (n, 2) of
+    each, and why the others cannot."""
 
     rows: np.ndarray
     channels: np.ndarray
+    sides: np.ndarray
     unreadable: list[tuple[Path, str]]
 
 
@@ -130,6 +133,7 @@ def check_files(paths: Sequence[Path], strict: bool) -> CheckedFiles:
     return CheckedFiles(
         np.array([row for row, _ in good], dtype=np.int64),
         np.array([header.channels for _, header in good], dtype=np.int64),
+        np.array([(header.height, header.width) for _, header in good], np.int32).reshape(-1, 2),
         unreadable,
     )
 
@@ -142,14 +146,22 @@ def _checked_header(path: Path) -> Header:
 
 
 def load_files(
-    paths: Sequence[Path], size: int, channels: int, strict: bool, in_memory: bool
+    paths: Sequence[Path],
+    size: int,
+    channels: int,
+    strict: bool,
+    in_memory: bool,
+    sides: np.ndarray | None = None,
 ) -> tuple[Data, np.ndarray, list[tuple[Path, str]]]:
     """The images of checked files, the rows that could be decoded, and the other files with reason.
 
-    In memory, every file is decoded here, once; else each time it is read, and all rows stay.
+    ``sides`` int32 (n, 2) are the heights and widths of files that are not all square. In memory,
+    every file is decoded here, once; else each time it is read, and all rows stay.
     """
+    were = None if sides is None else torch.from_numpy(sides)
     if not in_memory:
-        return FileImages(tuple(paths), size, channels, strict), np.arange(len(paths)), []
+        files = FileImages(tuple(paths), size, channels, strict, sides=were)
+        return files, np.arange(len(paths)), []
     tensor = torch.empty((len(paths), channels, size, size), dtype=torch.uint8)
     array = tensor.permute(0, 2, 3, 1).numpy()
 
@@ -166,6 +178,7 @@ def load_files(
     if failed and strict:
         raise _refuse(*failed[0])
     if not failed:
-        return ArrayData(tensor), np.arange(len(paths)), []
+        return ArrayData(tensor, sides=were), np.arange(len(paths)), []
     rows = np.array([row for row, result in enumerate(results) if result is None], dtype=np.int64)
-    return ArrayData(tensor[torch.from_numpy(rows)]), rows, failed
+    kept = torch.from_numpy(rows)
+    return ArrayData(tensor[kept], sides=None if were is None else were[kept]), rows, failed

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from viewfinder.data.source import Source, Split
+from viewfinder.data.source import Source, Split, sides_of
 
 SAMPLE = 512
 """Data of a split that are looked at."""
@@ -25,8 +25,10 @@ _WORDS = {
 def content_key(split: Split) -> str:
     """Changes with the images: a digest of their number and of up to 512 of them, evenly spread."""
     n = len(split)
-    sample = split.data.read(np.unique(np.linspace(0, n - 1, min(n, SAMPLE)).astype(np.int64)))
-    return f"{n} {_digest(sample.contiguous().numpy().tobytes())}"
+    rows = np.unique(np.linspace(0, n - 1, min(n, SAMPLE)).astype(np.int64))
+    content = split.data.read(rows).contiguous().numpy().tobytes()
+    sides = sides_of(split.data, rows)
+    return f"{n} {_digest(content if sides is None else content + sides.numpy().tobytes())}"
 
 
 def fingerprint(source: Source) -> dict[str, dict[str, Any]]:

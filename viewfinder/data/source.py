@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from viewfinder.data.domain import Modality
 
 
 class Data(Protocol):
-    """Data at rest, in memory or in files; all of one split have one shape when read."""
+    """Data at rest, in memory or in files; all of one split have one shape when read.
+
+    Images that had other shapes before may have ``sides`` too: see ``sides_of``.
+    """
 
     @property
     def modality(self) -> Modality: ...
@@ -33,6 +37,18 @@ class Data(Protocol):
         uint8 (n, T, C, H, W).
         """
         ...
+
+
+def sides_of(data: Data, index: np.ndarray | slice = slice(None)) -> Tensor | None:
+    """Height and width that images had before they were read at one shape: int32 (n, 2), of those
+    at int64 positions ``index``. None: that of all is the shape they are read at, or is like it.
+
+    Images are made square whole, so this alone tells how they were stretched.
+    """
+    sides: Tensor | None = getattr(data, "sides", None)
+    if sides is None:
+        return None
+    return sides[index if isinstance(index, slice) else torch.from_numpy(np.asarray(index))]
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,15 @@ from torch import Tensor
 
 from viewfinder.data.convert import convert, converted_shape
 from viewfinder.data.domain import AXES, DTYPES, Modality
-from viewfinder.data.source import Data
+from viewfinder.data.source import Data, sides_of
 
 
 @dataclass(frozen=True)
 class ArrayData:
     """Data in one tensor: images uint8 (N, C, H, W), points float32 (N, D), tokens int64 (N, T) or
     clips uint8 (N, T, C, H, W). Reading copies rows into a fresh tensor.
+
+    sides  int32 (N, 2) of images that had other shapes, see ``sides_of``
 
     >>> ArrayData(torch.zeros(5, 3, 8, 8, dtype=torch.uint8)).read(np.array([4, 0])).shape
     torch.Size([2, 3, 8, 8])
@@ -27,6 +29,7 @@ class ArrayData:
 
     tensor: Tensor
     modality: Modality = "images"
+    sides: Tensor | None = None
 
     def __post_init__(self) -> None:
         dtype, axes = DTYPES[self.modality], AXES[self.modality]
@@ -65,6 +68,10 @@ class Subset:
     def shape(self) -> tuple[int, ...]:
         return self.whole.shape
 
+    @property
+    def sides(self) -> Tensor | None:
+        return sides_of(self.whole, self.rows)
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -90,6 +97,19 @@ class JoinedData:
     @property
     def shape(self) -> tuple[int, ...]:
         return self.parts[0].shape
+
+    @property
+    def sides(self) -> Tensor | None:
+        known = [sides_of(part) for part in self.parts]
+        if all(sides is None for sides in known):
+            return None
+        as_read = torch.tensor(self.shape[1:], dtype=torch.int32)
+        return torch.cat(
+            [
+                as_read.expand(len(part), 2) if sides is None else sides
+                for part, sides in zip(self.parts, known, strict=True)
+            ]
+        )
 
     def __len__(self) -> int:
         return sum(len(part) for part in self.parts)
@@ -118,6 +138,11 @@ class ConvertedImages:
     def shape(self) -> tuple[int, ...]:
         return converted_shape(self.images.shape, self.channels, self.size)
 
+    @property
+    def sides(self) -> Tensor | None:
+        known = sides_of(self.images)
+        return stretched(self.images.shape, self.size, len(self)) if known is None else known
+
     def __len__(self) -> int:
         return len(self.images)
 
@@ -143,4 +168,13 @@ def collect(
         start += len(block)
     if start != count:
         raise ValueError(f"{count} images were announced and {start} came")
-    return ArrayData(out)
+    return ArrayData(out, sides=stretched(shape, size, count))
+
+
+def stretched(shape: tuple[int, ...], size: int | None, count: int) -> Tensor | None:
+    """The ``sides`` of so many images (C, H, W) made square at ``size``; None where it keeps their
+    proportions."""
+    height, width = shape[1:]
+    if size is None or height == width:
+        return None
+    return torch.tensor([height, width], dtype=torch.int32).expand(count, 2)

@@ -71,8 +71,8 @@ def write_embeddings(
     def blocks() -> Generator[np.ndarray]:
         nonlocal dim
         with progress("embedding", len(images)) as advance:
-            for span, batch in batches(images, batch_size):
-                vectors: Tensor = encode(encoder, batch, view, device, precision).cpu()
+            for span, batch, sides in batches(images, batch_size):
+                vectors: Tensor = encode(encoder, batch, view, device, precision, sides).cpu()
                 check_finite(vectors, span.start)
                 dim = vectors.shape[1]
                 yield (unit(vectors) if unit_length else vectors).numpy()

@@ -69,12 +69,14 @@ def probe(
     test = source.test
     assert test is not None  # find_target has looked
     x, test_x = (
-        raw_pixels(split.data, largest=largest)
+        raw_pixels(split.data, largest=largest, size=recipe.views.size)
         if encoder is None
         else _encoded(kind, encoder, recipe, source, split, cache)
         for split in (source.train, test)
     )
-    layer = LAYER if encoder is not None else words_of(source.train.data, largest)
+    layer = (
+        LAYER if encoder is not None else words_of(source.train.data, largest, recipe.views.size)
+    )
     found: list[AnyScore] = []
     for word, target in zip(targets, wanted, strict=True):
         known: Any = {

@@ -16,7 +16,8 @@ from viewfinder import __version__
 from viewfinder.core.console import console, say
 from viewfinder.core.errors import InterruptedRun, RunStopped, UserError
 from viewfinder.core.randomness import numpy_generator, torch_generator
-from viewfinder.data.source import Source, Split
+from viewfinder.data.convert import in_proportion
+from viewfinder.data.source import Source, Split, sides_of
 from viewfinder.data.stored import ArrayData, JoinedData
 from viewfinder.evaluation.embed import write_embeddings
 from viewfinder.evaluation.pixels import RAW, raw_name
@@ -172,12 +173,13 @@ def _save_gallery(recipe: Recipe, split: Split, run: Run, module: Pretraining) -
     """The views as the network saw them, with what a decoder makes of them."""
     from viewfinder.report.artifacts import save_views
 
-    shown = split.data.read(np.arange(min(GALLERY_IMAGES, len(split))))
+    rows = np.arange(min(GALLERY_IMAGES, len(split)))
+    images, sides = split.data.read(rows), sides_of(split.data, rows)
     maker = recipe.view_maker()
-    views = maker(shown, torch_generator(recipe.seed, "gallery"))
+    views = maker(images, torch_generator(recipe.seed, "gallery"), sides)
     save_views(
         run.artifacts / "views.npz",
-        shown,
+        in_proportion(images, sides),
         [maker.shown(view, i) for i, view in enumerate(views)],
         decoded=module.decoded(views[: maker.count]),
     )
@@ -189,14 +191,15 @@ def _save_map(recipe: Recipe, held: Split, run: Run, module: Pretraining) -> Non
 
     n = min(MAPPED_IMAGES, len(held))
     chosen = np.sort(numpy_generator(recipe.seed, "map").choice(len(held), n, replace=False))
-    part = ArrayData(held.data.read(chosen), held.data.modality)
+    data = held.data
+    part = ArrayData(data.read(chosen), data.modality, sides_of(data, chosen))
     device = pick_device(recipe.accelerator)
     vectors = extract(module.encoder, part, recipe.view_maker().frozen, device=device)
     paths, word = held.paths, part.modality.removesuffix("s")
     save_embeddings(
         run.artifacts / "embeddings.npz",
         vectors,
-        part.tensor if part.modality == "images" else None,
+        in_proportion(part.tensor, part.sides) if part.modality == "images" else None,
         labels=None if held.labels is None else held.labels[chosen],
         class_names=held.class_names,
         names=[paths[i] for i in chosen] if paths else [f"{word} {i}" for i in chosen],

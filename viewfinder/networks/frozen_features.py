@@ -15,15 +15,18 @@ from torch import Tensor, nn
 
 from viewfinder.core.errors import UserError, unknown
 from viewfinder.core.files import replacing, writing
-from viewfinder.data.source import Data
+from viewfinder.data.source import Data, sides_of
 
-View = Callable[[Tensor], Tensor | Mapping[str, Tensor]]
+View = Callable[..., Tensor | Mapping[str, Tensor]]
+"""Makes of uint8 images (n, C, H, W) what the encoder takes; where they have ``sides``, it is given
+them too."""
 AUTOCAST = {"32": None, "64": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
-def batches(images: Data, batch_size: int) -> Iterator[tuple[range, Tensor]]:
-    """All images in order, uint8 (n, C, H, W), with their positions; the next batch is read while
-    the present one is used, so two are in memory at a time."""
+def batches(images: Data, batch_size: int) -> Iterator[tuple[range, Tensor, Tensor | None]]:
+    """All images in order: their positions, uint8 (n, C, H, W), and their sides, see ``sides_of``.
+
+    The next batch is read while the present one is used, so two are in memory at a time."""
     if batch_size < 1:
         raise ValueError(f"batch_size must be positive, got {batch_size}")
     spans = [
@@ -40,7 +43,7 @@ def batches(images: Data, batch_size: int) -> Iterator[tuple[range, Tensor]]:
             assert pending is not None
             batch = pending.result()
             pending = reader.submit(read, following) if following is not None else None
-            yield span, batch
+            yield span, batch, sides_of(images, slice(span.start, span.stop))
 
 
 @contextmanager
@@ -61,8 +64,11 @@ def encode(
     view: View,
     device: torch.device | str,
     precision: str | None,
+    sides: Tensor | None = None,
 ) -> Tensor:
     """Features float32 (n, D) of uint8 images (n, C, H, W), on ``device``, without a graph.
+
+    ``sides``: see ``sides_of``.
 
     Raises UserError where the encoder does not give one vector per image.
     """
@@ -72,7 +78,8 @@ def encode(
     kind = AUTOCAST[precision or "32"]
     # not inference mode: what a view or an encoder keeps for later must stay usable in training
     with torch.no_grad(), torch.autocast(device.type, dtype=kind, enabled=kind is not None):
-        views = view(images.to(device))
+        shown = images.to(device)
+        views = view(shown) if sides is None else view(shown, sides.to(device))
         features = features_of(encoder, views, torch.float64 if precision == "64" else None)
     if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != len(images):
         shape = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
@@ -121,8 +128,8 @@ def extract(
     encoder.to(device)
     features = torch.empty(0, 0)
     with evaluating(encoder):
-        for span, batch in batches(images, batch_size):
-            block = encode(encoder, batch, view, device, precision)
+        for span, batch, sides in batches(images, batch_size):
+            block = encode(encoder, batch, view, device, precision, sides)
             if span.start == 0:
                 features = torch.empty(len(images), block.shape[1])
             features[span.start : span.stop] = block

@@ -42,6 +42,7 @@ from viewfinder.recipes.regularizers import keys as regularizer_keys
 from viewfinder.recipes.view_keys import further_keys
 from viewfinder.recipes.views import Views, layered
 from viewfinder.regularizers.table import REGULARIZERS
+from viewfinder.views.frozen import KEPT
 from viewfinder.views.maker import ViewMaker
 
 
@@ -366,7 +367,7 @@ def complete(recipe: Recipe, shape: tuple[int, ...], modality: Modality = "image
         data = recipe.data.model_copy(update={"modality": modality, "shape": shape})
         return recipe.model_copy(update={"views": views, "data": data})
     channels, height, width = shape
-    size = recipe.views.size or min(height, width)
+    size = recipe.views.size or min(height, width, KEPT)
     if size > min(height, width):
         raise UserError(
             f"views.size is {size} px but the images are {width}x{height} px; views are cropped "

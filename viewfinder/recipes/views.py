@@ -32,7 +32,9 @@ class Steps(Part):
         None, description="the steps in order, in place of the preset's: names, {name: value}, or "
         "{name: {option: value}}"
     )  # fmt: skip
-    size: Pixels | None = Field(None, description="side of the view, px; null: the images'")
+    size: Pixels | None = Field(
+        None, description="side of the view, px; null: the images', at most 224"
+    )
 
     @model_validator(mode="before")
     @classmethod

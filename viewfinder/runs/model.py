@@ -18,7 +18,7 @@ from viewfinder.data.convert import (
     looks_channels_last,
     to_channels,
 )
-from viewfinder.data.decode import UnreadableImageError, decode, quiet_pillow
+from viewfinder.data.decode import UnreadableImageError, decode, quiet_pillow, read_header
 from viewfinder.data.domain import AXES, DTYPES
 from viewfinder.data.file_splits import DEFAULT_SIZE
 from viewfinder.networks.frozen_features import check_finite, encode, evaluating, features_of
@@ -54,8 +54,10 @@ class Model(nn.Module):
         with torch.no_grad():
             self.dim: int = self(blank).shape[1]
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, sides: Tensor | None = None) -> Tensor:
         """Features float32 (N, D) of images uint8 (N, C, H, W) of any size.
+
+        ``sides`` integers (N, 2): height and width that they had before they were made equal.
 
         Channels are converted as a source converts them: grey is repeated, RGB becomes luma. Of
         data that are no images: the batch as a source reads it.
@@ -65,7 +67,8 @@ class Model(nn.Module):
         self._check(images)
         if self.source.modality == "images":
             images = to_channels(images, self.source.channels)
-        return features_of(self.encoder, self.views.frozen(images))
+        views = self.views.frozen(images) if sides is None else self.views.frozen(images, sides)
+        return features_of(self.encoder, views)
 
     def encode(self, images: Image | Iterable[Image], *, batch_size: int = 256) -> Tensor:
         """Features float32 (N, D) on the CPU, in order, in evaluation mode and without gradients.
@@ -93,31 +96,41 @@ class Model(nn.Module):
             for start in range(0, len(items), batch_size):
                 numbered = range(start, min(start + batch_size, len(items)))
                 read = list(pool.map(self._read, numbered, items[start : start + batch_size]))
-                for shape in {tuple(x.shape) for x in read}:
-                    rows = [i for i, x in enumerate(read) if x.shape == shape]
-                    batch = torch.stack([read[i] for i in rows])
-                    made = encode(self.encoder, batch, self.views.frozen, device, precision)
+                # of other data there is no square that they were made, and no sides
+                for kind in {(x.shape, sides is None) for x, sides in read}:
+                    rows = [i for i, (x, s) in enumerate(read) if (x.shape, s is None) == kind]
+                    batch = torch.stack([read[i][0] for i in rows])
+                    were = [s for s in (read[i][1] for i in rows) if s is not None]
+                    sides = torch.tensor(were, dtype=torch.int32) if were else None
+                    made = encode(self.encoder, batch, self.views.frozen, device, precision, sides)
                     features[[start + i for i in rows]] = made.cpu()
         check_finite(features)
         return features
 
-    def _read(self, position: int, image: Image) -> Tensor:
-        """One image as a source would give it: uint8 (C, H, W)."""
+    def _read(self, position: int, image: Image) -> tuple[Tensor, tuple[int, int] | None]:
+        """One image as a source would give it: uint8 (C, H, W), and the height and width it had
+        where it was made square."""
         channels, size = self.source.channels, self.recipe.data.size
         if isinstance(image, str | Path):
             if self.source.modality != "images":
                 raise UserError(f"{image}: the run is of {self.source.modality}, not of images")
+            file = Path(image).expanduser()
             try:
-                pixels = decode(Path(image).expanduser(), size or DEFAULT_SIZE, channels)
+                header = read_header(file)
+                pixels = decode(file, size or DEFAULT_SIZE, channels)
             except UnreadableImageError as error:
                 raise UserError(f"{image} is unreadable: {error}") from error
-            return torch.from_numpy(pixels.copy()).permute(2, 0, 1)
+            x = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
+            return x, (header.height, header.width)
         try:
             x = self._tensor(image)[None].cpu()
             self._check(x)
         except UserError as error:
             raise UserError(f"image {position}: {error.message}", fix=error.fix) from error
-        return convert(x, channels, size)[0] if self.source.modality == "images" else x[0]
+        if self.source.modality != "images":
+            return x[0], None
+        height, width = x.shape[-2:]
+        return convert(x, channels, size)[0], None if size is None else (height, width)
 
     def _tensor(self, image: np.ndarray | Tensor) -> Tensor:
         """An image (H, W, C) or (H, W) as a tensor (C, H, W); whatever else as it is."""

@@ -52,13 +52,19 @@ class Pretraining(Parts):
         """
         generator = self._generator("views", step, batch.data.device)
         if not self.objective.partners:
-            return self.maker(batch.data, generator)
-        x = y = batch.data
+            return self.maker(batch.data, generator, batch.sides)
+        first = second = torch.arange(len(batch), device=batch.index.device)
         if SAMPLERS[self.recipe.positives.sampler].pairs:
-            x, y = batch.data.chunk(2)
+            first, second = first.chunk(2)
         elif self.clusters is not None:
-            y = batch.data[draw_partners(self.clusters[batch.index], generator)]
-        return self.maker([x, y], generator)
+            second = draw_partners(self.clusters[batch.index], generator)
+        halves = (first, second)
+        sides = batch.sides
+        return self.maker(
+            [batch.data[rows] for rows in halves],
+            generator,
+            None if sides is None else [sides[rows] for rows in halves],
+        )
 
     def outputs(self, views: Sequence[Tensor], noise: torch.Generator) -> Outputs:
         """What the online networks make of the views they are shown, each on its own: batch norm

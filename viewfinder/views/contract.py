@@ -52,6 +52,20 @@ class Transform(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} has no inverse")
 
 
+class Cutting(Transform):
+    """A transform of a step that fuses "crop": it cuts a box out of each image."""
+
+    def draw(
+        self, n: int, domain: Domain, generator: torch.Generator, sides: Tensor | None = None
+    ) -> Values:
+        """Of it ``boxes`` (n, 4), top, left, height, width in pixels of ``domain``.
+
+        sides  integers (n, 2), height and width of each image before it was made ``domain``; None:
+               they are those of ``domain``
+        """
+        raise NotImplementedError
+
+
 class Grouped(Transform):
     """A transform that does different things to different groups of samples.
 
@@ -102,7 +116,7 @@ class Step(Row):
     frozen      evaluation sees it too: part of what the network takes, not a change by chance
     lossy       of a step that evaluation sees: its inverse gives some inputs back changed
     gradient    it lets the gradient of a later loss through to earlier steps
-    fuses       "crop": draws ``boxes`` int64 (N, 4), cuts them out and resizes to the view;
+    fuses       "crop": builds a ``Cutting``, whose boxes are cut out and resized to the view;
                 "flip": mirrors. The renderer does both at once, straight from 8 bits
     place       where an override inserts it: before the first step of a higher place
     prefix      what the short recipe keys of its options begin with; None: its name

@@ -34,15 +34,24 @@ class ViewMaker(nn.Module):
             found.setdefault(domain.network, domain)
         return found
 
-    def make(self, batches: Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:
-        """The views of one batch; or each view of a batch of its own, where the split allows it."""
+    def make(
+        self,
+        batches: Sequence[Tensor],
+        generator: torch.Generator,
+        sides: Sequence[Tensor | None] | None = None,
+    ) -> list[Tensor]:
+        """The views of one batch; or each view of a batch of its own, where the split allows it.
+
+        sides  of each batch, see ``forward``; it is given where some batch has them
+        """
         raise NotImplementedError
 
-    def frozen(self, data: Tensor) -> dict[str, Tensor]:
+    def frozen(self, data: Tensor, sides: Tensor | None = None) -> dict[str, Tensor]:
         """What each network sees in an evaluation: no chance, only what makes its input of data.
 
-        Images uint8 (N, C, H, W) are resized to the size by their shorter side and cut to the
-        centre. Returns float32 (N, ...) of the network's domain, by the network's name.
+        Images uint8 (N, C, H, W) are resized to the size: below 147 px the whole image, from there
+        on the shorter side to 256/224 of the size, and the centre of that. ``sides``: see
+        ``forward``. Returns float32 (N, ...) of the network's domain, by the network's name.
         """
         raise NotImplementedError
 
@@ -55,7 +64,10 @@ class ViewMaker(nn.Module):
         raise NotImplementedError
 
     def forward(
-        self, data: Tensor | Sequence[Tensor], generator: torch.Generator | None = None
+        self,
+        data: Tensor | Sequence[Tensor],
+        generator: torch.Generator | None = None,
+        sides: Tensor | Sequence[Tensor | None] | None = None,
     ) -> list[Tensor]:
         """The views, one tensor each, float32 (N, ...) of ``domains``, on the data's device.
 
@@ -64,6 +76,8 @@ class ViewMaker(nn.Module):
                    a batch for each view, of data that count as the same
         generator  on the data's device; the views depend on it and the data alone. None: one that
                    is seeded from torch's global stream
+        sides      integers (N, 2) of each batch: height and width that its images had before they
+                   were made equal. Crops are drawn on these. None: they are as they were
 
         Raises ValueError for another shape, dtype or device.
         """
@@ -83,8 +97,22 @@ class ViewMaker(nn.Module):
                 f"the generator is on {generator.device}, the data are on {device}; "
                 "one device is expected"
             )
-        views = self.make(batches, generator)
+        were = [sides] if sides is None or isinstance(sides, Tensor) else list(sides)
+        if all(one is None for one in were):
+            views = self.make(batches, generator)
+        else:
+            were = [x if x is None else x.view(-1, 2) for x in were]
+            for x, one in zip(batches, were, strict=True):
+                self._check_sides(x, one)
+            views = self.make(batches, generator, were)
         return [view[0] for view in views] if single else views
+
+    def _check_sides(self, data: Tensor, sides: Tensor | None) -> None:
+        if sides is not None and (sides.is_floating_point() or len(sides) != len(data)):
+            raise ValueError(
+                f"sides are {sides.dtype} of shape {tuple(sides.shape)}; integers "
+                f"({len(data)}, 2) are expected"
+            )
 
     def _check(self, data: Tensor) -> None:
         found = f"data are {data.dtype} of shape {tuple(data.shape)}"

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from viewfinder.core.errors import UserError
 from viewfinder.data.domain import Domain
 from viewfinder.views.contract import Transform
-from viewfinder.views.frozen import resized_centre
+from viewfinder.views.frozen import KEPT, RESIZED, large, seen
 from viewfinder.views.items import Item, ViewSpec
 
 
@@ -19,7 +19,7 @@ class Pipeline(nn.Module):
     """A list of steps as modules, and what they make of data.
 
     spec    the list, and what it is applied to at the size of the view. Images themselves may have
-            other sides; a list without a crop begins with the centre square, resized
+            other sides; a list without a crop begins with what evaluation sees
     domain  what comes out
 
     Raises UserError for a step that does not fit what reaches it: another modality, other channels,
@@ -65,11 +65,11 @@ class Pipeline(nn.Module):
             return self.source
         return replace(self.source, shape=tuple(data.shape[1:]))
 
-    def frozen(self, data: Tensor) -> Tensor:
+    def frozen(self, data: Tensor, sides: Tensor | None = None) -> Tensor:
         """The view without chance: float32 (N, ...) of ``domain``.
 
-        Images uint8 (N, C, H, W) are resized by their shorter side and cut to the centre; then
-        come the steps that evaluation sees too.
+        Of images uint8 (N, C, H, W) small views are the whole, large ones the centre, see
+        ``viewfinder.views.frozen.seen_boxes``; then come the steps that evaluation sees too.
         """
         kept = [step for item, step in self.steps if item.step.frozen]
 
@@ -80,7 +80,7 @@ class Pipeline(nn.Module):
 
         if self.source.modality != "images":
             return apply(data.float())
-        return resized_centre(data, self.source.size, self.domain.channels, apply)
+        return seen(data, self.source.size, self.domain.channels, apply, sides)
 
     def shown(self, view: Tensor) -> Tensor:
         """A view as a picture in [0, 1]: the steps that evaluation sees too are undone."""
@@ -92,7 +92,9 @@ class Pipeline(nn.Module):
     def describe_frozen(self) -> str:
         """What ``frozen`` does, in words: the size, and the steps that evaluation sees too."""
         kept = [item.plain() for item in self.items if item.step.frozen]
-        return json.dumps([list(self.source.shape), kept])
+        centre = self.source.modality == "images" and large(self.source.size)
+        part = [f"centre {KEPT}/{RESIZED}"] if centre else []
+        return json.dumps([list(self.source.shape), *part, kept])
 
 
 def grey_view(pipeline: Pipeline, like: Tensor) -> Tensor:

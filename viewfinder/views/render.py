@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from viewfinder.views.chunks import chunks, run_all
-from viewfinder.views.contract import Grouped, Transform, Values
+from viewfinder.views.contract import Cutting, Grouped, Transform, Values
+from viewfinder.views.frozen import seen_boxes
 from viewfinder.views.items import Item
 from viewfinder.views.pipeline import Pipeline
-from viewfinder.views.steps.crop import centred_boxes, resized_crop
+from viewfinder.views.steps.crop import resized_crop
 
 
 @dataclass(frozen=True)
@@ -41,15 +42,17 @@ class Plan:
     """What is done to a batch, in order.
 
     size   of the view, px, where it begins with a crop
-    boxes  int64 (N, 4), what is first cut out of uint8 images and resized; None: nothing is
+    boxes  (N, 4), what is first cut out of uint8 images and resized; None: nothing is
     flip   bool (N,), the samples mirrored with it; None: none
     steps  what follows
+    drawn  whether the boxes are; else they are what evaluation sees
     """
 
     size: int
     boxes: Tensor | None
     flip: Tensor | None
     steps: tuple[Drawn, ...]
+    drawn: bool = True
 
     def __getitem__(self, index: Tensor | slice) -> Plan:
         return Plan(
@@ -57,6 +60,7 @@ class Plan:
             None if self.boxes is None else self.boxes[index],
             None if self.flip is None else self.flip[index],
             tuple(step[index] for step in self.steps),
+            self.drawn,
         )
 
     @property
@@ -66,18 +70,27 @@ class Plan:
         return next((i for i, grouped in enumerate(kinds) if grouped), None)
 
 
-def draw(pipeline: Pipeline, data: Tensor, generator: torch.Generator) -> list[Drawn]:
+def draw(
+    pipeline: Pipeline, data: Tensor, generator: torch.Generator, sides: Tensor | None = None
+) -> list[Drawn]:
     """Draw everything that is random about a view of each of the data.
 
     First the parameters of every step in the order of the list, then one number in [0, 1) per
     sample for each step that has a probability: it is applied where the number is below that. A
     step whose probability is 0 draws as well, so setting it to another leaves the draws of the
     others as they were.
+
+    sides  integers (N, 2), height and width of each image before it was made as it is stored; the
+           first crop is drawn on them. None: the same
     """
     n, domain = len(data), pipeline.reaches(data)
     found = []
     for item, transform in pipeline.steps:
-        found.append(Drawn(item, transform, transform.draw(n, domain, generator)))
+        if sides is not None and isinstance(transform, Cutting):
+            values, sides = transform.draw(n, domain, generator, sides), None
+        else:
+            values = transform.draw(n, domain, generator)
+        found.append(Drawn(item, transform, values))
         domain = transform.gives(domain)
     chances = [one.item.p for one in found if one.item.p is not None]
     numbers = iter(torch.rand(len(chances), n, generator=generator, device=generator.device))
@@ -87,17 +100,20 @@ def draw(pipeline: Pipeline, data: Tensor, generator: torch.Generator) -> list[D
     ]
 
 
-def plan(pipeline: Pipeline, data: Tensor, drawn: Iterable[Drawn]) -> Plan:
+def plan(
+    pipeline: Pipeline, data: Tensor, drawn: Iterable[Drawn], sides: Tensor | None = None
+) -> Plan:
     """Arrange what was drawn so that it takes the fewest passes over the data.
 
-    A crop that comes first, or the centre square where there is none, is done straight from 8 bits
-    and with the next flip, where all steps between the two commute with mirroring.
+    A crop that comes first, or what evaluation sees where there is none, is done straight from 8
+    bits and with the next flip, where all steps between the two commute with mirroring.
     """
     steps = [one for one in drawn if not one.item.idle]
     boxes = flip = None
     if pipeline.source.modality == "images":
         if not pipeline.crops:
-            boxes = centred_boxes(len(data), data.shape[2], data.shape[3], data.device)
+            boxes = seen_boxes(data.shape[2], data.shape[3], pipeline.source.size, sides)
+            boxes = boxes.to(data.device).expand(len(data), 4)
         elif steps[0].item.step.fuses == "crop":
             boxes = steps.pop(0).values["boxes"]
     if boxes is not None:
@@ -107,7 +123,7 @@ def plan(pipeline: Pipeline, data: Tensor, drawn: Iterable[Drawn]) -> Plan:
                 break
             if not one.item.step.mirrors:
                 break
-    return Plan(pipeline.source.size, boxes, flip, tuple(map(_grouped, steps)))
+    return Plan(pipeline.source.size, boxes, flip, tuple(map(_grouped, steps)), pipeline.crops)
 
 
 def _grouped(one: Drawn) -> Drawn:
@@ -173,7 +189,7 @@ def render(
     # an autocast around the training step must not round the crop to bfloat16
     with torch.set_grad_enabled(gradient), torch.autocast(data.device.type, enabled=False):
         if made.boxes is not None:
-            x = resized_crop(data, made.boxes, made.size, made.flip)
+            x = resized_crop(data, made.boxes, made.size, made.flip, bounded=made.drawn)
         else:
             x = data.float() / 255 if data.dtype == torch.uint8 else data.float().clone()
         for i, step in enumerate(made.steps):
@@ -203,17 +219,26 @@ def _applied(step: Drawn, x: Tensor, sparse: bool) -> Tensor:
 
 
 def render_views(
-    pipelines: Sequence[Pipeline], batches: Sequence[Tensor], generator: torch.Generator
+    pipelines: Sequence[Pipeline],
+    batches: Sequence[Tensor],
+    generator: torch.Generator,
+    sides: Sequence[Tensor | None] | None = None,
 ) -> list[Tensor]:
     """One view of a batch by each pipeline, float32 (N, ...) of its domain, on the batch's device.
+
+    sides  of each batch, as in ``draw``; None: all are as they are stored
 
     The draws are made pipeline by pipeline. Results do not depend on the number of threads.
     """
     device = batches[0].device
     pairs = list(zip(pipelines, batches, strict=True))
+    were = [None] * len(pairs) if sides is None else sides
 
     def prepare() -> tuple[list[Plan], list[Tensor], list[Callable[[], None]]]:
-        plans = [plan(one, data, draw(one, data, generator)) for one, data in pairs]
+        plans = [
+            plan(one, data, draw(one, data, generator, own), own)
+            for (one, data), own in zip(pairs, were, strict=True)
+        ]
         views, tasks = [], []
         for (one, data), made in zip(pairs, plans, strict=True):
             views.append(torch.empty(len(data), *one.domain.shape, device=device))

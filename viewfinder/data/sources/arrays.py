@@ -77,10 +77,12 @@ def build_split(name: str, data: ArraySplit, options: ReadOptions) -> tuple[Spli
 
 def _size_note(name: str, data: ArraySplit, options: ReadOptions) -> str | None:
     _, height, width = data.shape
-    if options.size is None or (height, width) == (options.size, options.size):
+    size = options.size
+    if size is None or (height, width) == (size, size):
         return None
-    verb = "enlarged" if options.size > min(height, width) else "reduced"
-    return f"{name}: the centre square of {height}x{width} was {verb} to {options.size}"
+    verb = "enlarged" if size > min(height, width) else "reduced"
+    stored = "" if height == width else "; crops are drawn in their own proportions"
+    return f"{name}: images of {height}x{width} were {verb} to {size}x{size}{stored}"
 
 
 def read_digits(options: ReadOptions) -> Source:

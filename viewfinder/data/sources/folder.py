@@ -12,7 +12,7 @@ How a folder is understood, in this order:
 
 Names that begin with a dot and files that are no images by their extension are passed over, and so
 are links that lead out of DIR, which a note counts.
-Images are stored as the centre square, shorter side resized to ``size`` (64 by default).
+Images are stored whole as squares of ``size`` (64 by default), with the sides they had.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ import numpy as np
 
 from viewfinder.core.errors import UserError
 from viewfinder.core.files import path_of
-from viewfinder.data.file_splits import read_file_splits
+from viewfinder.data.file_splits import LARGE_SIZE, read_file_splits
 from viewfinder.data.options import ReadOptions
 from viewfinder.data.sidecars.read import first_five
 from viewfinder.data.source import Source
@@ -34,7 +34,7 @@ CLASS_LISTS = ("imagenet100.txt", "selected_100_classes.txt", "classes.txt")
 
 
 def read_imagenet(argument: str, options: ReadOptions) -> Source:
-    """All class folders of train, at 224x224 unless ``options.size``; test is the val part."""
+    """All class folders of train, at 256x256 unless ``options.size``; test is the val part."""
     return _read(f"imagenet:{argument}", _root(argument), None, options)
 
 
@@ -91,7 +91,9 @@ def _read(spec: str, root: Path, chosen: Sequence[str] | None, options: ReadOpti
         for split, found in listed.items()
         if found
     }
-    read = read_file_splits(base, paths, labels, names, replace(options, size=options.size or 224))
+    read = read_file_splits(
+        base, paths, labels, names, replace(options, size=options.size or LARGE_SIZE)
+    )
     if len(read.splits.get("train", ())) < 2:
         raise UserError(f"{base / 'train'} holds no readable images", fix=_LAYOUT)
     return Source(spec, read.splits, [*read.notes, _tree_note(root)], read.unreadable)

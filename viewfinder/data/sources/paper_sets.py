@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from viewfinder.core.errors import UserError
+from viewfinder.data.file_splits import LARGE_SIZE
 from viewfinder.data.options import ReadOptions
 from viewfinder.data.sidecars.read import first_five
 from viewfinder.data.source import Source
@@ -77,7 +78,7 @@ def read_zappos(argument: str, options: ReadOptions) -> Source:
 
 
 def read_wider(argument: str, options: ReadOptions) -> Source:
-    """WIDER Attribute at 224x224 unless ``options.size``: 30 scenes and 14 binary attributes.
+    """WIDER Attribute at 256x256 unless ``options.size``: 30 scenes and 14 binary attributes.
 
     An image has an attribute if any of its boxes does (CI-InfoNCE, appendix C.2): 1 where some box
     says 1, and 0 where all say no (-1) or nothing (0). Train is the official train and validation
@@ -100,11 +101,11 @@ def read_wider(argument: str, options: ReadOptions) -> Source:
             f"the annotations in {root} are not those of WIDER Attribute: {error!r}", fix=_WIDER
         ) from None
     images = one_of(root, ["Image", "."], _WIDER)
-    return listed_source(f"wider-attribute:{argument}", images, listing, options, 224)
+    return listed_source(f"wider-attribute:{argument}", images, listing, options, LARGE_SIZE)
 
 
 def read_cub(argument: str, options: ReadOptions) -> Source:
-    """CUB-200-2011 at 224x224 unless ``options.size``: 200 species and 312 binary attributes.
+    """CUB-200-2011 at 256x256 unless ``options.size``: 200 species and 312 binary attributes.
 
     Attributes are "is present", whatever the certainty; the split is the official one: 5,994 and
     5,794 images.
@@ -139,7 +140,7 @@ def read_cub(argument: str, options: ReadOptions) -> Source:
         list(names.values()),
         list(classes.values()),
     )
-    return listed_source(f"cub200:{argument}", base / "images", listing, options, 224)
+    return listed_source(f"cub200:{argument}", base / "images", listing, options, LARGE_SIZE)
 
 
 def zappos_rows(n: int) -> dict[str, np.ndarray]:

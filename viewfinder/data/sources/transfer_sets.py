@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from viewfinder.core.errors import UserError
+from viewfinder.data.file_splits import LARGE_SIZE
 from viewfinder.data.options import ReadOptions
 from viewfinder.data.sidecars.read import first_five
 from viewfinder.data.source import Source
@@ -40,7 +41,7 @@ DIR/data/images_variant_test.txt, DIR/data/variants.txt and DIR/data/images/0034
 
 
 def read_dtd(argument: str, options: ReadOptions) -> Source:
-    """DTD at 224x224 unless ``options.size``: 47 textures, split 1.
+    """DTD at 256x256 unless ``options.size``: 47 textures, split 1.
 
     Train is train1.txt followed by val1.txt, test is test1.txt: 3,760 and 1,880 images.
     """
@@ -51,11 +52,11 @@ def read_dtd(argument: str, options: ReadOptions) -> Source:
         for split, names in (("train", ("train", "val")), ("test", ("test",)))
     }
     listing = _by_folder(parts)
-    return listed_source(f"dtd-split1:{argument}", base / "images", listing, options, 224)
+    return listed_source(f"dtd-split1:{argument}", base / "images", listing, options, LARGE_SIZE)
 
 
 def read_flower(argument: str, options: ReadOptions) -> Source:
-    """VGG Flower at 224x224 unless ``options.size``: 102 kinds, 8,189 images.
+    """VGG Flower at 256x256 unless ``options.size``: 102 kinds, 8,189 images.
 
     Four fifths of each kind are train, by ``class_split``; the official split, of ten images a kind
     to train on, is ``flowers102``. Classes are those of imagelabels.mat, counted from 0.
@@ -67,7 +68,7 @@ def read_flower(argument: str, options: ReadOptions) -> Source:
     images = one_of(file.parent, ["jpg"], _FLOWER)
     names = [f"flower {number}" for number in range(1, int(labels.max()) + 1)]
     listing = class_split(files, (labels - 1).tolist(), names)
-    return listed_source(f"vgg-flower:{argument}", images, listing, options, 224)
+    return listed_source(f"vgg-flower:{argument}", images, listing, options, LARGE_SIZE)
 
 
 def read_gtsrb(argument: str, options: ReadOptions) -> Source:
@@ -89,7 +90,7 @@ def read_gtsrb(argument: str, options: ReadOptions) -> Source:
 
 
 def read_aircraft(argument: str, options: ReadOptions) -> Source:
-    """FGVC-Aircraft at 224x224 unless ``options.size``: 100 variants, 6,667 and 3,333 images.
+    """FGVC-Aircraft at 256x256 unless ``options.size``: 100 variants, 6,667 and 3,333 images.
 
     Train is the official training and validation part. Images are as they are, with the line of
     credit at the bottom and not cut to the bounding boxes.
@@ -114,7 +115,7 @@ def read_aircraft(argument: str, options: ReadOptions) -> Source:
         paths[split] = [f"{image}.jpg" for image, _, _ in lines]
         labels[split] = np.array([number[name] for _, _, name in lines], np.int64)
     listing = Listing(paths, labels, {}, (), names)
-    return listed_source(f"fgvc-aircraft:{argument}", base / "images", listing, options, 224)
+    return listed_source(f"fgvc-aircraft:{argument}", base / "images", listing, options, LARGE_SIZE)
 
 
 def _by_folder(parts: dict[str, list[str]]) -> Listing:

@@ -54,13 +54,18 @@ class Channels(ViewMaker):
     def _cut(self, x: Tensor) -> list[Tensor]:
         return [x[:, : self.split].contiguous(), x[:, self.split :].contiguous()]
 
-    def make(self, batches: Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:
+    def make(
+        self,
+        batches: Sequence[Tensor],
+        generator: torch.Generator,
+        sides: Sequence[Tensor | None] | None = None,
+    ) -> list[Tensor]:
         if len(batches) != 1:
             raise ValueError("the channels are of one batch; several were given")
-        return self._cut(render_views([self.pipeline], batches, generator)[0])
+        return self._cut(render_views([self.pipeline], batches, generator, sides)[0])
 
-    def frozen(self, data: Tensor) -> dict[str, Tensor]:
-        views = self._cut(self.pipeline.frozen(data))
+    def frozen(self, data: Tensor, sides: Tensor | None = None) -> dict[str, Tensor]:
+        views = self._cut(self.pipeline.frozen(data, sides))
         return {domain.network: view for domain, view in zip(self.domains, views, strict=True)}
 
     def shown(self, view: Tensor, i: int = 0) -> Tensor:

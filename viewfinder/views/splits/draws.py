@@ -61,17 +61,24 @@ class Draws(ViewMaker):
         assert isinstance(found, Pipeline)
         return found
 
-    def make(self, batches: Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:
+    def make(
+        self,
+        batches: Sequence[Tensor],
+        generator: torch.Generator,
+        sides: Sequence[Tensor | None] | None = None,
+    ) -> list[Tensor]:
         views = range(len(self.order))
         if len(batches) not in (1, len(views)):
             raise ValueError(
                 f"{len(batches)} batches for {len(views)} views; one for each expected"
             )
-        each = list(batches) if len(batches) == len(views) else list(batches) * len(views)
-        return render_views([self._pipeline(i) for i in views], each, generator)
+        times = 1 if len(batches) == len(views) else len(views)
+        were = None if sides is None else list(sides) * times
+        pipelines = [self._pipeline(i) for i in views]
+        return render_views(pipelines, list(batches) * times, generator, were)
 
-    def frozen(self, data: Tensor) -> dict[str, Tensor]:
-        return {self.domains[0].network: self._pipeline(0).frozen(data)}
+    def frozen(self, data: Tensor, sides: Tensor | None = None) -> dict[str, Tensor]:
+        return {self.domains[0].network: self._pipeline(0).frozen(data, sides)}
 
     def shown(self, view: Tensor, i: int = 0) -> Tensor:
         return self._pipeline(i).shown(view)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from viewfinder.core.table import Options
 from viewfinder.data.domain import Domain
-from viewfinder.views.contract import Step, Transform, Values
+from viewfinder.views.contract import Cutting, Step, Values
 from viewfinder.views.options import Areas, Range, Scales
 
 TRIES = 10  # as torchvision's RandomResizedCrop: the first box of ten that fits, else the centre
@@ -23,8 +23,8 @@ TRIES = 10  # as torchvision's RandomResizedCrop: the first box of ten that fits
 
 def sample_crops(
     n: int,
-    height: int,
-    width: int,
+    height: int | Tensor,
+    width: int | Tensor,
     scale: tuple[float, float],
     ratio: tuple[float, float],
     generator: torch.Generator,
@@ -35,18 +35,21 @@ def sample_crops(
     ``ratio``, the place uniform. Where none of ten tries fits, the largest centred box whose ratio
     is within ``ratio`` is taken.
 
+    height, width  of all images; or of each, integers (n,)
+
     Returns int64 (n, 4): top, left, height, width in pixels, on the generator's device.
 
     >>> sample_crops(2, 32, 32, (1.0, 1.0), (1.0, 1.0), torch.Generator().manual_seed(0)).tolist()
     [[0, 0, 32, 32], [0, 0, 32, 32]]
     """
     device = generator.device
+    each_h, each_w = (x[:, None] if isinstance(x, Tensor) else x for x in (height, width))
     area, aspect = torch.rand(2, n, TRIES, generator=generator, device=device)
-    area = (area * (scale[1] - scale[0]) + scale[0]) * (height * width)
+    area = (area * (scale[1] - scale[0]) + scale[0]) * (each_h * each_w)
     low, high = math.log(ratio[0]), math.log(ratio[1])
     aspect = (aspect * (high - low) + low).exp()
     w, h = (area * aspect).sqrt().round(), (area / aspect).sqrt().round()
-    fits = (w > 0) & (w <= width) & (h > 0) & (h <= height)
+    fits = (w > 0) & (w <= each_w) & (h > 0) & (h <= each_h)
     first = fits.int().argmax(1, keepdim=True)
 
     centre_h, centre_w = _central_box(height, width, ratio)
@@ -61,8 +64,15 @@ def sample_crops(
     return torch.stack([top, left, h, w], 1).long()
 
 
-def _central_box(height: int, width: int, ratio: tuple[float, float]) -> tuple[int, int]:
+def _central_box(
+    height: int | Tensor, width: int | Tensor, ratio: tuple[float, float]
+) -> tuple[int, int] | tuple[Tensor, Tensor]:
     """Height and width of the largest box whose ratio width/height lies within ``ratio``."""
+    if isinstance(height, Tensor) or isinstance(width, Tensor):
+        h, w = torch.as_tensor(height), torch.as_tensor(width)
+        low = (w / ratio[0]).round().clamp(min=1)
+        high = (h * ratio[1]).round().clamp(min=1)
+        return torch.where(w / h < ratio[0], low, h), torch.where(w / h > ratio[1], high, w)
     if width / height < ratio[0]:
         return max(1, round(width / ratio[0])), width
     if width / height > ratio[1]:
@@ -71,13 +81,20 @@ def _central_box(height: int, width: int, ratio: tuple[float, float]) -> tuple[i
 
 
 def resize_matrix(
-    start: Tensor, length: Tensor, full: int, size: int, flip: Tensor | None = None
+    start: Tensor,
+    length: Tensor,
+    full: int,
+    size: int,
+    flip: Tensor | None = None,
+    *,
+    bounded: bool = True,
 ) -> Tensor:
     """Weights that resize the pixels [start, start + length) of a line of ``full`` to ``size``.
 
     Antialiased bilinear: output i is the mean of the inputs j weighted by a triangle around
     ``(i + 1/2) * length / size`` whose half-width is ``max(1, length / size)`` input pixels;
-    weights outside the box are zero and each row sums to 1.
+    each row sums to 1. Pixels that the box does not touch have weight zero, as where it was cut out
+    before it is resized; not ``bounded``, those around it count too, as where it is cut afterwards.
 
     start, length  floating (N,), in pixels;  flip  bool (N,): reverse the output
     Returns (N, size, full) in the dtype of ``length``.
@@ -89,23 +106,32 @@ def resize_matrix(
     if flip is not None:
         output = torch.where(flip[:, None], size - output, output)
     pixel = torch.arange(full, dtype=dtype, device=device) - start[:, None]
-    outside = (pixel < 0) | (pixel >= length[:, None])
-    # an infinite distance gives weight 0 without another pass over the large array
-    pixel = ((pixel + 0.5) * narrow).masked_fill_(outside, math.inf)
+    outside = (pixel <= -1) | (pixel >= length[:, None])
+    pixel = (pixel + 0.5) * narrow
+    if bounded:  # an infinite distance gives weight 0 without another pass over the large array
+        pixel = pixel.masked_fill_(outside, math.inf)
     distance = (pixel[:, None, :] - (output * scale * narrow)[:, :, None]).abs_()
     negative = distance.clamp_(max=1).sub_(1)
     return negative.div_(negative.sum(2, keepdim=True))
 
 
-def resized_crop(images: Tensor, boxes: Tensor, size: int, flip: Tensor | None = None) -> Tensor:
+def resized_crop(
+    images: Tensor,
+    boxes: Tensor,
+    size: int,
+    flip: Tensor | None = None,
+    *,
+    bounded: bool = True,
+) -> Tensor:
     """Cut a box out of each image, resize it to ``size`` x ``size`` and flip it where asked.
 
     Equal to torchvision's ``resized_crop(..., antialias=True)``, but on floats: nothing is rounded
     to 8 bits.
 
     images  uint8 (N, C, H, W), or floating
-    boxes   int64 (N, 4): top, left, height, width, inside the image
+    boxes   (N, 4): top, left, height, width in pixels, whole or not, inside the image
     flip    bool (N,), mirror left and right
+    bounded see ``resize_matrix``
     Returns (N, C, size, size): float32 in [0, 1] of uint8, else the dtype and range of ``images``.
     Its memory holds one plane per channel, which the colour operations are fastest on.
 
@@ -122,8 +148,8 @@ def resized_crop(images: Tensor, boxes: Tensor, size: int, flip: Tensor | None =
         raise ValueError(f"boxes have shape {tuple(boxes.shape)}; ({n}, 4) is expected")
     pixels = images if images.is_floating_point() else images.float()
     top, left, h, w = boxes.to(pixels.dtype).unbind(1)
-    rows = resize_matrix(top, h, height, size)
-    columns = resize_matrix(left, w, width, size, flip)
+    rows = resize_matrix(top, h, height, size, bounded=bounded)
+    columns = resize_matrix(left, w, width, size, flip, bounded=bounded)
     if not images.is_floating_point():
         rows.div_(255)
 
@@ -135,13 +161,6 @@ def resized_crop(images: Tensor, boxes: Tensor, size: int, flip: Tensor | None =
     return planes.transpose(0, 1)
 
 
-def centred_boxes(n: int, height: int, width: int, device: torch.device) -> Tensor:
-    """The box of the largest centred square n times: int64 (n, 4)."""
-    side = min(height, width)
-    box = torch.tensor([(height - side) // 2, (width - side) // 2, side, side], device=device)
-    return box.expand(n, 4)
-
-
 class CropOptions(Options):
     """Equal to torchvision's RandomResizedCrop."""
 
@@ -149,17 +168,23 @@ class CropOptions(Options):
     ratio: Scales = Field((3 / 4, 4 / 3), description="width / height of the crop")
 
 
-class Crop(Transform):
+class Crop(Cutting):
     """Cuts a random box out of each image and resizes it to the view's size."""
 
     def __init__(self, size: int, scale: Range, ratio: Range) -> None:
         super().__init__()
         self.size, self.scale, self.ratio = size, scale, ratio
 
-    def draw(self, n: int, domain: Domain, generator: torch.Generator) -> Values:
-        """``boxes`` (n, 4), see ``sample_crops``."""
+    def draw(
+        self, n: int, domain: Domain, generator: torch.Generator, sides: Tensor | None = None
+    ) -> Values:
+        """``boxes`` (n, 4), see ``sample_crops``: drawn on the images as they were."""
         _, height, width = domain.shape
-        return {"boxes": sample_crops(n, height, width, self.scale, self.ratio, generator)}
+        if sides is None:
+            return {"boxes": sample_crops(n, height, width, self.scale, self.ratio, generator)}
+        h, w = sides.unbind(1)
+        boxes = sample_crops(n, h, w, self.scale, self.ratio, generator)
+        return {"boxes": boxes * torch.stack([height / h, width / w], 1).repeat(1, 2)}
 
     def forward(self, x: Tensor, drawn: Values) -> Tensor:
         return resized_crop(x, drawn["boxes"], self.size)
