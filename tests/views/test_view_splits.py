@@ -16,10 +16,12 @@ from viewfinder.views.colours.cie import rgb_to_lab
 from viewfinder.views.maker import Split
 
 STEPS = ["crop", "flip", "jitter", "normalise"]
+FITTING: dict[str, dict[str, Any]] = {"patches": {"offset": 3}}
+"""What the defaults are too large for."""
 
 
 def maker(row: Split, **options: Any) -> ViewMaker:
-    return compose(STEPS, 16, split={row.name: options})
+    return compose(STEPS, 16, split={row.name: {**FITTING.get(row.name, {}), **options}})
 
 
 @pytest.mark.parametrize("row", SPLITS.values(), ids=list(SPLITS))

@@ -9,6 +9,8 @@ from viewfinder.views.maker import Split
 from viewfinder.views.presets import ROWS, Preset
 from viewfinder.views.splits.channels import CHANNELS
 from viewfinder.views.splits.draws import DRAWS
+from viewfinder.views.splits.frequency import FREQUENCY
+from viewfinder.views.splits.patches import PATCHES
 from viewfinder.views.steps.blur import BLUR
 from viewfinder.views.steps.colours import COLOURS
 from viewfinder.views.steps.crop import CROP
@@ -22,5 +24,5 @@ from viewfinder.views.steps.solarize import SOLARIZE
 STEPS: Table[Step] = Table(
     "step", (CROP, FLIP, JITTER, GREY, BLUR, SOLARIZE, *COLOURS, NORMALISE, NOISE)
 )
-SPLITS: Table[Split] = Table("split", (DRAWS, CHANNELS))
+SPLITS: Table[Split] = Table("split", (DRAWS, CHANNELS, FREQUENCY, PATCHES))
 PRESETS: Table[Preset] = Table("preset of views", ROWS)
