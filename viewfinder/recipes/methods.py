@@ -220,6 +220,17 @@ METHODS = Table(
             },
         ),
         Method(
+            name="pirl",
+            summary="an image and its jigsaw are both told from the memory of all other images",
+            paper="Misra and van der Maaten 2020",
+            settings={
+                "views": {"preset": "moco", "count": 1, "split": {"jigsaw": {"weight": 0.5}}},
+                "negatives": {"name": "bank", "size": 4096, "alpha": 0.5},  # paper: 32000
+                "objective": {"name": "nce", "temperature": 0.07, "pairs": "to-last"},
+                "target": {"name": "bank"},
+            },
+        ),
+        Method(
             name="cross-entropy",
             summary="plain supervised classification, the baseline with labels",
             paper="",

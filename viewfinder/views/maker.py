@@ -34,12 +34,17 @@ class ViewMaker(nn.Module):
             found.setdefault(domain.network, domain)
         return found
 
+    @property
+    def encoders(self) -> dict[str, Domain]:
+        """Those of the networks that have an encoder of their own: what an evaluation has."""
+        return {name: one for name, one in self.networks.items() if one.pieces_of is None}
+
     def make(self, batches: Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:
         """The views of one batch; or each view of a batch of its own, where the split allows it."""
         raise NotImplementedError
 
     def frozen(self, data: Tensor) -> dict[str, Tensor]:
-        """What each network sees in an evaluation: no chance, only what makes its input of data.
+        """What each encoder sees in an evaluation: no chance, only what makes its input of data.
 
         Images uint8 (N, C, H, W) are resized to the size by their shorter side and cut to the
         centre. Returns float32 (N, ...) of the network's domain, by the network's name.

@@ -10,6 +10,7 @@ from viewfinder.views.presets import ROWS, Preset
 from viewfinder.views.splits.channels import CHANNELS
 from viewfinder.views.splits.draws import DRAWS
 from viewfinder.views.splits.frequency import FREQUENCY
+from viewfinder.views.splits.jigsaw import JIGSAW
 from viewfinder.views.splits.patches import PATCHES
 from viewfinder.views.steps.blur import BLUR
 from viewfinder.views.steps.colours import COLOURS
@@ -24,5 +25,5 @@ from viewfinder.views.steps.solarize import SOLARIZE
 STEPS: Table[Step] = Table(
     "step", (CROP, FLIP, JITTER, GREY, BLUR, SOLARIZE, *COLOURS, NORMALISE, NOISE)
 )
-SPLITS: Table[Split] = Table("split", (DRAWS, CHANNELS, FREQUENCY, PATCHES))
+SPLITS: Table[Split] = Table("split", (DRAWS, CHANNELS, FREQUENCY, PATCHES, JIGSAW))
 PRESETS: Table[Preset] = Table("preset of views", ROWS)
