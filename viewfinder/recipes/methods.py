@@ -231,6 +231,22 @@ METHODS = Table(
             },
         ),
         Method(
+            name="infomin",
+            summary="MoCo v2 with views that share less: RandAugment, and a jigsaw beside the query",
+            paper="Tian et al. 2020",
+            settings={
+                "views": {"preset": "infomin", "count": 2, "split": {"jigsaw": {"weight": 0.5}}},
+                "negatives": {"name": "queue", "size": 4096},  # paper: 65536
+                "objective": {"name": "info-nce", "temperature": 0.15, "pairs": "to-last"},
+                "head": {"batch_norm": False},
+                "target": {
+                    "name": "momentum",
+                    "momentum": 0.99,
+                    "final_momentum": 0.99,
+                },  # paper: 0.999
+            },
+        ),
+        Method(
             name="cross-entropy",
             summary="plain supervised classification, the baseline with labels",
             paper="",
