@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from rich.console import Console
 
 from viewfinder.commands.embed import embed
 from viewfinder.commands.pretrain import pretrain
+from viewfinder.core.errors import UserError
 from viewfinder.data.batch import Batch
 from viewfinder.data.source import Split
 from viewfinder.data.stored import ArrayData
 from viewfinder.networks.frozen_features import extract
+from viewfinder.recipes.check import check_data
 from viewfinder.recipes.recipe import Recipe, build, complete, parse_overrides
 from viewfinder.runs.checkpoint import load_weights
 from viewfinder.runs.results import read_results
@@ -133,7 +136,7 @@ def test_embed_writes_the_joined_features(tmp_path: Path) -> None:
     assert len(table["vector"][0]) == 12
 
 
-@pytest.mark.parametrize("method", ["cmc", "instdis"])
+@pytest.mark.parametrize("method", ["cmc", "instdis", "pirl"])
 def test_banks_are_saved_and_a_resumed_run_is_the_uninterrupted_one(
     method: str, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,3 +206,76 @@ def test_the_queue_of_moco_is_relabelled_with_new_clusters(split: Split) -> None
     module.renew_clusters(z)
     assert queue.cluster[:3].tolist() == z[index].tolist()
     assert (queue.cluster[3:] == -1).all()
+
+
+def test_the_image_and_the_jigsaw_of_pirl_are_compared_with_the_images_memory(split: Split) -> None:
+    module: Any = network(recipe_of("pirl"), split)
+    assert module.pairs == [(0, 0), (1, 0)]
+    assert not list(module.negatives["jigsaw"].buffers())  # nothing is remembered of jigsaws
+    rows = [4, 9, 2]
+    old = module.negatives["main"].table.clone()
+    batch = batch_of(split, rows)
+    view, _ = module.views(batch, 0)
+    net = copy.deepcopy(module.online["main"])
+    with torch.no_grad():
+        z = torch.nn.functional.normalize(net.projector(net.encoder(view)), dim=1)
+    stepped(module, batch)
+    half = torch.nn.functional.normalize((old[rows] + z) / 2, dim=1)
+    torch.testing.assert_close(module.negatives["main"].table[rows], half)
+    for net in module.online.values():
+        assert all(p.grad is not None for p in net.projector.parameters())
+
+
+def test_the_jigsaws_weight_is_its_share_of_the_loss(split: Split) -> None:
+    """The loss is linear in it; at 0 and at 1 one head alone has a gradient."""
+    found = {}
+    for weight in (0.0, 0.25, 1.0):
+        module: Any = network(recipe_of("pirl", f"views.split=jigsaw:{weight}"), split)
+        loss = stepped(module, batch_of(split, [0, 1, 2, 3])).detach()
+        heads = [
+            max(p.grad.abs().max().item() for p in net.projector.parameters())
+            for net in module.online.values()
+        ]
+        encoder = next(module.online["main"].encoder.parameters()).grad
+        found[weight] = loss, encoder, [size > 0 for size in heads]
+    assert [found[w][2] for w in found] == [[True, False], [True, True], [False, True]]
+    for part in range(2):
+        mixed = 0.75 * found[0.0][part] + 0.25 * found[1.0][part]
+        torch.testing.assert_close(found[0.25][part], mixed, rtol=1e-4, atol=1e-6)
+
+
+def test_without_its_jigsaws_weight_pirl_is_instance_discrimination(split: Split) -> None:
+    words = ["objective=info-nce", "objective.temperature=0.07"]
+    pirl: Any = network(recipe_of("pirl", "views.split=jigsaw:0", *words), split)
+    instdis: Any = network(recipe_of("instdis"), split)
+    first, second = (stepped(module, batch_of(split, [5, 6, 7])) for module in (pirl, instdis))
+    torch.testing.assert_close(first, second)
+
+
+def test_an_evaluation_of_pirl_has_the_encoder_of_whole_images_alone(
+    split: Split, tmp_path: Path
+) -> None:
+    recipe, run = recipe_of("pirl", "epochs=1"), Run(tmp_path)
+    module = fit(recipe, split, run, QUIET, "")
+    run.recipe_file.write_text(recipe.to_yaml())
+    weights = load_weights(run.last_checkpoint())  # type: ignore[arg-type]
+    assert not [name for name in weights if name.startswith("networks.jigsaw.encoder")]
+    encoder, _, _ = load_encoder(run)
+    view = recipe.view_maker().frozen
+    features = extract(encoder, split.data, view)
+    assert features.shape == (N, 6)
+    module.eval()
+    main = module.online["main"].encoder(view(split.data.read(np.arange(N)))["main"])
+    torch.testing.assert_close(features, main)
+
+
+def test_keys_of_moco_are_those_of_views_and_its_jigsaw_queries_them_too(split: Split) -> None:
+    words = ["views.split=jigsaw:0.3", "views.count=2", "objective.pairs=to-last"]
+    module: Any = network(recipe_of("moco", *words), split)
+    assert module.pairs == [(0, 1), (2, 1)]
+    assert module.keys == [1]
+    stepped(module, batch_of(split, [1, 2, 3]))
+    assert module.negatives["main"].index[:3].tolist() == [1, 2, 3]
+    assert all(p.grad is not None for p in module.online["jigsaw"].projector.parameters())
+    with pytest.raises(UserError, match=r"compares nothing with view 3 of 3.*pairs=to-last"):
+        check_data(recipe_of("moco", *words[:2]), split)

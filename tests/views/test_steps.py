@@ -27,6 +27,7 @@ NAMED = ["images", "points"]  # modalities there are data for below
 # of steps that torchvision does not have: another test against scikit-image, or a closed form
 OTHERWISE = {
     **dict.fromkeys(SPACES, "test_colours.py"),
+    "randaugment": "test_randaugment.py",
     "noise": "test_noise_is_uniform_and_one_sided",
 }
 

@@ -16,10 +16,12 @@ from viewfinder.views.colours.cie import rgb_to_lab
 from viewfinder.views.maker import Split
 
 STEPS = ["crop", "flip", "jitter", "normalise"]
+FITTING: dict[str, dict[str, Any]] = {"patches": {"offset": 3}}
+"""What the defaults are too large for."""
 
 
 def maker(row: Split, **options: Any) -> ViewMaker:
-    return compose(STEPS, 16, split={row.name: options})
+    return compose(STEPS, 16, split={row.name: {**FITTING.get(row.name, {}), **options}})
 
 
 @pytest.mark.parametrize("row", SPLITS.values(), ids=list(SPLITS))
@@ -32,7 +34,8 @@ def test_domains_fit_the_views(row: Split) -> None:
             assert view.shape == (len(data), *domain.shape)
             assert view.dtype == torch.float32
             assert view.is_contiguous()
-            assert (domain.modality, domain.shape[1:]) == ("images", (16, 16))
+            wanted = "clips" if domain.pieces else "images"
+            assert (domain.modality, domain.size == 16) == (wanted, not domain.pieces)
     assert row.views in (None, made.count)
 
 
@@ -40,7 +43,8 @@ def test_domains_fit_the_views(row: Split) -> None:
 def test_frozen_views_fit_the_networks_and_have_no_chance(row: Split) -> None:
     made, images = maker(row), pictures(6)
     seen = made.frozen(images)
-    assert set(seen) == set(made.networks) == {domain.network for domain in made.domains}
+    assert set(made.networks) == {domain.network for domain in made.domains}
+    assert set(seen) == set(made.encoders) == {d.network for d in made.domains if not d.pieces}
     for network, view in seen.items():
         assert view.shape == (6, *made.networks[network].shape)
         assert torch.equal(made.frozen(images)[network], view)

@@ -33,11 +33,21 @@ class Domain:
     modality  "images": (C, H, W); "points": (D,); "tokens": (T,); "clips": (T, C, H, W)
     shape     of one view, without the batch
     network   the name of the network that takes it
+    pieces_of the view is pieces of an image, (P, C, H, W), and each goes through the encoder of the
+              network of this name; its own network has a head that joins what comes out
+    weight    of the losses that its views are the query of, in their mean
     """
 
     modality: Modality
     shape: tuple[int, ...]
     network: str = "main"
+    pieces_of: str | None = None
+    weight: float = 1.0
+
+    @property
+    def pieces(self) -> int:
+        """How many pieces a view has; 0: it is whole."""
+        return self.shape[0] if self.pieces_of is not None else 0
 
     @property
     def channels(self) -> int:

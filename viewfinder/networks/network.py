@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from viewfinder.core.errors import UserError
 from viewfinder.networks.heads import head
+from viewfinder.networks.pieces import Joined
 
 
 class Network(nn.Module):
@@ -18,6 +19,7 @@ class Network(nn.Module):
     projector  units of each layer; the last is the width of the projections. None at all: the
                features are the projections
     predictor  units of each layer, None: no predictor, projections are compared as they are
+    pieces     of views in so many pieces: the projector is of each, a layer behind it joins them
 
     ``assigner`` is the objective's last layer, from projections to what it compares; where it has
     one, it takes the place of the identity.
@@ -32,6 +34,7 @@ class Network(nn.Module):
         projector: Sequence[int],
         predictor: Sequence[int] | None = None,
         batch_norm: bool = True,
+        pieces: int = 0,
     ) -> None:
         super().__init__()
         self.feature_dim, self.dim = feature_dim, projector[-1] if projector else feature_dim
@@ -39,6 +42,8 @@ class Network(nn.Module):
         self.projector: nn.Module = nn.Identity()
         if projector:
             self.projector = head(feature_dim, projector, batch_norm=batch_norm)
+        if pieces:
+            self.projector = Joined(self.projector, pieces, self.dim)
         self.predictor: nn.Module = nn.Identity()
         if predictor:
             if predictor[-1] != self.dim:

@@ -60,7 +60,8 @@ class Momentum(Target):
     def __init__(self, options: MomentumOptions, online: Mapping[str, Network]) -> None:
         super().__init__()
         self.options = options
-        copies = {name: copy.deepcopy(network.followed()) for name, network in online.items()}
+        # all at once, so that what networks share their copies share
+        copies = copy.deepcopy({name: network.followed() for name, network in online.items()})
         self.networks = nn.ModuleDict(copies).requires_grad_(False)
 
     @torch.no_grad()

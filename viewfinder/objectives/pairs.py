@@ -47,6 +47,11 @@ def _across(networks: Sequence[str], large: int) -> list[Pair]:
     return [(i, j) for i, j in _all(networks, large) if networks[i] != networks[j]]
 
 
+def _to_last(networks: Sequence[str], large: int) -> list[Pair]:
+    key = large - 1
+    return [(i, key) for i in range(len(networks)) if i != key or large == 1]
+
+
 PAIRINGS = Table(
     "pairing",
     [
@@ -73,6 +78,14 @@ PAIRINGS = Table(
             form=_across,
             small=True,
         ),
+        Pairing(
+            name="to-last",
+            summary="every other view is the query of the last large one; a single large view is "
+            "the query of its own memory too",
+            form=_to_last,
+            least=1,
+            small=True,
+        ),
     ],
 )
 
@@ -95,9 +108,26 @@ def pairs_of(objective: Objective, pairing: str, networks: Sequence[str], large:
     return [(i, j) for n, (i, j) in enumerate(formed) if (j, i) not in formed[:n]]
 
 
-def combined(terms: Sequence[Mapping[str, Tensor]], *, summed: bool) -> dict[str, Tensor]:
-    """The terms of several pairs as one: their mean, or the sum of the losses."""
+def combined(
+    terms: Sequence[Mapping[str, Tensor]],
+    *,
+    summed: bool,
+    weights: Sequence[float] | None = None,
+) -> dict[str, Tensor]:
+    """The terms of several pairs as one: their weighted mean, or for ``summed`` the same times
+    their number as the loss. Without weights all count alike.
+
+    >>> combined([{"loss": torch.tensor(1.0)}, {"loss": torch.tensor(5.0)}], summed=False,
+    ...          weights=[0.75, 0.25])
+    {'loss': tensor(2.)}
+    """
     if len(terms) == 1:
         return dict(terms[0])
-    mean = {name: torch.stack([one[name] for one in terms]).mean(dim=0) for name in terms[0]}
+    share = [1.0] * len(terms)
+    if weights is not None:
+        share = [weight * len(terms) / sum(weights) for weight in weights]
+    mean = {
+        name: torch.stack([one[name] * w for one, w in zip(terms, share, strict=True)]).mean(dim=0)
+        for name in terms[0]
+    }
     return {**mean, "loss": mean["loss"] * len(terms)} if summed else mean

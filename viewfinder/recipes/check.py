@@ -310,6 +310,15 @@ def _check_networks(recipe: Recipe) -> None:
             f"views.split={recipe.views.split_row.name} gives all views to one",
             fix="objective.pairs=symmetric, or views.split=channels:1",
         )
+    if objective.scores == "pairs":
+        formed = pairs_of(objective, pairing, networks, maker.count)
+        idle = sorted(set(range(len(networks))) - {view for pair in formed for view in pair})
+        if idle:
+            raise UserError(
+                f"objective.pairs={pairing} compares nothing with view {idle[0] + 1} of "
+                f"{len(networks)}, which views.split={recipe.views.split_row.name} makes",
+                fix="objective.pairs=to-last, or views.split=draws",
+            )
     if recipe.regularizers.chosen and len(set(networks)) > 1:
         name = next(iter(recipe.regularizers.chosen))
         raise UserError(

@@ -220,6 +220,33 @@ METHODS = Table(
             },
         ),
         Method(
+            name="pirl",
+            summary="an image and its jigsaw are both told from the memory of all other images",
+            paper="Misra and van der Maaten 2020",
+            settings={
+                "views": {"preset": "moco", "count": 1, "split": {"jigsaw": {"weight": 0.5}}},
+                "negatives": {"name": "bank", "size": 4096, "alpha": 0.5},  # paper: 32000
+                "objective": {"name": "nce", "temperature": 0.07, "pairs": "to-last"},
+                "target": {"name": "bank"},
+            },
+        ),
+        Method(
+            name="infomin",
+            summary="MoCo v2 with views that share less: RandAugment, a jigsaw beside the query",
+            paper="Tian et al. 2020",
+            settings={
+                "views": {"preset": "infomin", "count": 2, "split": {"jigsaw": {"weight": 0.5}}},
+                "negatives": {"name": "queue", "size": 4096},  # paper: 65536
+                "objective": {"name": "info-nce", "temperature": 0.15, "pairs": "to-last"},
+                "head": {"batch_norm": False},
+                "target": {
+                    "name": "momentum",
+                    "momentum": 0.99,
+                    "final_momentum": 0.99,
+                },  # paper: 0.999
+            },
+        ),
+        Method(
             name="cross-entropy",
             summary="plain supervised classification, the baseline with labels",
             paper="",

@@ -112,7 +112,11 @@ class Pretraining(Parts):
             keys = [target[j]] if j in target else []  # else the negatives' memory has it
             given |= {"negatives": contrast, "state": self.state_of(j)}
             terms.append(self.objective([query], keys, **given))
-        return combined(terms, summed=self.objective.summed(self.objective_options))
+        return combined(
+            terms,
+            summed=self.objective.summed(self.objective_options),
+            weights=[self.maker.domains[query].weight for query, _ in self.pairs],
+        )
 
     def regularized(
         self, views: Sequence[Tensor], seen: Outputs, noise: torch.Generator

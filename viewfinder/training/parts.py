@@ -16,6 +16,7 @@ from viewfinder.negatives.contract import Negatives
 from viewfinder.networks.encoders import feature_dim
 from viewfinder.networks.joined_batch_norm import join_batch_norms
 from viewfinder.networks.network import Network
+from viewfinder.networks.pieces import OfPieces
 from viewfinder.objectives.pairs import pairs_of
 from viewfinder.positives.assignment import Centroids
 from viewfinder.positives.contract import KeepsClusters
@@ -79,12 +80,12 @@ class Parts(L.LightningModule):
         made: dict[str, Network] = {}
         for name, domain in self.domains.items():
             if not made:
-                made[name] = self._network(domain, classes)
+                made[name] = self._network(domain, classes, made)
             else:
                 with initial_weights(recipe.seed, name):
-                    made[name] = self._network(domain, classes)
+                    made[name] = self._network(domain, classes, made)
         self.networks = nn.ModuleDict(made)
-        self._encoder = (one_encoder({name: one.encoder for name, one in made.items()}),)
+        self._encoder = (one_encoder({name: made[name].encoder for name in self.maker.encoders}),)
         first = next(iter(made))
         self.states = nn.ModuleDict(self._states(made))
         self.regularization = Regularization(
@@ -104,16 +105,28 @@ class Parts(L.LightningModule):
                 made[name] = row.state(self.objective_options, network.dim, recipe.positives.sizes)
         return made
 
-    def _network(self, domain: Domain, classes: int | None) -> Network:
+    def _encoder_of(self, domain: Domain, made: Mapping[str, Network]) -> tuple[nn.Module, int]:
+        """The encoder of one domain and its feature dimension: a new one, or for pieces that of
+        the network whose views they are pieces of."""
+        if domain.pieces_of is None:
+            return new_encoder(self.recipe, domain)
+        whole = made[domain.pieces_of]
+        return OfPieces(whole.encoder), whole.feature_dim
+
+    def _network(
+        self, domain: Domain, classes: int | None, made_before: Mapping[str, Network]
+    ) -> Network:
         """Encoder and heads of one domain."""
         recipe, row = self.recipe, self.objective
-        encoder, width = new_encoder(recipe, domain)
+        encoder, width = self._encoder_of(domain, made_before)
         self._check_further_views(encoder, domain)
         units = list(recipe.head.projector)
         if row.outputs == "classes":
             assert classes is not None, "the number of classes is not given"
             units = [classes]
-        made = Network(encoder, width, units, recipe.head.predictor, recipe.head.batch_norm)
+        made = Network(
+            encoder, width, units, recipe.head.predictor, recipe.head.batch_norm, domain.pieces
+        )
         if row.assigner is not None:
             made.assigner = row.assigner(self.objective_options, made.dim)
         return made
@@ -133,8 +146,14 @@ class Parts(L.LightningModule):
 
     def _build_negatives(self, n: int) -> None:
         """What each network's outputs are contrasted against; draws depend on the seed alone."""
-        row, options = self.recipe.negatives.row, self.recipe.negatives.options()
-        made = {name: row.build(options, self._spec(name, n)) for name in self.domains}
+        part = self.recipe.negatives
+        asked = {self.view_networks[i] for i in self.keys}  # of the others nothing is remembered
+        made = {
+            name: part.row.build(part.options(), self._spec(name, n))
+            if name in asked
+            else Negatives()
+            for name in self.domains
+        }
         self.negatives = nn.ModuleDict(made)
         self.relabel()
 

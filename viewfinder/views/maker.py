@@ -34,6 +34,11 @@ class ViewMaker(nn.Module):
             found.setdefault(domain.network, domain)
         return found
 
+    @property
+    def encoders(self) -> dict[str, Domain]:
+        """Those of the networks that have an encoder of their own: what an evaluation has."""
+        return {name: one for name, one in self.networks.items() if one.pieces_of is None}
+
     def make(
         self,
         batches: Sequence[Tensor],
@@ -47,7 +52,7 @@ class ViewMaker(nn.Module):
         raise NotImplementedError
 
     def frozen(self, data: Tensor, sides: Tensor | None = None) -> dict[str, Tensor]:
-        """What each network sees in an evaluation: no chance, only what makes its input of data.
+        """What each encoder sees in an evaluation: no chance, only what makes its input of data.
 
         Images uint8 (N, C, H, W) are resized to the size: below 147 px the whole image, from there
         on the shorter side to 256/224 of the size, and the centre of that. ``sides``: see

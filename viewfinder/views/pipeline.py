@@ -20,15 +20,16 @@ class Pipeline(nn.Module):
 
     spec    the list, and what it is applied to at the size of the view. Images themselves may have
             other sides; a list without a crop begins with what evaluation sees
+    cut     the data have been cut to that size already: nothing is, but by a crop of the list
     domain  what comes out
 
     Raises UserError for a step that does not fit what reaches it: another modality, other channels,
     values that are no longer in [0, 1], a gradient that it would stop.
     """
 
-    def __init__(self, spec: ViewSpec) -> None:
+    def __init__(self, spec: ViewSpec, *, cut: bool = False) -> None:
         super().__init__()
-        self.items = spec.items
+        self.items, self.cut = spec.items, cut
         self.source = domain = spec.domain
         transforms: list[Transform] = []
         changed: Item | None = None  # by which values left [0, 1]

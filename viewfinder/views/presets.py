@@ -124,6 +124,22 @@ def byol(variant: int) -> tuple[Words, Words]:
     return view(1.0, 0.0), view(0.1, 0.2)
 
 
+def infomin(variant: int) -> tuple[Words, Words]:
+    """InfoMin Aug of the released code: MoCo v2's crop, SimCLR's jitter, blur, RandAugment, grey.
+
+    32 px: no blur, as the others have none there.
+    """
+    view = [
+        {"crop": (0.2, 1.0)},
+        {"flip": 0.5},
+        {"jitter": {"strength": FULL_JITTER, "p": 0.8}},
+        {"blur": 0.0 if variant == 32 else 0.5},
+        {"randaugment": 10.0},
+        {"grey": 0.2},
+    ]
+    return view, view
+
+
 def supervised(variant: int) -> tuple[Words, Words]:
     """Crop and flip only. 224 px: crop 8-100 %, ImageNet's usual; below: 50-100 %, our choice,
     in place of the usual shift by up to 4 pixels, so that it does not depend on the size."""
@@ -149,6 +165,12 @@ ROWS = (
     Preset(name="moco", summary="crop, grey before jitter", paper="He et al. 2020", steps=moco),
     Preset(name="moco2", summary="crop, jitter, grey, blur", paper="Chen et al. 2020", steps=moco2),
     Preset(name="byol", summary="the views differ", paper="Grill et al. 2020", steps=byol),
+    Preset(
+        name="infomin",
+        summary="crop, jitter, blur, RandAugment, grey",
+        paper="Tian et al. 2020 (InfoMin)",
+        steps=infomin,
+    ),
     Preset(name="supervised", summary="crop and flip", steps=supervised),
     Preset(name="none", summary="what evaluation sees, no chance", steps=none, chance=False),
 )

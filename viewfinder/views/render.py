@@ -111,10 +111,10 @@ def plan(
     steps = [one for one in drawn if not one.item.idle]
     boxes = flip = None
     if pipeline.source.modality == "images":
-        if not pipeline.crops:
+        if not pipeline.crops and not pipeline.cut:
             boxes = seen_boxes(data.shape[2], data.shape[3], pipeline.source.size, sides)
             boxes = boxes.to(data.device).expand(len(data), 4)
-        elif steps[0].item.step.fuses == "crop":
+        elif steps and steps[0].item.step.fuses == "crop":
             boxes = steps.pop(0).values["boxes"]
     if boxes is not None:
         for i, one in enumerate(steps):

@@ -9,6 +9,9 @@ from viewfinder.views.maker import Split
 from viewfinder.views.presets import ROWS, Preset
 from viewfinder.views.splits.channels import CHANNELS
 from viewfinder.views.splits.draws import DRAWS
+from viewfinder.views.splits.frequency import FREQUENCY
+from viewfinder.views.splits.jigsaw import JIGSAW
+from viewfinder.views.splits.patches import PATCHES
 from viewfinder.views.steps.blur import BLUR
 from viewfinder.views.steps.colours import COLOURS
 from viewfinder.views.steps.crop import CROP
@@ -17,10 +20,11 @@ from viewfinder.views.steps.grey import GREY
 from viewfinder.views.steps.jitter import JITTER
 from viewfinder.views.steps.noise import NOISE
 from viewfinder.views.steps.normalise import NORMALISE
+from viewfinder.views.steps.randaugment import RANDAUGMENT
 from viewfinder.views.steps.solarize import SOLARIZE
 
 STEPS: Table[Step] = Table(
-    "step", (CROP, FLIP, JITTER, GREY, BLUR, SOLARIZE, *COLOURS, NORMALISE, NOISE)
+    "step", (CROP, FLIP, JITTER, GREY, BLUR, RANDAUGMENT, SOLARIZE, *COLOURS, NORMALISE, NOISE)
 )
-SPLITS: Table[Split] = Table("split", (DRAWS, CHANNELS))
+SPLITS: Table[Split] = Table("split", (DRAWS, CHANNELS, FREQUENCY, PATCHES, JIGSAW))
 PRESETS: Table[Preset] = Table("preset of views", ROWS)
