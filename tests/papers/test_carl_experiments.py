@@ -163,9 +163,13 @@ def test_a_recipe_has_the_numbers_of_the_paper(file: Path) -> None:
     assert recipe.optimizer.lr * recipe.batch_size / 256 == 0.03
     assert (recipe.optimizer.name, recipe.schedule.name) == ("sgd", "cosine")
     assert recipe.views.preset == "simclr"
+    data, word = file.stem.split("-")
+    assert recipe.data.source == data
+    assert recipe.evaluation.protocols[0] == "moco"
     if recipe.method == "carl":
         options = recipe.objective.options().model_dump()
-        start, end = (2.0, 1.0) if "stl10" in file.stem else (4.0, 1.5)
-        assert (options["weight"], options["final_weight"]) == (start, end)
-        assert options["decay_epochs"] == 100
+        ends = (2.0, 1.0) if "stl10" in file.stem else (4.0, 1.5)
+        ends = {"constant": (ends[0], None), "small": (ends[1], None)}.get(word, ends)
+        assert (options["weight"], options["final_weight"]) == ends
+        assert options["decay_epochs"] == (None if ends[1] is None else 100)
         assert options["prototypes"] == (1000 if "cifar100" in file.stem else 100)

@@ -363,7 +363,7 @@ def test_all_recipes_of_the_paper_are_named_and_valid() -> None:
 
 # data, encoder (with its head), length (batch and epochs), optimiser; and how the run is kept
 MAY_DIFFER = {"data", "encoder", "head", "epochs", "batch_size", "optimizer", "schedule"}
-MAY_DIFFER |= {"workers", "checkpoint_every", "logger", "precision", "accelerator"}
+MAY_DIFFER |= {"evaluation", "workers", "checkpoint_every", "logger", "precision", "accelerator"}
 
 
 @pytest.mark.parametrize(
@@ -377,6 +377,7 @@ def test_a_recipe_of_the_paper_is_a_desk_cell_on_other_data(file: Path) -> None:
     ours, own = full.plain(), small.plain()
     different = {key for key in ours if ours[key] != own[key] and key not in MAY_DIFFER}
     assert different <= {"views", "objective"}
+    assert full.evaluation.protocols[0] == "ci-infonce"
     assert full.objective.name == small.objective.name
     assert full.views.crop_scale == small.views.crop_scale
     # the paper's numbers, from its appendix C and its code

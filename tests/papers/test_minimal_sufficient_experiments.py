@@ -219,6 +219,7 @@ def test_a_recipe_has_the_numbers_of_the_papers_code(file: Path) -> None:
     recipe = build(file=file)
     assert str(recipe.encoder) == "resnet18"
     assert recipe.epochs == 200
+    assert recipe.evaluation.protocols[0] == "infocl"
     # Adam at 0.0003 for every batch, neither weight decay nor schedule
     assert recipe.optimizer.lr * recipe.batch_size / 256 == pytest.approx(3e-4)
     assert (recipe.optimizer.name, recipe.optimizer.weight_decay) == ("adam", 0.0)
