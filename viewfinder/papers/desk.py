@@ -114,12 +114,12 @@ def experiment(
             protocol={**protocol(grid, seeds, device, quick), **own.protocol},
             numbers=found,
             notes=[*own.notes, *stopped(results)],
-            **judged(found, claims, tables, barred),
+            **judged(found, claims, tables, barred, COMMON),
         )
 
     def judge(stored: Mapping[str, Any]) -> Result:
         kept = {key: stored[key] for key in ("protocol", "numbers", "figures", "notes")}
-        return Result(**kept, **judged(stored["numbers"], claims, tables, barred))
+        return Result(**kept, **judged(stored["numbers"], claims, tables, barred, COMMON))
 
     return run, judge
 

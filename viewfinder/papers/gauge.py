@@ -43,7 +43,7 @@ class Way:
 def gauge(recipe: Mapping[str, Any], seeds: Sequence[Mapping[str, Any]]) -> Way | None:
     """How far the runs of a cell went; None for one that trains nothing.
 
-    recipe   the cell's overrides, over those of all desk runs
+    recipe   its overrides, those that all runs share among them
     seeds    the results of its runs, see ``viewfinder.papers.desk_train.train``
 
     With clusters the least loss depends on how many images of one a batch holds: they are taken for
@@ -74,10 +74,9 @@ def _ends(
     """Chance, least loss, and whether the logged loss has regularizers in it."""
     from viewfinder.negatives.table import NEGATIVES
     from viewfinder.objectives.table import OBJECTIVES
-    from viewfinder.papers.desk import COMMON
-    from viewfinder.recipes.recipe import build, merge
+    from viewfinder.recipes.recipe import build
 
-    recipe = build(None, merge(COMMON, overrides))
+    recipe = build(None, overrides)
     row, options = OBJECTIVES[recipe.objective.name], recipe.objective.options()
     samples, views = recipe.batch_size, recipe.views.count
     if NEGATIVES[recipe.negatives.name].kind == "table":

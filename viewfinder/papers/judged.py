@@ -19,13 +19,19 @@ def judged(
     claims: Callable[[Results], Sequence[Claim]],
     tables: Callable[[Results], Sequence[str]],
     barred: Callable[[Mapping[str, Any]], Mapping[str, str]],
+    common: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The parts of a Result that follow from its numbers: findings, tables, and the rule.
 
     barred   of the arms' recipes: those that no claim can rest on, and why
+    common   the overrides that lie under all recipes
     """
+    from viewfinder.recipes.recipe import merge
+
     results = {name: row["seeds"] for name, row in numbers.items()}
-    ways = {name: gauge(row["recipe"], row["seeds"]) for name, row in numbers.items()}
+    ways = {
+        name: gauge(merge(common, row["recipe"]), row["seeds"]) for name, row in numbers.items()
+    }
     recipes = {name: row["recipe"] for name, row in numbers.items()}
     found = judge(claims(results), ways, barred(recipes))
     return {
