@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from viewfinder.information.discrete import entropy_of_counts, information
 
@@ -167,3 +168,77 @@ def test_a_task_of_what_each_view_has_alone_is_outside_the_theorem() -> None:
 def test_the_library_counts_the_same_information(world: World) -> None:
     v1, t = (np.repeat(axis.ravel(), world.ravel()) for axis in np.indices(world.shape)[[0, 2]])
     assert information(v1, t).i == pytest.approx(mutual(world, 0, 2), abs=TOLERANCE)
+
+
+ALPHA = {"uniform": 1 / 12, "laplace": 1 / (2 * np.e**2), "norm": 1 / (2 * np.pi * np.e)}
+"""Theorem 3's constant, the error's variance over exp(2 h), h its differential entropy."""
+
+
+@pytest.mark.parametrize("name", ALPHA)
+@pytest.mark.parametrize("scale", [0.2, 3.0])
+def test_theorem_3_has_the_constants_of_its_three_distributions(name: str, scale: float) -> None:
+    error = getattr(stats, name)(scale=scale)
+    assert error.var() == pytest.approx(ALPHA[name] * np.exp(2 * float(error.entropy())))
+
+
+def line(shared: int, own: int, other: int) -> World:
+    """v1 = (s, n1) is a cell of a line, and T is uniform in it: counts (V1, V2, cell of T).
+
+    Both of v1's parts say where T is; v2 = (s, n2) knows the first one alone."""
+    world = np.zeros((shared * own, shared * other, shared * own), dtype=np.int64)
+    for s, n1, n2 in product(range(shared), range(own), range(other)):
+        world[s * own + n1, s * other + n2, s * own + n1] = 1
+    return world
+
+
+def squared_error(table: World) -> float:
+    """min E (T - T~(z1))^2 where T is uniform in each of its unit cells."""
+    p = table.sum(axis=(V2, V1)) / table.sum()
+    centre = np.arange(p.shape[1]) + 0.5
+    mean = (p @ centre) / p.sum(1)
+    return float((p * (centre - mean[:, None]) ** 2).sum() + 1 / 12)
+
+
+@pytest.mark.parametrize(("shared", "own"), [(1, 4), (2, 2), (2, 3), (3, 2), (4, 1)])
+@pytest.mark.parametrize("other", [1, 2])
+def test_theorem_3_is_exact_for_errors_of_one_width_and_else_a_bound(
+    shared: int, own: int, other: int
+) -> None:
+    """Encoders whose symbols are intervals leave an error that is uniform, as the theorem wants.
+
+    Where all intervals are as wide, R_e is alpha exp(2 (H(T) - I(z1; T))), whose information is
+    parted as the theorem parts it. Where they differ, the mean of the squares is above the square
+    of the geometric mean: the theorem's equality is then a bound from below.
+    """
+    world = line(shared, own, other)
+    common = mutual(world, 0, 2) - mutual(world, 0, 2, 1)  # I(v1; v2; T)
+    widths = set()
+    tables = sufficient(world)
+    least = minimal(tables)
+    for table in tables:
+        p = table.sum(axis=(V2, V1)) > 0
+        if any((np.diff(np.flatnonzero(row)) != 1).any() for row in p):
+            continue  # the error is not uniform
+        said = np.log(shared * own) - mutual(table, Z, T, V2) - common
+        theorem = ALPHA["uniform"] * np.exp(2 * said)
+        equal = len(set(p.sum(1))) == 1
+        widths.add(equal)
+        if equal:
+            assert squared_error(table) == pytest.approx(theorem)
+        else:
+            assert squared_error(table) > theorem + 1e-6
+        assert squared_error(table) <= squared_error(least) + TOLERANCE
+    assert True in widths
+    assert squared_error(least) == pytest.approx(own**2 / 12)
+
+
+def test_theorem_3_needs_errors_of_one_width() -> None:
+    """Of five cells two and three are told from each other: (2^3 + 3^3) / (12 * 5) against
+    exp(2 (2 log 2 + 3 log 3) / 5) / 12."""
+    world = line(5, 1, 1)
+    table = encoded(world, np.array([0, 0, 1, 1, 1]))
+    said = np.log(5) - mutual(table, Z, T)
+    assert squared_error(table) == pytest.approx(35 / 60)
+    bound = np.exp(2 * said) / 12
+    assert bound == pytest.approx(np.exp(2 * (2 * np.log(2) + 3 * np.log(3)) / 5) / 12)
+    assert squared_error(table) > bound + 0.04

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from situations import SITUATIONS, Data, Situation, random_data
+from situations import DIM, SITUATIONS, Data, Situation, random_data
 
 from viewfinder.negatives import Contrast, Queue
 from viewfinder.objectives import log_partition
@@ -148,6 +148,32 @@ def test_perfect_query_reaches_the_known_minimum(situation: Situation, temperatu
         views = list(perfect / scale + noise[: situation.views] * 0.1)
         worse = situation.loss(views, views, table, cluster=cluster, temperature=temperature)
         assert worse >= minimum - 1e-12
+
+
+@pytest.mark.parametrize(
+    "situation",
+    [
+        s
+        for s in SITUATIONS
+        if s.objective.chance is not None
+        # of a table's rows some are drawn, and a stale key is one candidate more
+        and s.negatives != "rows"
+        and (s.negatives != "table" or "stale" not in s.chosen)
+        # by cluster its pairs are of two images, which are drawn before it is called
+        and not (s.objective.partners and s.positives == "clusters")
+    ],
+    ids=str,
+)
+def test_outputs_that_tell_nothing_cost_what_the_row_declares(situation: Situation) -> None:
+    samples = 8
+    cluster = None if situation.positives in ("instance", "tags") else torch.arange(samples) % 4
+    nothing = [torch.zeros(samples, DIM, dtype=torch.float64)] * situation.views
+    table = Contrast(nothing[0], index=torch.arange(samples), cluster=cluster)
+    loss = situation.loss(nothing, nothing, table, cluster=cluster, temperature=0.2)
+    chance = situation.objective.chance(
+        situation.options(temperature=0.2), samples, situation.views, DIM, DIM
+    )
+    assert loss.item() == pytest.approx(chance, rel=1e-9, abs=1e-9)
 
 
 @every_situation

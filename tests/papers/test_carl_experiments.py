@@ -7,17 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tiny_sets import shorten, write_sets
 
 from viewfinder.papers import desk, desk_train
 from viewfinder.papers.carl import fig2, fig3, table1
 from viewfinder.papers.carl import shared as carl
+from viewfinder.papers.claims import judge
 from viewfinder.papers.experiment import RECIPES
 from viewfinder.papers.registry import EXPERIMENTS, reproduce
+from viewfinder.papers.registry import judge as judge_stored
 from viewfinder.recipes.methods import METHODS
 from viewfinder.recipes.recipe import build, merge
 
+NOISE = np.random.default_rng(1).normal(0, 0.001, (8, 3)).tolist()  # by arm and seed
 OWN = [name for name in EXPERIMENTS if name.startswith("carl/")]
 
 
@@ -38,6 +42,8 @@ def test_an_experiment_is_written_with_its_baselines(name: str, tmp_path: Path) 
         if only["stopped"] is None:
             assert 0 <= only["top1"] <= 1, cell
         assert str(tmp_path) not in json.dumps(only)
+    assert judge_stored(name, out).findings == result.findings
+    assert (out / "results.json").read_text() == json.dumps(written, indent=1) + "\n"
     for figure in result.figures:
         assert (out / figure).read_bytes().startswith(b"\x89PNG")
     table = (out / "table.md").read_text()
@@ -90,7 +96,7 @@ def test_the_protocol_says_what_the_grid_is() -> None:
     assert told["epochs"] == "3 or 5"
 
 
-def runs(accuracy: float, epochs: int = 4, **more: Any) -> list[dict[str, Any]]:
+def runs(accuracy: float, noise: int = 0, epochs: int = 4, **more: Any) -> list[dict[str, Any]]:
     """Three seeds near an accuracy that is approached from a tenth below."""
     return [
         {
@@ -103,7 +109,7 @@ def runs(accuracy: float, epochs: int = 4, **more: Any) -> list[dict[str, Any]]:
             ],
             **more,
         }
-        for d in (-0.001, 0.0, 0.001)
+        for d in NOISE[noise]
     ]
 
 
@@ -112,26 +118,26 @@ def runs(accuracy: float, epochs: int = 4, **more: Any) -> list[dict[str, Any]]:
 )
 def test_table_1_claims(own: float, verdicts: list[bool]) -> None:
     t = table1
-    order = {t.CARL: own, t.MOCO: 0.4, t.BYOL: 0.5, t.SIMCLR: 0.5}
-    found = t.findings({f"x: {name}": runs(value) for name, value in order.items()}, "x")
-    assert [f.holds for f in found] == [*verdicts, *[True] * 4]
+    order = {t.CARL: (own, 0), t.MOCO: (0.4, 1), t.BYOL: (0.5, 2), t.SIMCLR: (0.5, 3)}
+    found = judge(t.claims({f"x: {name}": runs(*value) for name, value in order.items()}))
+    assert [f.holds for f in found] == verdicts
 
 
 def test_figure_2_claims() -> None:
     f = fig2
-    stopped = [{**r, "top1": None, "stopped": "collapse"} for r in runs(0.1)]
-    results = {f.LINEAR: runs(0.5), f.CONSTANT: runs(0.4), f.LESS: runs(0.45), f.ABSENT: stopped}
-    assert [one.holds for one in f.findings(results)] == [True, True, True]
-    results = {f.LINEAR: runs(0.4), f.CONSTANT: runs(0.5), f.LESS: runs(0.4), f.ABSENT: runs(0.3)}
-    assert [one.holds for one in f.findings(results)] == [False, None, False]
+    stopped = [{**r, "top1": None, "stopped": "collapse"} for r in runs(0.1, 0) * 3]
+    results = {f.LINEAR: runs(0.5, 1), f.CONSTANT: runs(0.4, 2), f.LESS: runs(0.45, 3)}
+    found = judge(f.claims({**results, f.ABSENT: stopped}))
+    assert [one.holds for one in found] == [True, True, True]
+    results = {f.LINEAR: runs(0.4, 1), f.CONSTANT: runs(0.5, 2), f.LESS: runs(0.4, 3)}
+    found = judge(f.claims({**results, f.ABSENT: runs(0.3, 0) * 3}))
+    assert [one.holds for one in found] == [False, None, False]
 
 
 def test_figure_3_claims() -> None:
     def of(values: dict[int, float]) -> list[bool | None]:
-        return [
-            one.holds
-            for one in fig3.findings({fig3.name_of(k): runs(a) for k, a in values.items()})
-        ]
+        results = {fig3.name_of(k): runs(a, i) for i, (k, a) in enumerate(values.items())}
+        return [one.holds for one in judge(fig3.claims(results))]
 
     assert of({10: 0.3, 100: 0.5, 1000: 0.4}) == [True, True]
     assert of({10: 0.3, 100: 0.4, 1000: 0.5}) == [False, False]
@@ -157,9 +163,13 @@ def test_a_recipe_has_the_numbers_of_the_paper(file: Path) -> None:
     assert recipe.optimizer.lr * recipe.batch_size / 256 == 0.03
     assert (recipe.optimizer.name, recipe.schedule.name) == ("sgd", "cosine")
     assert recipe.views.preset == "simclr"
+    data, word = file.stem.split("-")
+    assert recipe.data.source == data
+    assert recipe.evaluation.protocols[0] == "moco"
     if recipe.method == "carl":
         options = recipe.objective.options().model_dump()
-        start, end = (2.0, 1.0) if "stl10" in file.stem else (4.0, 1.5)
-        assert (options["weight"], options["final_weight"]) == (start, end)
-        assert options["decay_epochs"] == 100
+        ends = (2.0, 1.0) if "stl10" in file.stem else (4.0, 1.5)
+        ends = {"constant": (ends[0], None), "small": (ends[1], None)}.get(word, ends)
+        assert (options["weight"], options["final_weight"]) == ends
+        assert options["decay_epochs"] == (None if ends[1] is None else 100)
         assert options["prototypes"] == (1000 if "cifar100" in file.stem else 100)

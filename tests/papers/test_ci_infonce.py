@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,15 @@ from viewfinder.core.errors import UserError
 from viewfinder.papers import desk, desk_train, image_sets
 from viewfinder.papers.ci_infonce import fig3, fig4, fig5, fig6, table1
 from viewfinder.papers.ci_infonce import shared as ci_infonce
+from viewfinder.papers.claims import judge
 from viewfinder.papers.experiment import RECIPES
 from viewfinder.papers.registry import EXPERIMENTS, reproduce
+from viewfinder.papers.registry import judge as judge_stored
 from viewfinder.papers.result import Spread, percent
 from viewfinder.positives.synthetic import Configuration
 from viewfinder.recipes.recipe import build, merge
 
+NOISE = np.random.default_rng(1).normal(0, 0.001, (8, 3)).tolist()  # by arm and seed
 CLASSES, EACH = 8, 12
 NODES = ["root", "left", "right"]
 
@@ -123,6 +127,8 @@ def test_an_experiment_is_written_stored_and_not_run_twice(
     monkeypatch.setattr(desk_train, "probe", never)
     again = reproduce(name, out, seeds=1, workers=1)
     assert again.findings == result.findings
+    judged = judge_stored(name, out)
+    assert (judged.findings, judged.tables) == (result.findings, result.tables)
 
 
 def test_the_quick_form_is_smaller(tmp_path: Path) -> None:
@@ -224,8 +230,14 @@ def run_of(accuracy: float, i: float = 1.0, h: float = 0.0) -> dict[str, Any]:
     }
 
 
-def seeds_of(accuracy: float, i: float = 1.0, h: float = 0.0) -> list[dict[str, Any]]:
-    return [run_of(accuracy + d, i, h) for d in (-0.001, 0.0, 0.001)]
+def seeds_of(
+    accuracy: float, i: float = 1.0, h: float = 0.0, noise: int = 0
+) -> list[dict[str, Any]]:
+    return [run_of(accuracy + d, i, h) for d in NOISE[noise]]
+
+
+def verdicts(claims: list[Any]) -> list[bool | None]:
+    return [f.holds for f in judge(claims)]
 
 
 @pytest.mark.parametrize("holds", [True, False])
@@ -234,45 +246,102 @@ def test_table_1_claims_follow_the_order(holds: bool) -> None:
     order = [t.SIMCLR, t.CE_Z, t.MOCO, t.CI, t.SUPCON, t.CE]
     best = range(len(order)) if holds else range(len(order), 0, -1)
     results = {
-        f"fashion: {row}": seeds_of(0.3 + 0.05 * n) for row, n in zip(order, best, strict=True)
+        f"fashion: {row}": seeds_of(0.3 + 0.05 * n, noise=n)
+        for row, n in zip(order, best, strict=True)
     }
-    assert [f.holds for f in t.findings(results, "fashion")] == [holds] * 3
+    assert verdicts(t.claims(results)) == [holds] * 3
+
+
+def plane(accuracy: Callable[[float, float], float]) -> dict[str, list[dict[str, Any]]]:
+    places = {"fix_conditional 0": (4, 0), "fix_conditional 1": (3, 0), "fix_conditional 2": (2, 0)}
+    places |= {"fix_information 0": (4, 4), "fix_information 1": (4, 2)}
+    places |= {"fix_entropy 4, 4 shuffled": (2, 2), "fix_entropy 4, 8 shuffled": (1, 3)}
+    return {
+        name: seeds_of(accuracy(i, h), i, h, noise)
+        for noise, (name, (i, h)) in enumerate(places.items())
+    }
+
+
+def test_figure_3_tells_both_measures_from_one_of_them() -> None:
+    assert verdicts(fig3.claims(plane(lambda i, h: 0.3 + 0.05 * i - 0.05 * h))) == [True] * 5
+    assert verdicts(fig3.claims(plane(lambda i, h: 0.3 - 0.05 * i + 0.05 * h))) == [False] * 5
+    of_i_alone = verdicts(fig3.claims(plane(lambda i, h: 0.3 + 0.05 * i)))
+    assert of_i_alone[0] is of_i_alone[3] is True  # dominance holds, by I alone
+    assert of_i_alone[1] is of_i_alone[4] is None  # H has no part in it
 
 
 @pytest.mark.parametrize(("by_rule", "verdict"), [(2, True), (1, False)])
-def test_figure_5_rule_is_held_against_the_best(by_rule: int, verdict: bool) -> None:
+def test_figure_5_rules_are_held_against_all_others(by_rule: int, verdict: bool) -> None:
     results = {
-        f"shapes: {k}": seeds_of(a, i=1.0 + k / 10, h=float(k != by_rule) + k / 10)
+        f"shapes: {k}": seeds_of(a, i=1.0 + k / 10, h=float(k != by_rule) + k / 10, noise=k)
         for k, a in ((1, 0.3), (2, 0.5), (3, 0.4))
     }
-    _, peak, rule = fig5.findings(results, "shapes")
-    assert peak.holds is True
-    assert rule.holds is verdict
+    results[f"shapes: {fig5.INSTANCES}"] = seeds_of(0.2, i=4.0, h=4.0)
+    found = {f.claim.partition(": ")[2]: f.holds for f in judge(fig5.claims(results))}
+    assert found["accuracy first rises with k, then falls"] is True
+    assert found[f"no k is better than the one {fig5.LARGEST}"] is verdict
+
+
+def test_figure_5_rules_are_those_of_the_sweep() -> None:
+    """I rises and H rises; both axes scaled to what they can be, they meet in the middle."""
+    places = {1: (1.0, 0.0), 2: (2.0, 1.0), 3: (2.5, 3.5), 4: (4.0, 4.0)}
+    results = {f"shapes: {k}": seeds_of(0.5, i, h) for k, (i, h) in places.items()}
+    results[f"shapes: {fig5.INSTANCES}"] = seeds_of(0.2, i=4.0, h=4.0)
+    # I - H is 1, 1, -1, 0 and the first of equals is taken; the gaps are .75, .25, .5, 1
+    assert fig5.rules(results, "shapes") == {fig5.LARGEST: 1, fig5.SCALED: 2}
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_figure_4_curves_are_judged_by_direction(sign: int) -> None:
     def watched(shift: float) -> list[dict[str, Any]]:
-        rows = [
-            [{"i": 2 + shift + sign * e, "h_z_given_t": 3 - shift - sign * e}] for e in (0, 1, 2)
+        noise = np.random.default_rng(7 if shift else 8).normal(0, 0.01, (3, 6, 2))
+        return [
+            {
+                **run_of(0.5),
+                "watched": {
+                    "ClusterInformation": [
+                        [
+                            {
+                                "i": 2 + shift + sign * e + own[e, 0],
+                                "h_z_given_t": 9 - shift - sign * e + own[e, 1],
+                            }
+                        ]
+                        for e in range(6)
+                    ]
+                },
+            }
+            for own in noise
         ]
-        return [{**run_of(0.5), "watched": {"ClusterInformation": rows}}] * 2
 
     results = {fig4.OURS: watched(sign * 0.5), fig4.PCL: watched(0.0)}
-    verdicts = {f.claim: f.holds for f in fig4.findings(results)}
-    curves = [h for claim, h in verdicts.items() if "I(Z;T)" in claim or "H(Z|T)" in claim]
+    found = {f.claim: f.holds for f in judge(fig4.claims(results))}
+    curves = [h for claim, h in found.items() if "I(Z;T)" in claim or "H(Z|T)" in claim]
     assert curves == [sign == 1] * 6
+
+
+def test_figure_4_says_nothing_of_pcl_where_its_queue_is_another() -> None:
+    recipes = {cell.name: cell.recipe for cell in fig4.cells()}
+    assert fig4.barred(recipes) == {}
+    longer = merge(recipes[fig4.PCL], {"negatives": {"size": 4096}})
+    barred = fig4.barred({**recipes, fig4.PCL: longer})
+    assert list(barred) == [fig4.PCL]
+    assert "4096" in barred[fig4.PCL]
+    names = (fig4.OURS, fig4.PCL, fig4.SWAV, fig4.SIMCLR, fig4.MOCO)
+    results = {name: seeds_of(0.9 - n / 10, noise=n) for n, name in enumerate(names)}
+    best = judge(fig4.claims(results), barred=barred)[0]
+    assert (best.holds, "queue" in best.verdict) == (None, True)
+    assert judge(fig4.claims(results))[0].holds is True
 
 
 def test_figure_6_claims() -> None:
     results = {}
-    for level, i in ((3, 1.0), (5, 2.0), (7, 3.0)):
-        results[fig6.name_of("CI-InfoNCE", level)] = seeds_of(0.4 + level / 100, i)
-        results[fig6.name_of("cross-entropy", level)] = seeds_of(0.3 + level / 100, i)
-    results[fig6.INSTANCES] = seeds_of(0.2, 3.0, 5.0)
-    assert all(f.holds for f in fig6.findings(results, (3, 5, 7)))
-    results[fig6.INSTANCES] = seeds_of(0.9, 3.0, 5.0)
-    assert [f.holds for f in fig6.findings(results, (3, 5, 7))][4:] == [False, False]
+    for n, (level, i) in enumerate(((3, 1.0), (5, 2.0), (7, 3.0))):
+        results[fig6.name_of("CI-InfoNCE", level)] = seeds_of(0.4 + level / 50, i, noise=n)
+        results[fig6.name_of("cross-entropy", level)] = seeds_of(0.3 + level / 50, i, noise=n + 3)
+    results[fig6.INSTANCES] = seeds_of(0.2, 3.0, 5.0, noise=7)
+    assert verdicts(fig6.claims(results)) == [True] * 5
+    results[fig6.INSTANCES] = seeds_of(0.9, 3.0, 5.0, noise=7)
+    assert verdicts(fig6.claims(results))[4:] == [False]
 
 
 def test_percent_and_best_k() -> None:
@@ -294,7 +363,7 @@ def test_all_recipes_of_the_paper_are_named_and_valid() -> None:
 
 # data, encoder (with its head), length (batch and epochs), optimiser; and how the run is kept
 MAY_DIFFER = {"data", "encoder", "head", "epochs", "batch_size", "optimizer", "schedule"}
-MAY_DIFFER |= {"workers", "checkpoint_every", "logger", "precision", "accelerator"}
+MAY_DIFFER |= {"evaluation", "workers", "checkpoint_every", "logger", "precision", "accelerator"}
 
 
 @pytest.mark.parametrize(
@@ -308,6 +377,7 @@ def test_a_recipe_of_the_paper_is_a_desk_cell_on_other_data(file: Path) -> None:
     ours, own = full.plain(), small.plain()
     different = {key for key in ours if ours[key] != own[key] and key not in MAY_DIFFER}
     assert different <= {"views", "objective"}
+    assert full.evaluation.protocols[0] == "ci-infonce"
     assert full.objective.name == small.objective.name
     assert full.views.crop_scale == small.views.crop_scale
     # the paper's numbers, from its appendix C and its code

@@ -30,6 +30,7 @@ def test_listing_imports_nothing_heavy() -> None:
 def test_every_experiment_can_be_found_and_run(experiment: registry.Experiment) -> None:
     module, function = experiment.run.split(":")
     assert callable(getattr(importlib.import_module(module), function))
+    assert callable(importlib.import_module(module).judge)
     assert find(experiment.name) is experiment
     assert experiment.claim.endswith(".")
     assert experiment.quick_minutes < experiment.minutes
@@ -68,8 +69,8 @@ def test_results_are_written_as_strict_json_and_a_table(tmp_path: Path) -> None:
     assert read["experiment"]["name"] == "vince/fig1"
     table = (tmp_path / "table.md").read_text()
     assert table == markdown(result, experiment)
-    assert "| up | 0.5 ± 0.1 | yes |" in table
-    assert "| down | 0.9 ± 0.1 | **no** |" in table
+    assert "| up | 0.5 ± 0.1 | - | yes |" in table
+    assert "| down | 0.9 ± 0.1 | - | **no** |" in table
     assert "steps 10" in table
     assert "![Figure 1](a.png)" in table
 

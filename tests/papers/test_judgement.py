@@ -30,7 +30,7 @@ NOISES = pytest.mark.parametrize("noise", ["gaussian", "student 3", "mixture"])
 
 
 def drawn(noise: str, *shape: int) -> np.ndarray:
-    """Noise of mean zero: Gaussian, Student's t with 3 degrees, or a tenth of it five times wider."""
+    """Noise of mean zero: Gaussian, Student's t of 3 degrees, or one in ten five times wider."""
     rng = np.random.default_rng([len(noise), *shape])
     if noise == "student 3":
         return rng.standard_t(3, shape)

@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tiny_sets import shorten, write_sets
 
 from viewfinder.papers import desk, desk_train
+from viewfinder.papers.claims import judge
 from viewfinder.papers.experiment import RECIPES
 from viewfinder.papers.minimal_sufficient import (
     epochs,
@@ -21,6 +23,7 @@ from viewfinder.papers.minimal_sufficient import (
     weights,
 )
 from viewfinder.papers.registry import EXPERIMENTS, reproduce
+from viewfinder.papers.registry import judge as judge_stored
 from viewfinder.recipes.recipe import Recipe, build, complete
 
 
@@ -30,6 +33,7 @@ def options_of(recipe: Recipe) -> list[dict[str, Any]]:
     return [{item.step.name: item.options for item in spec.items} for spec in specs]
 
 
+NOISE = np.random.default_rng(1).normal(0, 0.001, (8, 3)).tolist()  # by arm and seed
 OWN = [name for name in EXPERIMENTS if name.startswith("minimal-sufficient/")]
 SETS = {
     "cifar10": (14, 3),
@@ -62,6 +66,7 @@ def test_an_experiment_is_written_with_its_baselines(name: str, tmp_path: Path) 
         assert only["stopped"] is None, cell
         assert only["transfer"], cell
         assert str(tmp_path) not in json.dumps(only)
+    assert judge_stored(name, out).findings == result.findings
     for figure in result.figures:
         assert (out / figure).read_bytes().startswith(b"\x89PNG")
     table = (out / "table.md").read_text()
@@ -91,22 +96,22 @@ def scored(top1: float) -> dict[str, Any]:
     return {"top1": top1, "protocol": {"held_out_top1": [0.0, top1 + 0.2]}}
 
 
-def seeds(source: float, transfer: float, points: int = 0) -> list[dict[str, Any]]:
+def seeds(source: float, transfer: float, points: int = 0, noise: int = 0) -> list[dict[str, Any]]:
     """Three seeds; at points before the end the source is lower and the transfer higher."""
     found = []
-    for d in (-0.001, 0.0, 0.001):
+    for d in NOISE[noise]:
         moments = [
             {
                 "epoch": e,
-                "scores": [scored(source + d - 0.1 * (points + 1 - e))],
-                "transfer": [[{"top1": transfer + d + 0.1 * (points + 1 - e)}]] * 2,
+                "scores": [scored(source + d * e - 0.1 * (points + 1 - e))],
+                "transfer": [[{"top1": transfer + d * e + 0.1 * (points + 1 - e)}]] * 2,
             }
             for e in range(1, points + 2)
         ]
         found.append(
             {
                 **moments[-1],
-                "top1": source + d,
+                "top1": source + d * (points + 1),
                 "points": moments[:-1],
                 "epochs": [{}] * (points + 1),
                 "stopped": None,
@@ -118,11 +123,11 @@ def seeds(source: float, transfer: float, points: int = 0) -> list[dict[str, Any
 @pytest.mark.parametrize(("gain", "holds"), [(0.1, True), (-0.1, False)])
 def test_table_1_claims(gain: float, holds: bool) -> None:
     results = {
-        row: seeds(0.5, 0.5 + (gain if "+" in row else 0.0))
+        f"CIFAR-10: {row}": seeds(0.5, 0.5 + (gain if "+" in row else 0.0), noise=n)
         for name in table1.METHODS
-        for row in (name, f"{name} + RC", f"{name} + LBE")
+        for n, row in enumerate((name, f"{name} + RC", f"{name} + LBE"))
     }
-    found = table1.findings(results, "CIFAR-10")
+    found = judge(table1.claims(results))
     assert [f.holds for f in found] == [holds, True] * 6
     assert all(f.claim.startswith("CIFAR-10, ") for f in found)
 
@@ -141,26 +146,31 @@ def test_table_1_has_all_rows_for_each_source() -> None:
 
 def test_the_claims_over_lambda() -> None:
     bump = {0.001: 0.51, 0.01: 0.55, 0.1: 0.6, 1.0: 0.55, 10.0: 0.4}
-    results = {weights.PLAIN: seeds(0.5, 0.5)}
+    results = {weights.PLAIN: seeds(0.45, 0.45)}
     for kind in weights.KINDS:
-        results |= {weights.name_of(kind, w): seeds(a, a) for w, a in bump.items()}
-    assert [f.holds for f in weights.findings(results)] == [False, True, True] * 4
+        results |= {
+            weights.name_of(kind, w): seeds(a, a, noise=n + 1)
+            for n, (w, a) in enumerate(bump.items())
+        }
+    assert [f.holds for f in judge(weights.claims(results))] == [False, True] * 4
 
 
 def test_the_claims_over_epochs() -> None:
-    results = {name: seeds(0.6, 0.4 if name == epochs.PLAIN else 0.5, 3) for name in epochs.ROWS}
-    assert all(f.holds for f in epochs.findings(results))
-    swapped = {name: seeds(0.6, 0.4 + 0.1 * (name == epochs.PLAIN), 3) for name in epochs.ROWS}
-    assert [f.holds for f in epochs.findings(swapped)] == [True, True, False, True, False, True]
+    arms = list(enumerate(epochs.ROWS))
+    results = {name: seeds(0.6, 0.4 + 0.1 * (n > 0), 3, noise=n) for n, name in arms}
+    assert all(f.holds for f in judge(epochs.claims(results)))
+    swapped = {name: seeds(0.6, 0.4 + 0.1 * (n == 0), 3, noise=n) for n, name in arms}
+    found = judge(epochs.claims(swapped))
+    assert [f.holds for f in found] == [True, True, False, True, False, True]
 
 
 @pytest.mark.parametrize(("change", "holds"), [(0.005, True), (0.1, False)])
 def test_the_claims_of_mib_are_of_the_weight_best_at_home(change: float, holds: bool) -> None:
-    results = {mib.PLAIN: seeds(0.5, 0.5), mib.NOISY: seeds(0.5, 0.5)}
-    for word in ("IP", "MIB"):
+    results = {mib.PLAIN: seeds(0.5, 0.5, noise=0), mib.NOISY: seeds(0.5, 0.5, noise=1)}
+    for n, word in enumerate(("IP", "MIB"), 2):
         results[f"SimCLR + 5 {word}"] = seeds(0.4, 0.9)
-        results[f"SimCLR + 0.05 {word}"] = seeds(0.5 + change, 0.5 + change)
-    found = mib.findings(results)
+        results[f"SimCLR + 0.05 {word}"] = seeds(0.5 + change, 0.5 + change, noise=n)
+    found = judge(mib.claims(results))
     assert [f.holds for f in found] == [holds] * 4
     assert all("0.05" in f.claim for f in found)
 
@@ -177,22 +187,22 @@ def test_a_weight_is_chosen_without_the_test_images() -> None:
 
 def test_the_claims_with_labels() -> None:
     results = {supervised.PLAIN: seeds(0.9, 0.5)}
-    for word, transfer in (("RC", 0.6), ("LBE", 0.4)):
+    for n, (word, transfer) in enumerate((("RC", 0.6), ("LBE", 0.4)), 1):
         results[f"{supervised.PLAIN} + 1 {word}"] = seeds(0.8, 0.9)
-        results[f"{supervised.PLAIN} + 0.1 {word}"] = seeds(0.9, transfer)
-    assert [f.holds for f in supervised.findings(results)] == [True, True, False, True]
+        results[f"{supervised.PLAIN} + 0.1 {word}"] = seeds(0.9, transfer, noise=n)
+    assert [f.holds for f in judge(supervised.claims(results))] == [True, True, False, True]
 
 
 def test_the_claims_of_factors() -> None:
-    def known(value: float) -> list[dict[str, Any]]:
-        scores = [{"top1": value}, *[{"r2": value}] * 3]
-        return [{"stopped": None, "transfer": [scores]} for _ in range(2)]
+    def known(value: float, noise: int = 0) -> list[dict[str, Any]]:
+        values = [value + d for d in NOISE[noise]]
+        return [{"stopped": None, "transfer": [[{"top1": v}, *[{"r2": v}] * 3]]} for v in values]
 
-    results = {row: known(0.3) for row in factors.ROWS}
-    results |= {factors.PLAIN: known(0.1), desk.UNTRAINED: known(0.5)}
-    assert all(f.holds for f in factors.findings(results))
-    results |= {row: known(0.05) for row in factors.LBE}
-    lost = [f.claim for f in factors.findings(results) if f.holds is False]
+    results = {row: known(0.3, n) for n, row in enumerate(factors.ROWS)}
+    results |= {factors.PLAIN: known(0.1, 6), desk.UNTRAINED: known(0.5, 7)}
+    assert all(f.holds for f in judge(factors.claims(results)))
+    results |= {row: known(0.05, n) for n, row in enumerate(factors.LBE)}
+    lost = [f.claim for f in judge(factors.claims(results)) if f.holds is False]
     assert len(lost) == 2 * len(factors.LOST)
     assert all("LBE" in claim for claim in lost)
 
@@ -209,6 +219,7 @@ def test_a_recipe_has_the_numbers_of_the_papers_code(file: Path) -> None:
     recipe = build(file=file)
     assert str(recipe.encoder) == "resnet18"
     assert recipe.epochs == 200
+    assert recipe.evaluation.protocols[0] == "infocl"
     # Adam at 0.0003 for every batch, neither weight decay nor schedule
     assert recipe.optimizer.lr * recipe.batch_size / 256 == pytest.approx(3e-4)
     assert (recipe.optimizer.name, recipe.optimizer.weight_decay) == ("adam", 0.0)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from viewfinder.core.errors import UserError
+from viewfinder.papers.claims import judge
 from viewfinder.papers.desk import settings
 from viewfinder.papers.desk_train import train
-from viewfinder.papers.vince.fig1 import findings, run
+from viewfinder.papers.result import to_json
+from viewfinder.papers.vince.fig1 import PEAK, claims, run
+from viewfinder.papers.vince.fig1 import _second_share as second_share
+from viewfinder.papers.vince.fig1 import judge as judge_numbers
 from viewfinder.papers.vince.fig1_cells import cell, summary
 from viewfinder.recipes.recipe import build, merge
 
@@ -99,6 +105,8 @@ def test_the_figure_is_drawn_stored_and_resumed(tmp_path: Path) -> None:
     )
     kept = json.loads(removed.read_text())["result"]
     removed.unlink()
+    stored = json.loads(to_json(asdict(result)))
+    assert judge_numbers(stored).findings == result.findings
     again = once()
     assert len(seen) == 2  # what was stored, and the one run that was missing
     repeated = json.loads(removed.read_text())["result"]
@@ -116,55 +124,67 @@ def test_an_unknown_setting_is_refused_by_name(tmp_path: Path) -> None:
         run(tmp_path, negatives="banks")
 
 
-def made(accuracy: float, loss: float) -> list[dict[str, Any]]:
-    return [{"accuracy": accuracy, "loss": loss, "stopped": None}]
+NOISE = np.random.default_rng(3).normal(0, 0.002, (8, 5)).tolist()  # by level and seed
+
+
+def made(
+    accuracy: float, loss: float, noise: int = 0, across: float = 0.01
+) -> list[dict[str, Any]]:
+    return [
+        {"accuracy": accuracy + d, "loss": loss + d, "across": across + d / 10, "stopped": None}
+        for d in NOISE[noise]
+    ]
 
 
 PAPER = {
-    0.0: made(0.51, 4.0),
-    0.2: made(0.60, 5.0),
-    0.4: made(0.70, 5.5),
-    1.0: made(0.55, 6.5),
-    5.0: made(0.50, 8.3),
+    0.0: made(0.51, 4.0, 0),
+    0.2: made(0.60, 5.0, 1),
+    0.4: made(0.70, 5.5, 2),
+    1.0: made(0.55, 6.5, 3),
+    5.0: made(0.50, 8.3, 4),
 }
 
 
 def holds(runs: dict[float, list[dict[str, Any]]]) -> list[bool | None]:
-    return [f.holds for f in findings(runs)]
+    return [f.holds for f in judge(claims(runs))]
 
 
 def test_the_papers_own_numbers_pass_every_claim() -> None:
-    assert holds(PAPER) == [True] * 6 + [None]
+    assert holds(PAPER) == [True] * 8
 
 
 @pytest.mark.parametrize(
-    ("eta", "accuracy", "loss", "broken"),
+    ("eta", "accuracy", "loss", "across", "broken"),
     [
-        (0.0, 0.65, 4.0, 2),
-        (0.0, 0.51, 8.2, 4),
-        (5.0, 0.62, 8.3, 3),
-        (5.0, 0.50, 6.0, 5),
-        (0.4, 0.90, 5.5, 1),
-        (1.0, 0.75, 6.5, 0),
+        (5.0, 0.95, 8.3, 0.01, 0),
+        (1.0, 0.75, 6.5, 0.01, 1),
+        (0.4, 0.90, 5.5, 0.01, 2),
+        (0.0, 0.65, 4.0, 0.01, 3),
+        (5.0, 0.62, 8.3, 0.01, 4),
+        (0.0, 0.51, 8.2, 0.01, 5),
+        (5.0, 0.50, 6.0, 0.01, 6),
+        (1.0, 0.55, 6.5, 0.30, 7),
     ],
 )
 def test_a_number_that_differs_breaks_its_claim(
-    eta: float, accuracy: float, loss: float, broken: int
+    eta: float, accuracy: float, loss: float, across: float, broken: int
 ) -> None:
-    assert holds({**PAPER, eta: made(accuracy, loss)})[broken] is False
+    assert holds({**PAPER, eta: made(accuracy, loss, 6, across)})[broken] is False
 
 
 def test_a_line_is_told_from_a_disc() -> None:
     g = torch.Generator().manual_seed(0)
     disc = torch.randn(300, 2, generator=g)
     line = disc[:, :1] * torch.tensor([1.0, -2.0]) + 0.01 * disc
-    for points, line_like in ((line, True), (disc, False)):
-        far = [{**made(0.5, 8.0)[0], "points": points.tolist()}]
-        assert holds({**PAPER, 5.0: far})[-1] is line_like
+    assert second_share(line.tolist()) < 1e-3
+    assert second_share(disc.tolist()) == pytest.approx(0.5, abs=0.1)
 
 
 def test_claims_without_runs_are_left_open() -> None:
-    lost = [{"accuracy": None, "loss": None, "stopped": "the loss became nan"}]
-    assert holds({**PAPER, 0.0: lost})[2] is None
-    assert holds({**PAPER, 0.0: lost})[4] is False
-    assert holds({0.4: made(0.7, 5.0)})[2:5] == [None, None, None]
+    lost = [{"accuracy": None, "loss": None, "across": None, "stopped": "the loss became nan"}]
+    assert holds({**PAPER, 0.0: lost * 5})[3] is None
+    assert holds({PEAK: made(0.7, 5.0)})[3:5] == [None, None]
+
+
+def test_one_seed_gives_no_verdict() -> None:
+    assert set(holds({eta: runs[:1] for eta, runs in PAPER.items()})) == {None}

@@ -247,8 +247,12 @@ def reproduce(
     quick: Annotated[
         bool, typer.Option("--quick", help="a short form, minutes instead of an hour")
     ] = False,
+    judge: Annotated[
+        bool,
+        typer.Option("--judge", help="train nothing: verdicts anew from the numbers in --out"),
+    ] = False,
 ) -> None:
     """List, or run, the papers' tables and figures at desk scale."""
     from viewfinder.commands import reproduce as command
 
-    command.reproduce(name, out, seeds=seeds, quick=quick)
+    command.reproduce(name, out, seeds=seeds, quick=quick, judge=judge)

@@ -14,15 +14,23 @@ from viewfinder.core.errors import InterruptedRun
 from viewfinder.core.files import writing
 from viewfinder.papers.experiment import RECIPES
 from viewfinder.papers.registry import EXPERIMENTS
+from viewfinder.papers.registry import judge as judge_stored
 from viewfinder.papers.registry import reproduce as run_experiment
 
 
-def reproduce(name: str | None, out: Path | None, *, seeds: int, quick: bool) -> None:
-    """List the reproductions, or run one; runs that are finished are used again."""
+def reproduce(
+    name: str | None, out: Path | None, *, seeds: int, quick: bool, judge: bool = False
+) -> None:
+    """List the reproductions, or run one; runs that are finished are used again. ``judge``: make
+    its tables and verdicts anew from the numbers in ``out``."""
     if name is None:
         _list()
         return
     out = out or Path("reproductions") / name.replace("/", "-")
+    if judge:
+        judge_stored(name, out)
+        say(f"judged: {out}")
+        return
 
     def progress(done: int, total: int, what: str) -> None:
         say(f"{done}/{total} {what}")

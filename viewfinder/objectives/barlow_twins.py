@@ -96,6 +96,7 @@ BARLOW_TWINS_OBJECTIVE = Objective(
     options=BarlowTwinsOptions,
     compute=_compute,
     minimum=_minimum,
+    chance=lambda o, n, v, c, dim: float(dim),
     scores="pairs",
     ordered=False,
     across_ranks="batch",

@@ -157,6 +157,7 @@ CARL_OBJECTIVE = Objective(
     options=CARLOptions,
     compute=_compute,
     minimum=lambda o, n, v, c: o.weight * constant_offset(c, o.constant),
+    chance=lambda o, n, v, c, dim: math.log(dim) + o.weight * constant_offset(dim, o.constant),
     scores="pairs",
     assigner=lambda o, dim: LinearAssigner(dim, o.prototypes),
     across_ranks="batch",

@@ -76,6 +76,7 @@ CI_INFONCE_OBJECTIVE = Objective(
     options=CIInfoNCEOptions,
     compute=_compute,
     minimum=_minimum,
+    chance=lambda o, n, v, c, dim: 0.0,
     scores="pairs",
     partners=True,
     across_ranks="keys",

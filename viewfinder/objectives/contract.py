@@ -108,11 +108,16 @@ class Objective(Row):
     minimum       (options, samples, views, classes) -> the least loss there is when the batch has
                   ``samples`` images in ``classes`` equal clusters and enough dimensions; None
                   where that depends on what it has learned
+    chance        (options, samples, views, classes, dim) -> the loss where the online side and
+                  its target, each of width dim, are zero everywhere and tell nothing. None where
+                  it depends on what was learned, and where how far a loss went from there says
+                  nothing, as an encoder that maps all images to one point has the least
     """
 
     formula: str
     compute: Callable[[Inputs, Any], dict[str, Tensor]]
-    minimum: Callable[[Any, int, int, int], float] | None
+    minimum: Callable[[Any, int, int, Any], float] | None
+    chance: Callable[[Any, int, int, int, int], float] | None = None
     scores: Literal["pairs", "views"]
     across_ranks: Literal["nothing", "keys", "batch"]
     target: Literal["unused", "any", "constant"]

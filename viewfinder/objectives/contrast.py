@@ -55,7 +55,7 @@ def group_sums(x: Tensor, groups: Tensor) -> tuple[Tensor, Tensor]:
     return sums[name], members[name]
 
 
-def simplex(temperature: float, positives: int, others: int, classes: int) -> float:
+def simplex(temperature: float, positives: float, others: float, classes: float) -> float:
     """The contrastive minimum: every class at a corner of a regular simplex (Graf et al. 2021)."""
     apart = 1 + 1 / (classes - 1)  # 1 - cosine of two corners
     return math.log(positives + others * math.exp(-apart / temperature))

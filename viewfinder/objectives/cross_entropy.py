@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -43,6 +45,7 @@ CROSS_ENTROPY_OBJECTIVE = Objective(
     compute=_compute,
     outputs="classes",
     minimum=lambda o, n, v, c: 0.0,
+    chance=lambda o, n, v, c, dim: math.log(c),
     scores="views",
     across_ranks="nothing",
     target="unused",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -174,6 +175,7 @@ DINO_OBJECTIVE = Objective(
     options=DINOOptions,
     compute=_compute,
     minimum=lambda o, n, v, c: 0.0,
+    chance=lambda o, n, v, c, dim: math.log(dim),
     assigner=lambda o, dim: CosineAssigner(dim, o.prototypes),
     state=_state,
     scores="views",

@@ -254,6 +254,7 @@ INFO_NCE_OBJECTIVE = Objective(
     options=InfoNCEOptions,
     compute=_compute,
     minimum=_minimum,
+    chance=lambda o, n, v, c, dim: math.log(n),
     scores="pairs",
     across_ranks="keys",
     target="any",

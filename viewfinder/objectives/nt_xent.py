@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -59,6 +61,7 @@ NT_XENT_OBJECTIVE = Objective(
     options=NTXentOptions,
     compute=_compute,
     minimum=lambda o, n, v, c: simplex(o.temperature, 1, 2 * n - 2, n),
+    chance=lambda o, n, v, c, dim: math.log(2 * n - 1),
     scores="pairs",
     ordered=False,
     across_ranks="keys",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -169,6 +170,14 @@ def _compute(x: Inputs, o: SupConOptions) -> dict[str, Tensor]:
     return {"loss": supcon(x.online, cluster, weights=weights, rows=x.rows, **dict(o))}
 
 
+def _scale(o: SupConOptions) -> float:
+    return o.temperature / o.base_temperature if o.base_temperature else 1.0
+
+
+def _minimum(o: SupConOptions, n: int, v: int, c: float) -> float:
+    return _scale(o) * simplex(o.temperature, v * n / c - 1, v * (n - n / c), c)
+
+
 SUPCON_OBJECTIVE = Objective(
     name="supcon",
     summary="every view of every image of the class, or cluster, is a positive",
@@ -176,7 +185,8 @@ SUPCON_OBJECTIVE = Objective(
     paper="SupCon, Khosla et al. 2020; CI-InfoNCE, Tsai et al. 2021",
     options=SupConOptions,
     compute=_compute,
-    minimum=lambda o, n, v, c: simplex(o.temperature, v * n // c - 1, v * (n - n // c), c),
+    minimum=_minimum,
+    chance=lambda o, n, v, c, dim: _scale(o) * math.log(v * n - 1),
     scores="views",
     across_ranks="keys",
     target="unused",

@@ -18,9 +18,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from viewfinder.papers.claims import Claim
 from viewfinder.papers.image_sets import expand
+from viewfinder.papers.judged import judged
 from viewfinder.papers.progress import Progress, silent
-from viewfinder.papers.result import Result, Spread
+from viewfinder.papers.result import PIXELS, Result, Results, Spread
 from viewfinder.papers.runs import run_all
 
 COMMON: Mapping[str, Any] = {
@@ -37,8 +39,6 @@ QUICK: Mapping[str, Any] = {"epochs": 3, "data": {"limit": 1500}}
 
 Overrides = Mapping[str, Any]
 Features = Literal["trained", "untrained", "raw pixels"]
-Results = Mapping[str, Sequence[Mapping[str, Any]]]
-"""For each cell's name, the result of every seed: see ``viewfinder.papers.desk_train.train``."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Cell:
     points: tuple[float, ...] = ()
 
 
-UNTRAINED, PIXELS = "untrained encoder", "raw pixels"
+UNTRAINED = "untrained encoder"
 
 
 def baselines(like: Cell, prefix: str = "") -> list[Cell]:
@@ -79,13 +79,20 @@ def baselines(like: Cell, prefix: str = "") -> list[Cell]:
 
 
 def experiment(
-    cells: Callable[[bool], Sequence[Cell]], report: Callable[[Results, Path, bool], Result]
-) -> Callable[..., Result]:
-    """The ``run`` of an experiment: see ``viewfinder.papers.experiment.Experiment``.
+    cells: Callable[[bool], Sequence[Cell]],
+    report: Callable[[Results, Path, bool], Result],
+    claims: Callable[[Results], Sequence[Claim]],
+    tables: Callable[[Results], Sequence[str]],
+    barred: Callable[[Mapping[str, Overrides]], Mapping[str, str]] = lambda recipes: {},
+) -> tuple[Callable[..., Result], Callable[[Mapping[str, Any]], Result]]:
+    """The ``run`` and the ``judge`` of an experiment: see ``viewfinder.papers.experiment``.
 
     cells    of quick: the grid
-    report   of the results, the folder for figures and quick: what is the experiment's own. To its
-             protocol and notes those of all desk runs are added, and the numbers of all cells
+    report   of the results, the folder for figures and quick: figures, and of protocol and notes
+             what is the experiment's own. Those of all desk runs are added, and the numbers
+    claims   of the results: what is to be judged
+    tables   of the results: the paper's tables with what was found
+    barred   of the arms' recipes: arms that no claim can rest on, and why
     """
 
     def run(
@@ -101,15 +108,20 @@ def experiment(
         results = run_cells(
             grid, out, seeds=seeds, quick=quick, device=device, workers=workers, progress=progress
         )
-        own = report(results, out, quick)
+        own, found = report(results, out, quick), numbers(results, grid)
         return replace(
             own,
             protocol={**protocol(grid, seeds, device, quick), **own.protocol},
-            numbers=numbers(results, grid),
+            numbers=found,
             notes=[*own.notes, *stopped(results)],
+            **judged(found, claims, tables, barred, COMMON),
         )
 
-    return run
+    def judge(stored: Mapping[str, Any]) -> Result:
+        kept = {key: stored[key] for key in ("protocol", "numbers", "figures", "notes")}
+        return Result(**kept, **judged(stored["numbers"], claims, tables, barred, COMMON))
+
+    return run, judge
 
 
 def run_cells(

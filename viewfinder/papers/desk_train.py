@@ -29,7 +29,7 @@ from viewfinder.training.assignment import first_clusters
 from viewfinder.training.fit import fit
 
 PIXELS = 768  # 16 x 16 in three channels: raw pixels are averaged down to this many values
-KEPT = ("loss", "rankme", "feature_std")  # of metrics.csv
+KEPT = ("loss", "objective", "rankme", "feature_std")  # of metrics.csv
 
 Probes = Callable[[nn.Module | None], dict[str, Any]]
 Further = tuple[Recipe, Source, tuple[str | None, ...]]
@@ -44,7 +44,8 @@ def train(settings: Mapping[str, Any]) -> dict[str, Any]:
     points         scores and transfer as they were on the way, with the epoch
     information    of the clusters at the end (of several clusterings the first) and the labels of
                    train, in bits (``bits``)
-    epochs         loss, rankme and feature_std of each epoch
+    epochs         loss, rankme and feature_std of each epoch; with regularizers the objective,
+                   which is the loss without them
     watched        the rows of each callback, by its class's name
     stopped        why the run was stopped (collapse, NaN), or None
     seconds        of training; seconds_probes: of the probes

@@ -18,7 +18,9 @@ class Experiment:
     item           the table or figure, as the paper calls it
     claim          what it shows, in one sentence
     run            "module:function", called as run(out, seeds=, quick=, device=, workers=,
-                   progress=); it returns a Result, having written its figures into ``out``
+                   progress=); it returns a Result, having written its figures into ``out``. Beside
+                   it "module:judge" is called with what results.json holds, and returns the Result
+                   with tables and verdicts made anew
     minutes        about how long it takes on two cores; quick_minutes: with ``quick``
     recipes        the same at the paper's scale: names in ``RECIPES``, without .yaml
     on_gpu         whether it gains by a GPU, and so takes one where there is one

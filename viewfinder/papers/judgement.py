@@ -35,6 +35,10 @@ class Evidence(NamedTuple):
     against_no: Any
 
 
+OPEN = Evidence(1.0, 1.0)
+"""Of what nothing is known."""
+
+
 def above(differences: ArrayLike, bound: float = 0.0) -> Evidence:
     """That the mean of paired differences (..., n) is above a bound: Student's t, n - 1 degrees.
 
@@ -61,12 +65,16 @@ def every(parts: Sequence[Evidence]) -> Evidence:
 
     Against it speaks any one of them, after Bonferroni's correction for their number.
     """
+    if not parts:
+        return OPEN
     weakest = functools.reduce(np.maximum, [part.against for part in parts])
     return Evidence(weakest, _any([part.against_no for part in parts]))
 
 
 def some(parts: Sequence[Evidence]) -> Evidence:
     """That at least one of the parts is so: the opposite of ``every``."""
+    if not parts:
+        return OPEN
     weakest = functools.reduce(np.maximum, [part.against_no for part in parts])
     return Evidence(_any([part.against for part in parts]), weakest)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from viewfinder.core.errors import UserError, unknown
 from viewfinder.papers.carl.experiments import CARL
@@ -57,8 +57,7 @@ def reproduce(
     for key, value in (("seeds", seeds), ("workers", workers)):
         if value < 1:
             raise UserError(f"{key} is {value}; at least 1 is expected", fix=f"{key}=1")
-    module, function = experiment.run.split(":")
-    run = getattr(importlib.import_module(module), function)
+    run = getattr(_module(experiment), experiment.run.partition(":")[2])
     out = Path(out)
     result: Result = run(
         out,
@@ -72,6 +71,34 @@ def reproduce(
 
     write(result, experiment, out)
     return result
+
+
+def judge(name: str, stored: Path | str) -> Result:
+    """Make the tables and verdicts of an experiment anew from its stored numbers, without training.
+
+    stored   a folder with results.json, whose table.md is written again; or a .json file of that
+             content, and the page of the same name beside it
+
+    Raises UserError for an unknown name, and where there are no numbers of this experiment.
+    """
+    from viewfinder.papers.result import read, write
+
+    experiment = find(name)
+    stored = Path(stored)
+    content = read(stored, name)
+    try:
+        result: Result = _module(experiment).judge(content)
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"the results.json of {stored} lacks numbers that {name} is judged by: {error!r}",
+            fix=f"viewfinder reproduce {name}, which trains what is missing and writes them",
+        ) from error
+    write(result, experiment, stored)
+    return result
+
+
+def _module(experiment: Experiment) -> Any:
+    return importlib.import_module(experiment.run.partition(":")[0])
 
 
 def _device(experiment: Experiment) -> str:

@@ -16,12 +16,11 @@ CARL = (
         minutes=8,
         quick_minutes=1,
         recipes=(
-            "carl/cifar10-carl",
-            "carl/cifar10-simclr",
-            "carl/cifar10-byol",
-            "carl/cifar10-moco",
-            "carl/cifar100-carl",
-            "carl/stl10-carl",
+            *(
+                f"carl/{data}-{method}"
+                for data in ("cifar10", "cifar100", "stl10")
+                for method in ("carl", "moco", "simclr", "byol")
+            ),
         ),
         on_gpu=True,
     ),
@@ -34,7 +33,7 @@ CARL = (
         run="viewfinder.papers.carl.fig2:run",
         minutes=4,
         quick_minutes=1,
-        recipes=("carl/stl10-carl",),
+        recipes=("carl/stl10-carl", "carl/stl10-constant", "carl/stl10-small"),
         on_gpu=True,
     ),
     Experiment(
@@ -46,7 +45,7 @@ CARL = (
         run="viewfinder.papers.carl.fig3:run",
         minutes=5,
         quick_minutes=1,
-        recipes=("carl/cifar10-prototypes",),
+        recipes=("carl/cifar10-prototypes", "carl/cifar100-prototypes"),
         on_gpu=True,
     ),
 )

@@ -6,17 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from viewfinder.papers.carl import shared
-from viewfinder.papers.compare import each_beyond
+from viewfinder.papers.claims import Claim, better, of_seeds
 from viewfinder.papers.desk import (
-    PIXELS,
     UNTRAINED,
     Cell,
     Overrides,
-    Results,
     accuracies,
     experiment,
 )
-from viewfinder.papers.result import Finding, Result
+from viewfinder.papers.result import PIXELS, Result, Results, Spread
 
 HIGH, LOW, NONE = 2.0, 1.0, 0.0  # the paper's b and a on STL-10; and no pressure at all
 DATA = shared.IMAGENETTE
@@ -43,16 +41,13 @@ def cells() -> list[Cell]:
 
 
 def report(results: Results, out: Path, quick: bool) -> Result:
-    """Accuracy by epoch in fig2.png, the claims, the table."""
+    """Accuracy by epoch in fig2.png."""
     from viewfinder.papers.desk_plot import Panel, curves
 
-    known = accuracies(results)
-    drawn = {name: shared.course(results[name]) for name in SCHEDULES}
-    levels = {row: known[row] for row in (UNTRAINED, PIXELS)}
+    drawn, levels = _courses(results)
     panel = Panel(title="schedules of lambda", x="epoch", curves=drawn, levels=levels)
     curves([panel], out / "fig2.png")
     return Result(
-        findings=findings(results),
         protocol={
             "decay": "over the first two thirds of the epochs (the paper: half)",
             "prototypes": 100,
@@ -62,34 +57,40 @@ def report(results: Results, out: Path, quick: bool) -> Result:
             "imagenette in place of STL-10",
             "the points are of one training, whose learning rate falls by a cosine to zero",
         ],
-        tables=[shared.course_table("lambda", drawn, levels)],
     )
 
 
-run = experiment(lambda quick: cells(), report)
-
-
-def findings(results: Results) -> list[Finding]:
+def claims(results: Results) -> list[Claim]:
     """What the caption of Figure 2 and appendix B.1 say."""
     known = accuracies(results)
+    stopped = [run["stopped"] is not None for run in results[ABSENT]]
     return [
-        each_beyond(
+        Claim(
             "a linear decay of lambda is better than its constant start",
-            known,
-            [(LINEAR, CONSTANT)],
+            better(known, LINEAR, CONSTANT),
         ),
-        each_beyond(
-            "a small lambda from the start is worse than decaying to it", known, [(LINEAR, LESS)]
+        Claim(
+            "a small lambda from the start is worse than decaying to it",
+            better(known, LINEAR, LESS),
         ),
-        _collapses(results),
+        Claim(
+            "without the divergence all views are assigned to one prototype",
+            of_seeds(stopped, "stopped by the collapse alarm", ()),
+        ),
     ]
 
 
-def _collapses(results: Results) -> Finding:
-    """Without the divergence all images go to one prototype: the alarm, or no number."""
-    claim = "without the divergence all views are assigned to one prototype"
-    reasons = [run["stopped"] for run in results[ABSENT]]
-    collapsed = [bool(reason) for reason in reasons]
-    words = f"{sum(collapsed)} of {len(collapsed)} runs were stopped by the collapse alarm"
-    verdict = True if all(collapsed) else None if any(collapsed) else False
-    return Finding(claim, words, verdict)
+def tables(results: Results) -> list[str]:
+    """Accuracy by epoch."""
+    return [shared.course_table("lambda", *_courses(results))]
+
+
+def _courses(
+    results: Results,
+) -> tuple[dict[str, dict[float, Spread]], dict[str, Spread | None]]:
+    known = accuracies(results)
+    drawn = {name: shared.course(results[name]) for name in SCHEDULES}
+    return drawn, {row: known[row] for row in (UNTRAINED, PIXELS)}
+
+
+run, judge = experiment(lambda quick: cells(), report, claims, tables)

@@ -5,9 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from viewfinder.papers.carl import shared
-from viewfinder.papers.compare import beyond, peak_inside
-from viewfinder.papers.desk import PIXELS, UNTRAINED, Cell, Results, accuracies, experiment
-from viewfinder.papers.result import Finding, Result, Spread, percent, table
+from viewfinder.papers.claims import Claim, all_of, no_worse, peak
+from viewfinder.papers.desk import UNTRAINED, Cell, accuracies, experiment
+from viewfinder.papers.result import (
+    PIXELS,
+    Result,
+    Results,
+    Spread,
+    percent,
+    table,
+)
 
 KS = (3, 10, 30, 100, 300, 1000)
 QUICK_KS = (10, 100, 1000)
@@ -29,7 +36,7 @@ def cells(quick: bool = False) -> list[Cell]:
 
 
 def report(results: Results, out: Path, quick: bool) -> Result:
-    """Accuracy over the number of prototypes in fig3.png, the claims, the table."""
+    """Accuracy over the number of prototypes in fig3.png."""
     from viewfinder.papers.desk_plot import Panel, curves
 
     known = accuracies(results)
@@ -41,19 +48,13 @@ def report(results: Results, out: Path, quick: bool) -> Result:
         log=True,
     )
     curves([panel], out / "fig3.png")
-    rows = [[name, percent(spread)] for name, spread in known.items()]
     return Result(
-        findings=findings(results),
         figures=["fig3.png"],
         notes=[
             "with more prototypes than images in a batch (128) not all can be used in one step, so "
             "the divergence from equal usage cannot become 0",
         ],
-        tables=[table(["CARL with", "top-1"], rows)],
     )
-
-
-run = experiment(cells, report)
 
 
 def points(results: Results) -> list[tuple[float, Spread]]:
@@ -63,24 +64,27 @@ def points(results: Results) -> list[tuple[float, Spread]]:
     return [(k, spread) for k, spread in found if spread is not None]
 
 
-def findings(results: Results) -> list[Finding]:
+def claims(results: Results) -> list[Claim]:
     """The caption of Figure 3 and appendix B.2."""
-    known = points(results)
+    known = dict(accuracies(results))
+    tenfold = name_of(10 * CLASSES)
+    others = [name for name in results if "prototypes" in name and name != tenfold]
     return [
-        peak_inside("accuracy first rises with the number, then falls", known, "prototypes"),
-        _near_tenfold(known),
+        Claim(
+            "accuracy first rises with the number, then falls",
+            peak([(k, name_of(int(k)), spread) for k, spread in points(results)]),
+        ),
+        Claim(
+            f"the best number is near ten times the {CLASSES} classes: none is better",
+            all_of([no_worse(known, tenfold, other) for other in others]),
+        ),
     ]
 
 
-def _near_tenfold(known: list[tuple[float, Spread]]) -> Finding:
-    """The best number is ten times the classes, or is not beyond that one's accuracy."""
-    tenfold = float(10 * CLASSES)
-    claim = f"the best number is near ten times the {CLASSES} classes"
-    by_number = dict(known)
-    if tenfold not in by_number:
-        return Finding(claim, f"no number for {tenfold:g} prototypes", None)
-    best = max(by_number, key=lambda k: by_number[k].mean)
-    found = f"best at {best:g}: {by_number[best]}; at {tenfold:g}: {by_number[tenfold]}"
-    if best == tenfold:
-        return Finding(claim, found, True)
-    return Finding(claim, found, False if beyond(by_number[best], by_number[tenfold]) else None)
+def tables(results: Results) -> list[str]:
+    """Accuracy by the number of prototypes."""
+    rows = [[name, percent(spread)] for name, spread in accuracies(results).items()]
+    return [table(["CARL with", "top-1"], rows)]
+
+
+run, judge = experiment(cells, report, claims, tables)

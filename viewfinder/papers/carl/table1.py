@@ -6,18 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from viewfinder.papers.carl import shared
-from viewfinder.papers.compare import not_behind, ordered, trend
+from viewfinder.papers.claims import Claim, Known, all_of, better, no_worse
 from viewfinder.papers.desk import (
-    PIXELS,
     UNTRAINED,
     Cell,
     Overrides,
-    Results,
     accuracies,
     experiment,
     sets,
 )
-from viewfinder.papers.result import Finding, Result, Spread, table
+from viewfinder.papers.result import PIXELS, Result, Results, Spread, table
 
 BYOL, SIMCLR, MOCO, CARL = "BYOL", "SimCLR", "MoCo v2", "CARL"
 METHODS: Mapping[str, Overrides] = {
@@ -53,19 +51,16 @@ def grid(quick: bool = False) -> list[Cell]:
 
 
 def report(results: Results, out: Path, quick: bool) -> Result:
-    """Accuracy by epoch in table1.png, the claims, the tables."""
+    """Accuracy by epoch in table1.png."""
     from viewfinder.papers.desk_plot import Panel, curves
 
     known = accuracies(results)
     chosen = sets(results)
-    courses = {name: _courses(results, name) for name in chosen}
-    baselines = (UNTRAINED, PIXELS)
-    levels = {name: {row: known[f"{name}: {row}"] for row in baselines} for name in chosen}
-    curves(
-        [Panel(name, "epoch", courses[name], levels[name]) for name in chosen], out / "table1.png"
-    )
+    panels = [
+        Panel(name, "epoch", _courses(results, name), _levels(known, name)) for name in chosen
+    ]
+    curves(panels, out / "table1.png")
     return Result(
-        findings=[f for name in chosen for f in findings(results, name)],
         figures=["table1.png"],
         notes=[
             "the four points are of one training, whose learning rate falls by a cosine to zero at "
@@ -74,30 +69,41 @@ def report(results: Results, out: Path, quick: bool) -> Result:
             "128: of one hidden layer (BYOL with a predictor), CARL's of two as in its paper; CARL "
             "has 100 prototypes, which the paper does not say of its own table",
         ],
-        tables=[
-            *(shared.course_table(name, courses[name], levels[name]) for name in chosen),
-            table(["the paper on CIFAR-10", "epochs 50, 100, 150, 200"], list(PAPER.items())),
-        ],
     )
 
 
-run = experiment(grid, report)
+def claims(results: Results) -> list[Claim]:
+    """The sentences of section 3, for each data set."""
+    known = accuracies(results)
+    found = []
+    for name in sets(results):
+        own = f"{name}: {CARL}"
+        others = [no_worse(known, own, f"{name}: {other}") for other in (BYOL, SIMCLR)]
+        found += [
+            Claim(f"{name}: CARL is better than MoCo v2", better(known, own, f"{name}: {MOCO}")),
+            Claim(f"{name}: CARL is on par with BYOL and SimCLR, or better", all_of(others)),
+        ]
+    return found
+
+
+def tables(results: Results) -> list[str]:
+    """Accuracy by epoch of each data set, and the paper's."""
+    known = accuracies(results)
+    return [
+        *(
+            shared.course_table(name, _courses(results, name), _levels(known, name))
+            for name in sets(results)
+        ),
+        table(["the paper on CIFAR-10", "epochs 50, 100, 150, 200"], list(PAPER.items())),
+    ]
 
 
 def _courses(results: Results, name: str) -> dict[str, dict[float, Spread]]:
     return {method: shared.course(results[f"{name}: {method}"]) for method in METHODS}
 
 
-def findings(results: Results, name: str) -> list[Finding]:
-    """The sentences of section 3, for one data set."""
-    known = {method: accuracies(results)[f"{name}: {method}"] for method in METHODS}
-    found = [
-        ordered(f"{name}: CARL is better than MoCo v2", known, [CARL, MOCO]),
-        not_behind(
-            f"{name}: CARL is on par with BYOL and SimCLR, or better", known, CARL, [BYOL, SIMCLR]
-        ),
-    ]
-    for method, points in _courses(results, name).items():
-        claim = f"{name}: {method} gains with every quarter of training"
-        found.append(trend(claim, list(points.items()), rising=True, what="epoch"))
-    return found
+def _levels(known: Known, name: str) -> dict[str, Spread | None]:
+    return {row: known[f"{name}: {row}"] for row in (UNTRAINED, PIXELS)}
+
+
+run, judge = experiment(grid, report, claims, tables)

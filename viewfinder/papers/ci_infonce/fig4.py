@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from viewfinder.papers.ci_infonce import shared
-from viewfinder.papers.compare import all_of, each_beyond, near, ordered, rank_correlation
-from viewfinder.papers.desk import Cell, Results, accuracies, experiment
-from viewfinder.papers.result import Finding, Result, Spread, percent, table
+from viewfinder.papers.claims import Claim, Part, Statement, all_of, better, on_par, rising
+from viewfinder.papers.desk import (
+    COMMON,
+    Cell,
+    Overrides,
+    accuracies,
+    experiment,
+)
+from viewfinder.papers.judgement import OPEN, above, every
+from viewfinder.papers.result import Result, Results, Spread, percent, table
 
 EPOCHS = 20
 K = 100  # 40 images a cluster: the paper has 35 (UT-Zappos50K) to 51 (ImageNet-100)
@@ -25,14 +34,21 @@ def cells() -> list[Cell]:
     """The five methods and the baselines.
 
     PCL clusters before every epoch like ours, with as many clusters (its paper has a warm-up of
-    some epochs without, and several clusterings): the comparison is between the objectives.
+    some epochs without, and several clusterings), and has a queue as long as MoCo's: the
+    comparison is between the objectives.
     """
     length: Any = {"epochs": EPOCHS}
     data = shared.FASHION
     return [
         shared.ci_infonce(OURS, data, {"name": "kmeans", "k": K}, watch=WATCH, **length),
         shared.cell(
-            PCL, "pcl", data, {"name": "kmeans", "k": [K], "start": 0}, watch=WATCH, **length
+            PCL,
+            "pcl",
+            data,
+            {"name": "kmeans", "k": [K], "start": 0},
+            watch=WATCH,
+            negatives=shared.QUEUE,
+            **length,
         ),
         shared.cell(SWAV, "swav", data, objective={"prototypes": K}, **length),
         shared.simclr(SIMCLR, data, **length),
@@ -42,20 +58,15 @@ def cells() -> list[Cell]:
 
 
 def report(results: Results, out: Path, quick: bool) -> Result:
-    """Accuracies and curves in fig4.png, the claims, the table."""
+    """Accuracies and curves in fig4.png."""
     from viewfinder.papers.ci_infonce.plot import methods_and_curves
 
     drawn = {n: {key: curves(results, n, key) for key in KEYS} for n in (OURS, PCL) if n in results}
     methods_and_curves(accuracies(results), drawn, out / "fig4.png")
     return Result(
-        findings=findings(results),
         figures=["fig4.png"],
         notes=[f"k = {K}, clustered before every epoch"],
-        tables=[_table(results)],
     )
-
-
-run = experiment(lambda quick: cells(), report)
 
 
 KEYS = ("i", "h_z_given_t")
@@ -69,71 +80,83 @@ def curves(results: Results, name: str, key: str) -> list[Curve]:
     ]
 
 
-def findings(results: Results) -> list[Finding]:
-    """The sentences of section 4.3 and appendix D."""
+def claims(results: Results) -> list[Claim]:
+    """The sentences of section 4.3 and appendix D.
+
+    That PCL is better than SimCLR and MoCo the paper says of ImageNet-100 alone.
+    """
     known = accuracies(results)
-    others = [n for n in (PCL, SWAV, SIMCLR, MOCO) if n in known]
     found = [
-        each_beyond(
-            "k-means + CI-InfoNCE is the best of all", known, [(OURS, other) for other in others]
-        )
+        Claim(
+            "k-means + CI-InfoNCE is the best of all",
+            all_of([better(known, OURS, other) for other in (PCL, SWAV, SIMCLR, MOCO)]),
+        ),
+        Claim(
+            "PCL, SimCLR and MoCo are about alike (but on ImageNet-100)",
+            all_of([on_par(known, PCL, other) for other in (SIMCLR, MOCO)]),
+        ),
+        Claim("SwAV is about as good as PCL", on_par(known, SWAV, PCL)),
     ]
-    if PCL in known:
-        found.append(ordered("PCL is better than SimCLR (ImageNet-100)", known, [PCL, SIMCLR]))
-    if SWAV in known and PCL in known:
-        found.append(_similar(known[SWAV], known[PCL]))
-    for name in (n for n in (OURS, PCL) if n in known):
-        found += [
-            _trend(f"{name}: I(Z;T) rises over the epochs", curves(results, name, "i"), 1),
-            _trend(f"{name}: H(Z|T) falls over the epochs", curves(results, name, KEYS[1]), -1),
-        ]
-    if OURS in known and PCL in known:
-        found += [
-            _above("k-means + CI-InfoNCE has the higher I(Z;T) at all epochs", results, "i", 1),
-            _above("k-means + CI-InfoNCE has the lower H(Z|T) at all epochs", results, KEYS[1], -1),
-        ]
-    return found
-
-
-def _similar(a: Spread | None, b: Spread | None) -> Finding:
-    claim = "SwAV is about as good as PCL"
-    alike = None if a is None or b is None else near(a, b)
-    words = "" if alike is None else " (within the spread, or a hundredth)"
-    return Finding(claim, f"{a} and {b}{words}", alike)
-
-
-def _trend(claim: str, runs: Sequence[Curve], sign: int) -> Finding:
-    """Whether the curve goes that way for every seed: by ranks, and from the second epoch's
-    clustering (the first is of the untrained network) to the last."""
-    known = [run for run in runs if len(run) > 2]
-    if not known:
-        return Finding(claim, "too few epochs", None)
-    change = [run[-1] - run[1] for run in known]
-    rho = [rank_correlation(range(1, len(run)), run[1:]) for run in known]
-    found = ", ".join(f"{run[0]:.2f} -> {run[1]:.2f} -> {run[-1]:.2f}" for run in known)
-    right = [c * sign > 0 and r * sign > 0 for c, r in zip(change, rho, strict=True)]
-    words = f"bits of the 1st, 2nd, last clustering: {found} (ρ {min(rho):+.2f} to {max(rho):+.2f})"
-    return Finding(claim, words, all(right) or (None if any(right) else False))
-
-
-def _above(claim: str, results: Results, key: str, sign: int) -> Finding:
-    """Whether one method's curve is on the better side at all epochs but the first, where both
-    cluster an untrained network; by seed."""
-    pairs: list[tuple[Any, Any]] = list(
-        zip(curves(results, OURS, key), curves(results, PCL, key), strict=True)
-    )
-    shares = [
-        sum((a - b) * sign > 0 for a, b in zip(ours[1:], pcl[1:], strict=True)) / (len(ours) - 1)
-        for ours, pcl in pairs
-        if len(ours) == len(pcl) > 1
+    words = {"i": ("I(Z;T) rises", 1), "h_z_given_t": ("H(Z|T) falls", -1)}
+    for name in (OURS, PCL):
+        for key, (text, sign) in words.items():
+            found.append(Claim(f"{name}: {text} over the epochs", _trend(results, name, key, sign)))
+    return [
+        *found,
+        Claim("k-means + CI-InfoNCE has the higher I(Z;T) at all epochs", _above(results, "i", 1)),
+        Claim(
+            "k-means + CI-InfoNCE has the lower H(Z|T) at all epochs",
+            _above(results, "h_z_given_t", -1),
+        ),
     ]
-    if not shares:
-        return Finding(claim, "not known", None)
-    verdict = all_of([True if s == 1 else False if s < 0.5 else None for s in shares])
-    return Finding(claim, f"at {', '.join(f'{s:.0%}' for s in shares)} of the epochs", verdict)
 
 
-def _table(results: Results) -> str:
+def barred(recipes: Mapping[str, Overrides]) -> dict[str, str]:
+    """PCL against a queue of another length is no comparison of objectives."""
+    sizes = {name: queue_size(recipes[name]) for name in (PCL, MOCO) if name in recipes}
+    if len(set(sizes.values())) < 2:
+        return {}
+    return {PCL: f"its queue is of {sizes[PCL]} keys, MoCo's of {sizes[MOCO]}"}
+
+
+def queue_size(recipe: Overrides) -> int:
+    """The length of the queue that a recipe has."""
+    from viewfinder.recipes.recipe import build, merge
+
+    options: Any = build(None, merge(COMMON, recipe)).negatives.options()
+    return int(options.size)
+
+
+def _trend(results: Results, name: str, key: str, sign: int) -> Statement:
+    """From the second epoch's clustering on: the first is of the untrained network."""
+    runs = [run for run in curves(results, name, key) if len(run) > 3]
+    if len(runs) < len(results[name]):
+        return _missing(name)
+    epochs = zip(*(run[1:] for run in runs), strict=True)
+    points = [(float(e), name, Spread(tuple(values))) for e, values in enumerate(epochs, 2)]
+    return rising(points, over="epoch", sign=sign, unit="bits")
+
+
+def _above(results: Results, key: str, sign: int) -> Statement:
+    """At all epochs but the first, of the untrained network; the closest is shown."""
+    ours, pcl = (np.array(curves(results, name, key)) for name in (OURS, PCL))
+    if ours.shape != pcl.shape or ours.ndim != 2 or ours.shape[1] < 2:
+        return _missing(OURS, PCL)
+    gains = sign * (ours - pcl)[:, 1:]
+    closest = int(gains.mean(axis=0).argmin())
+    part = Part(f"least, at epoch {closest + 2}", tuple(gains[:, closest].tolist()), "bits")
+    return Statement(every([above(gain) for gain in gains.T]), (part,), (OURS, PCL))
+
+
+def _missing(*names: str) -> Statement:
+    return Statement(OPEN, (), names, names)
+
+
+def tables(results: Results) -> list[str]:
+    """Top-1 and top-5, beside the paper's."""
     top1, top5 = accuracies(results), accuracies(results, "top5")
     rows = [[name, percent(top1[name]), percent(top5[name]), PAPER.get(name, "-")] for name in top1]
-    return table(["method", "top-1", "top-5", "the paper's top-1 (ImageNet-100)"], rows)
+    return [table(["method", "top-1", "top-5", "the paper's top-1 (ImageNet-100)"], rows)]
+
+
+run, judge = experiment(lambda quick: cells(), report, claims, tables, barred)

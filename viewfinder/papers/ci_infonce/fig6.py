@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from viewfinder.papers.ci_infonce import shared
-from viewfinder.papers.compare import each_beyond, ordered, trend
-from viewfinder.papers.desk import Cell, Results, accuracies, experiment
+from viewfinder.papers.claims import Claim, all_of, better, rising
+from viewfinder.papers.desk import Cell, accuracies, experiment
 from viewfinder.papers.image_sets import ROOT
-from viewfinder.papers.result import Finding, Result
+from viewfinder.papers.result import Result, Results
 
 LEVELS = (3, 5, 7, 9, 12)  # the root is 1; 50 classes at 4 to 12, so 12 is the labels
 QUICK_LEVELS = (3, 7, 12)
@@ -42,7 +42,7 @@ def cells(levels: Sequence[int]) -> list[Cell]:
 
 
 def report(results: Results, out: Path, quick: bool) -> Result:
-    """The three panels in fig6.png, the claims, the table."""
+    """The three panels in fig6.png."""
     from viewfinder.papers.ci_infonce.plot import against_level
 
     levels = levels_of(quick)
@@ -57,50 +57,60 @@ def report(results: Results, out: Path, quick: bool) -> Result:
         out / "fig6.png",
     )
     return Result(
-        findings=findings(results, levels),
         figures=["fig6.png"],
         notes=[
             "a class above a level is its own cluster there, as in the paper's code; level "
             f"{LEVELS[-1]} is the labels, so its rows are SupCon and the supervised network",
         ],
-        tables=[shared.clusters_table("clusters", results)],
     )
 
 
-run = experiment(lambda quick: cells(levels_of(quick)), report)
-
-
-def findings(results: Results, levels: Sequence[int]) -> list[Finding]:
+def claims(results: Results) -> list[Claim]:
     """The sentences of section 4.5."""
     known = accuracies(results)
+    levels = _levels(results)
     contrast = [name_of(BY_CONTRAST, level) for level in levels]
     h = {n: shared.of_clusters(results, n)[1] for n in contrast}
     information = {n: shared.of_clusters(results, n)[0] for n in (*contrast, INSTANCES)}
+    against = [(name_of(BY_CONTRAST, x), name_of(BY_PREDICTION, x)) for x in levels]
     return [
-        each_beyond(
+        Claim(
             "at every level clusters are contrasted better than predicted",
-            known,
-            [(name_of(BY_CONTRAST, x), name_of(BY_PREDICTION, x)) for x in levels],
+            all_of([better(known, a, b) for a, b in against]),
         ),
-        trend(
+        Claim(
             "accuracy rises with the level",
-            [(x, known[name_of(BY_CONTRAST, x)]) for x in levels],
-            rising=True,
-            what="level",
+            rising(
+                [(float(x), n, known[n]) for x, n in zip(levels, contrast, strict=True)],
+                over="level",
+            ),
         ),
-        Finding(
+        Claim(
             "H(Z|T) is zero at every level",
-            f"at most {max(h.values()):.3f} bits",
-            max(h.values()) < 1e-9,
+            found=f"at most {max(h.values()):.3f} bits",
+            fact=max(h.values()) < 1e-9,
         ),
-        Finding(
+        Claim(
             "instances have the highest I(Z;T), as high as labels",
-            f"{information[INSTANCES]:.3f} bits against at most "
+            found=f"{information[INSTANCES]:.3f} bits against at most "
             f"{max(information[n] for n in contrast):.3f}",
-            information[INSTANCES] >= max(information.values()) - 1e-9,
+            fact=information[INSTANCES] >= max(information.values()) - 1e-9,
         ),
-        each_beyond(
-            "yet instances are the worst of all", known, [(n, INSTANCES) for n in contrast]
+        Claim(
+            "yet instances are the worst of all",
+            all_of([better(known, n, INSTANCES) for n in contrast]),
         ),
-        ordered("labels are better than instances", known, [contrast[-1], INSTANCES]),
     ]
+
+
+def tables(results: Results) -> list[str]:
+    """I(Z;T), H(Z|T) and accuracy of all rows."""
+    return [shared.clusters_table("clusters", results)]
+
+
+def _levels(results: Results) -> list[int]:
+    words = [name.partition(", ") for name in results]
+    return sorted({int(level.split()[1]) for level, _, kind in words if kind == BY_CONTRAST})
+
+
+run, judge = experiment(lambda quick: cells(levels_of(quick)), report, claims, tables)

@@ -10,9 +10,9 @@ import numpy as np
 
 from viewfinder.data.source import Attributes, Source
 from viewfinder.papers import desk
-from viewfinder.papers.desk import Cell, Overrides, Results, accuracies
+from viewfinder.papers.desk import Cell, Overrides, accuracies
 from viewfinder.papers.image_sets import ROOT, expand
-from viewfinder.papers.result import percent, table
+from viewfinder.papers.result import Results, percent, table
 
 FASHION: Overrides = {"source": f"npz:{ROOT}/fashion_products", "size": 32}
 SHAPES: Overrides = {"source": "shapes", "size": 32, "limit": 4000}
@@ -24,6 +24,7 @@ FASHION_ATTRIBUTES = ("gender", "baseColour", "season", "year", "usage")
 
 # The paper's augmentation (its code), the same for all rows of a table, cross-entropy included.
 VIEWS: Overrides = {"preset": "simclr", "crop_scale": [0.4, 1.0]}
+QUEUE: Overrides = {"size": 2048}  # half the images, so that most negatives are of this epoch
 CONTRASTIVE: Overrides = {"name": "supcon", "temperature": 0.1}
 
 
@@ -60,8 +61,8 @@ def simclr(name: str, data: Overrides, **more: Any) -> Cell:
 
 
 def moco(name: str, data: Overrides, **more: Any) -> Cell:
-    """A queue of half the images, so that most negatives are of this epoch."""
-    return cell(name, "moco", data, negatives={"size": 2048}, **more)
+    """With the queue of all rows that have one."""
+    return cell(name, "moco", data, negatives=QUEUE, **more)
 
 
 def baselines(data: Overrides, prefix: str = "") -> list[Cell]:

@@ -7,19 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from viewfinder.papers.ci_infonce import shared
-from viewfinder.papers.compare import ordered
+from viewfinder.papers.claims import Claim, in_order
 from viewfinder.papers.desk import (
-    PIXELS,
     UNTRAINED,
     Cell,
     Overrides,
-    Results,
     accuracies,
     experiment,
     of_set,
     sets,
 )
-from viewfinder.papers.result import Finding, Result, percent, table
+from viewfinder.papers.result import PIXELS, Result, Results, percent, table
 
 SETS = ("fashion", "shapes")
 KS = (1, 2, 3, 4, 5, 6, 8, 10, 15)
@@ -76,30 +74,29 @@ def grid(quick: bool = False) -> list[Cell]:
 
 
 def report(results: Results, out: Path, quick: bool) -> Result:
-    """Top-1 in table1.png, the claims, the table."""
+    """Top-1 in table1.png."""
     from viewfinder.papers.ci_infonce.plot import bars
 
     bars({name: accuracies(of_set(results, name)) for name in sets(results)}, out / "table1.png")
     return Result(
-        findings=[f for name in sets(results) for f in findings(results, name)],
         figures=["table1.png"],
         notes=[_choice(name) for name in sets(results)],
-        tables=[_table(results)],
     )
 
 
-run = experiment(grid, report)
-
-
-def findings(results: Results, name: str) -> list[Finding]:
-    """The sentences of section 4.4 on Table 1, for the rows of one data set."""
-    known = accuracies(of_set(results, name))
-    claims: list[tuple[str, list[str]]] = [
-        ("accuracy grows from instances to attribute clusters to labels", [SUPCON, CI, SIMCLR]),
-        ("attribute clusters are contrasted better than predicted", [CI, CE_Z]),
-        ("attribute clusters with CI-InfoNCE are better than MoCo", [CI, MOCO]),
+def claims(results: Results) -> list[Claim]:
+    """The sentences of section 4.4 on Table 1, for the rows of each data set."""
+    known = accuracies(results)
+    wanted = {
+        "accuracy grows from instances to attribute clusters to labels": (SUPCON, CI, SIMCLR),
+        "attribute clusters are contrasted better than predicted": (CI, CE_Z),
+        "attribute clusters with CI-InfoNCE are better than MoCo": (CI, MOCO),
+    }
+    return [
+        Claim(f"{name}: {words}", in_order(known, [f"{name}: {row}" for row in rows]))
+        for name in sets(results)
+        for words, rows in wanted.items()
     ]
-    return [ordered(f"{name}: {claim}", known, rows) for claim, rows in claims]
 
 
 def _choice(name: str) -> str:
@@ -111,7 +108,8 @@ def _choice(name: str) -> str:
     )
 
 
-def _table(results: Results) -> str:
+def tables(results: Results) -> list[str]:
+    """Top-1 and top-5 of each data set, beside the paper's."""
     top1, top5 = accuracies(results), accuracies(results, "top5")
     lines: list[list[Any]] = [
         [
@@ -126,4 +124,7 @@ def _table(results: Results) -> str:
         for row in ROWS
     ]
     heads = [f"{name} {measure}" for name in sets(results) for measure in ("top-1", "top-5")]
-    return table(["features", *heads, "the paper's top-1 (UT-Zap / Wider / CUB)"], lines)
+    return [table(["features", *heads, "the paper's top-1 (UT-Zap / Wider / CUB)"], lines)]
+
+
+run, judge = experiment(grid, report, claims, tables)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
-from viewfinder.papers.compare import not_behind, ordered, trend
-from viewfinder.papers.desk import UNTRAINED, Cell, Results, accuracies, experiment
+from viewfinder.papers.claims import Claim, better, no_worse, rising
+from viewfinder.papers.desk import UNTRAINED, Cell, accuracies, experiment
 from viewfinder.papers.minimal_sufficient import shared
-from viewfinder.papers.result import Finding, Result, percent, table
+from viewfinder.papers.result import Result, Results, percent, table
 
 EPOCHS = 48
 POINTS = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
@@ -37,7 +38,7 @@ def cells() -> list[Cell]:
 
 
 def report(results: Results, out: Path, quick: bool) -> Result:
-    """Source and transfer by epoch in epochs.png, the claims, the tables."""
+    """Source and transfer by epoch in epochs.png."""
     from viewfinder.papers.desk_plot import Panel, curves
 
     courses = {name: shared.courses(results[name]) for name in ROWS}
@@ -54,7 +55,6 @@ def report(results: Results, out: Path, quick: bool) -> Result:
     ]
     curves(panels, out / "epochs.png")
     return Result(
-        findings=findings(results),
         protocol={
             **shared.told(shared.FEWER),
             **shared.LBE_TOLD,
@@ -65,28 +65,34 @@ def report(results: Results, out: Path, quick: bool) -> Result:
             "all points of a row are of one training with a constant learning rate, each what a "
             "training of that length gives",
         ],
-        tables=[_table(results), shared.transfer_table(results, shared.FEWER, "at the end")],
     )
 
 
-run = experiment(lambda quick: cells(), report)
-
-
-def findings(results: Results) -> list[Finding]:
+def claims(results: Results) -> list[Claim]:
     """What the report says of training with more epochs."""
-    courses = {name: shared.courses(results[name]) for name in ROWS}
-    source, transfer = ([*points.items()] for points in courses[PLAIN])
+    courses = shared.courses(results[PLAIN])
+    source, transfer = (
+        [(math.log2(epoch), PLAIN, spread) for epoch, spread in points.items()]
+        for points in courses
+    )
     at_home, elsewhere = accuracies(results), shared.transfers(results)
     found = [
-        trend(f"{PLAIN}: the source rises with epochs", source, rising=True, what="epoch"),
-        trend(f"{PLAIN}: the transfers fall with epochs", transfer, rising=False, what="epoch"),
+        Claim(f"{PLAIN}: the source rises with epochs", rising(source, over="doubling")),
+        Claim(
+            f"{PLAIN}: the transfers fall with epochs", rising(transfer, over="doubling", sign=-1)
+        ),
     ]
     for name in list(ROWS)[1:]:
         found += [
-            ordered(f"{name}: better over the transfers at the end", elsewhere, [name, PLAIN]),
-            not_behind(f"{name}: no worse on the source at the end", at_home, name, [PLAIN]),
+            Claim(f"{name}: better over the transfers at the end", better(elsewhere, name, PLAIN)),
+            Claim(f"{name}: no worse on the source at the end", no_worse(at_home, name, PLAIN)),
         ]
     return found
+
+
+def tables(results: Results) -> list[str]:
+    """Source and transfer by epoch, and of each set at the end."""
+    return [_table(results), shared.transfer_table(results, shared.FEWER, "at the end")]
 
 
 def _table(results: Results) -> str:
@@ -98,3 +104,6 @@ def _table(results: Results) -> str:
     epochs = sorted({epoch for points in rows.values() for epoch in points})
     lines = [[name, *(percent(p.get(epoch)) for epoch in epochs)] for name, p in rows.items()]
     return table(["", *(f"epoch {epoch:g}" for epoch in epochs)], lines)
+
+
+run, judge = experiment(lambda quick: cells(), report, claims, tables)

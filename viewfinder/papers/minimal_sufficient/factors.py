@@ -15,10 +15,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from viewfinder.papers.compare import ordered
-from viewfinder.papers.desk import UNTRAINED, Cell, Overrides, Results, accuracies, experiment
+from viewfinder.papers.claims import Claim, better
+from viewfinder.papers.desk import (
+    UNTRAINED,
+    Cell,
+    Overrides,
+    accuracies,
+    experiment,
+)
 from viewfinder.papers.minimal_sufficient import shared
-from viewfinder.papers.result import Finding, Result, Spread, table
+from viewfinder.papers.result import Result, Results, Spread, table
 
 DATA: Overrides = {"source": "shapes", "size": 32, "limit": 3000}
 FACTORS = ("colour", "hue", "position", "size")
@@ -68,13 +74,12 @@ def cells() -> list[Cell]:
 
 
 def report(results: Results, out: Path, quick: bool) -> Result:
-    """What is left of each factor in factors.png, the claims, the table."""
+    """What is left of each factor in factors.png."""
     from viewfinder.papers.desk_plot import grouped_bars
 
     read = {factor: known(results, factor) for factor in FACTORS}
     grouped_bars({word(factor): read[factor] for factor in FACTORS}, out / "factors.png", x="%")
     return Result(
-        findings=findings(results),
         protocol={
             **shared.LBE_TOLD,
             "transfer": f"factors {', '.join(FACTORS)}: classes by logistic, quantities by ridge "
@@ -83,11 +88,7 @@ def report(results: Results, out: Path, quick: bool) -> Result:
         },
         figures=["factors.png"],
         notes=[EXPLORED],
-        tables=[_table(results)],
     )
-
-
-run = experiment(lambda quick: cells(), report)
 
 
 def word(factor: str) -> str:
@@ -107,17 +108,27 @@ def known(results: Results, factor: str) -> dict[str, Spread | None]:
     return found
 
 
-def findings(results: Results) -> list[Finding]:
+def claims(results: Results) -> list[Claim]:
     """What Theorem 1 says of the factors that the views do not share."""
     found = []
     for factor in LOST:
         read, what = known(results, factor), word(factor)
+        unit = "points" if factor == "colour" else "R²"
+        pairs = {
+            "kept where both views show it": (BOTH, PLAIN),
+            "forgotten where one does": (UNTRAINED, PLAIN),
+            **{f"{row} keeps more of it": (row, PLAIN) for row in RC + LBE},
+        }
         found += [
-            ordered(f"{what}: kept where both views show it", read, [BOTH, PLAIN]),
-            ordered(f"{what}: forgotten where one does", read, [UNTRAINED, PLAIN]),
-            *(ordered(f"{what}: {row} keeps more of it", read, [row, PLAIN]) for row in RC + LBE),
+            Claim(f"{what}: {text}", better(read, high, low, unit=unit))
+            for text, (high, low) in pairs.items()
         ]
     return found
+
+
+def tables(results: Results) -> list[str]:
+    """What is left of each factor."""
+    return [_table(results)]
 
 
 def _table(results: Results) -> str:
@@ -128,3 +139,6 @@ def _table(results: Results) -> str:
         for name in results
     ]
     return table(["features", "class, top-1", *(word(factor) for factor in FACTORS)], rows)
+
+
+run, judge = experiment(lambda quick: cells(), report, claims, tables)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from viewfinder.papers.desk import Cell, Overrides, Results, accuracies, experiment
+from viewfinder.papers.claims import Claim, on_par
+from viewfinder.papers.desk import Cell, Overrides, accuracies, experiment
 from viewfinder.papers.minimal_sufficient import shared
-from viewfinder.papers.result import Finding, Result
+from viewfinder.papers.result import Result, Results
 
 WEIGHTS = (0.0005, 0.05, 5.0)  # the first is that of the paper's code
 QUICK_WEIGHTS = WEIGHTS[:1]
@@ -28,13 +29,12 @@ def cells(quick: bool = False) -> list[Cell]:
 
 
 def report(results: Results, out: Path, quick: bool) -> Result:
-    """Source and transfer in mib.png, the claims, the table."""
+    """Source and transfer in mib.png."""
     from viewfinder.papers.desk_plot import grouped_bars
 
     source, transfer = accuracies(results), shared.transfers(results)
     grouped_bars({"source": source, "mean of the transfers": transfer}, out / "mib.png")
     return Result(
-        findings=findings(results),
         protocol={
             **shared.told(shared.FEWER),
             "noise": "standard deviation 0.1 on the features that the head sees",
@@ -46,20 +46,23 @@ def report(results: Results, out: Path, quick: bool) -> Result:
             "that the probe held out; the mean over the features' dimensions is weighted, as in "
             "its code",
         ],
-        tables=[shared.transfer_table(results, shared.FEWER)],
     )
 
 
-run = experiment(cells, report)
-
-
-def findings(results: Results) -> list[Finding]:
+def claims(results: Results) -> list[Claim]:
     """What the report says: hardly anything changes, so the features were minimal already."""
-    source, transfer = accuracies(results), shared.transfers(results)
-    found = []
-    for word, without in (("IP", PLAIN), ("MIB", NOISY)):
-        row = shared.best(results, word)
-        for where, known in (("source", source), ("transfers", transfer)):
-            claim = f"{row} is about as good as {without}: {where}"
-            found.append(shared.alike(claim, known[row], known[without]))
-    return found
+    both = {"source": accuracies(results), "transfers": shared.transfers(results)}
+    rows = {shared.best(results, word): plain for word, plain in (("IP", PLAIN), ("MIB", NOISY))}
+    return [
+        Claim(f"{row} is about as good as {plain}: {where}", on_par(known, row, plain))
+        for row, plain in rows.items()
+        for where, known in both.items()
+    ]
+
+
+def tables(results: Results) -> list[str]:
+    """Source and transfer."""
+    return [shared.transfer_table(results, shared.FEWER)]
+
+
+run, judge = experiment(cells, report, claims, tables)

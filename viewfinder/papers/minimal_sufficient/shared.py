@@ -11,10 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from viewfinder.papers import desk
-from viewfinder.papers.compare import near
-from viewfinder.papers.desk import Cell, Overrides, Results, accuracies
+from viewfinder.papers.desk import Cell, Overrides, accuracies
 from viewfinder.papers.image_sets import ROOT
-from viewfinder.papers.result import Finding, Spread, percent, table
+from viewfinder.papers.result import Results, Spread, percent, table
 
 EPOCHS = 10
 SOURCE: Overrides = {"source": f"npz:{ROOT}/cifar10", "limit": 3000}
@@ -131,13 +130,6 @@ def best(results: Results, kind: str) -> str:
     the source's train part that its probe held out; the first one where none has any."""
     rows = {name: _held_out(runs) for name, runs in results.items() if name.split()[-1] == kind}
     return max(rows, key=lambda name: rows[name])
-
-
-def alike(claim: str, a: Spread | None, b: Spread | None) -> Finding:
-    """The finding that two accuracies differ by no more than the spread, or than a hundredth."""
-    holds = None if a is None or b is None else near(a, b)
-    words = "" if holds is None else f" (within the spread, or a hundredth: {holds})"
-    return Finding(claim, f"{a} and {b}{words}", holds)
 
 
 def paper_table(paper: Mapping[str, Sequence[float]]) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from viewfinder.papers.compare import not_behind, ordered
-from viewfinder.papers.desk import Cell, Overrides, Results, accuracies, experiment
+from viewfinder.papers.claims import Claim, better, no_worse
+from viewfinder.papers.desk import Cell, Overrides, accuracies, experiment
 from viewfinder.papers.minimal_sufficient import shared
-from viewfinder.papers.result import Finding, Result
+from viewfinder.papers.result import Result, Results
 
 WEIGHTS = (0.01, 0.1, 1.0)
 QUICK_WEIGHTS = (0.1,)
@@ -39,13 +39,12 @@ def cells(quick: bool = False) -> list[Cell]:
 
 
 def report(results: Results, out: Path, quick: bool) -> Result:
-    """Source and transfer in supervised.png, the claims, the tables."""
+    """Source and transfer in supervised.png."""
     from viewfinder.papers.desk_plot import grouped_bars
 
     source, transfer = accuracies(results), shared.transfers(results)
     grouped_bars({"source": source, "mean of the transfers": transfer}, out / "supervised.png")
     return Result(
-        findings=findings(results),
         protocol={
             **shared.told(shared.TRANSFER),
             **shared.LBE_TOLD,
@@ -57,21 +56,25 @@ def report(results: Results, out: Path, quick: bool) -> Result:
             "train part that the probe held out; the paper does not say how it chose (its code: RC "
             "0.001, LBE 0.1)",
         ],
-        tables=[shared.transfer_table(results, shared.TRANSFER), shared.paper_table(PAPER)],
     )
 
 
-run = experiment(cells, report)
-
-
-def findings(results: Results) -> list[Finding]:
+def claims(results: Results) -> list[Claim]:
     """What the report says of increasing I(z, x) with labels."""
     source, transfer = accuracies(results), shared.transfers(results)
     found = []
     for word in ("RC", "LBE"):
         row = shared.best(results, word)
         found += [
-            ordered(f"{row}: better over the transfer sets", transfer, [row, PLAIN]),
-            not_behind(f"{row}: no worse on the source", source, row, [PLAIN]),
+            Claim(f"{row}: better over the transfer sets", better(transfer, row, PLAIN)),
+            Claim(f"{row}: no worse on the source", no_worse(source, row, PLAIN)),
         ]
     return found
+
+
+def tables(results: Results) -> list[str]:
+    """Source and transfer, and the paper's."""
+    return [shared.transfer_table(results, shared.TRANSFER), shared.paper_table(PAPER)]
+
+
+run, judge = experiment(cells, report, claims, tables)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from viewfinder.papers.compare import all_of, beyond, peak_inside
-from viewfinder.papers.desk import Cell, Overrides, Results, accuracies, experiment
+from viewfinder.papers.claims import Claim, all_of, better, peak
+from viewfinder.papers.desk import Cell, Overrides, accuracies, experiment
 from viewfinder.papers.minimal_sufficient import shared
-from viewfinder.papers.result import Finding, Result, Spread
+from viewfinder.papers.result import Result, Results, Spread
 
 WEIGHTS = (0.001, 0.01, 0.1, 1.0, 10.0)
 QUICK_WEIGHTS = (0.01, 1.0)
@@ -36,7 +36,7 @@ def cells(quick: bool = False) -> list[Cell]:
 
 
 def report(results: Results, out: Path, quick: bool) -> Result:
-    """Source and transfer over the weights in lambda.png, the claims, the table."""
+    """Source and transfer over the weights in lambda.png."""
     from viewfinder.papers.desk_plot import Panel, curves
 
     both = {"source": accuracies(results), "mean of the transfers": shared.transfers(results)}
@@ -52,14 +52,9 @@ def report(results: Results, out: Path, quick: bool) -> Result:
     ]
     curves(panels, out / "lambda.png")
     return Result(
-        findings=findings(results),
         protocol={**shared.told(shared.FEWER), **shared.LBE_TOLD},
         figures=["lambda.png"],
-        tables=[shared.transfer_table(results, shared.FEWER)],
     )
-
-
-run = experiment(cells, report)
 
 
 def curve(known: Mapping[str, Spread | None], kind: str) -> Curve:
@@ -68,36 +63,30 @@ def curve(known: Mapping[str, Spread | None], kind: str) -> Curve:
     return {weight: spread for weight, spread in found.items() if spread is not None}
 
 
-def findings(results: Results) -> list[Finding]:
+def claims(results: Results) -> list[Claim]:
     """What the report says of its figure: better throughout, but less where there is too much."""
     known = {"the source": accuracies(results), "the transfer sets": shared.transfers(results)}
     found = []
     for kind in KINDS:
         for where, values in known.items():
-            points = curve(values, kind)
+            rows = {w: name_of(kind, w) for w in WEIGHTS if name_of(kind, w) in values}
+            points = [(w, row, values[row]) for w, row in rows.items()]
             found += [
-                _throughout(f"{kind} improves on {where} at every weight", points, values[PLAIN]),
-                _somewhere(f"{kind} improves on {where} at some weight", points, values[PLAIN]),
-                peak_inside(
+                Claim(
+                    f"{kind} improves on {where} at every weight",
+                    all_of([better(values, row, PLAIN) for row in rows.values()]),
+                ),
+                Claim(
                     f"{kind}: accuracy on {where} first rises with the weight, then falls",
-                    list(points.items()),
-                    "lambda",
+                    peak(points),
                 ),
             ]
     return found
 
 
-def _throughout(claim: str, points: Curve, plain: Spread | None) -> Finding:
-    if plain is None or not points:
-        return Finding(claim, "no numbers", None)
-    words = ", ".join(f"{a.mean:.3f} at {weight:g}" for weight, a in points.items())
-    verdict = all_of([beyond(a, plain) for a in points.values()])
-    return Finding(claim, f"{words}; without {plain}", verdict)
+def tables(results: Results) -> list[str]:
+    """Source and transfer."""
+    return [shared.transfer_table(results, shared.FEWER)]
 
 
-def _somewhere(claim: str, points: Curve, plain: Spread | None) -> Finding:
-    if plain is None or not points:
-        return Finding(claim, "no numbers", None)
-    best = max(points, key=lambda weight: points[weight].mean)
-    found = f"best at lambda = {best:g}: {points[best]}; without {plain}"
-    return Finding(claim, found, beyond(points[best], plain))
+run, judge = experiment(cells, report, claims, tables)
