@@ -97,6 +97,10 @@ def worker(rank: int, folder: str) -> None:
     start = sum(SIZES[:rank])
     results = {}
     for kind in KINDS:
+        # what the first process refuses all of them refuse, and none waits for the others
+        share = torch.randn(3, 4 if rank else 0, 4)
+        with pytest.raises(ValueError, match=r"at least one sample|one shape|two samples"):
+            Encoder(kind)(share)
         results[kind] = two_steps(kind, slice(start, start + SIZES[rank]), DistributedDataParallel)
         dist.all_reduce(results[kind]["loss"])
         results[kind]["loss"] /= len(SIZES)

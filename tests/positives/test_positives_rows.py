@@ -167,7 +167,7 @@ def test_images_that_are_left_out_do_not_count() -> None:
     ],
 )
 def test_declarations_that_contradict_each_other_are_refused(facts: Any, says: str) -> None:
-    with pytest.raises(TypeError, match=says):
+    with pytest.raises(UserError, match=says):
         own(Assignment(), **facts)
 
 

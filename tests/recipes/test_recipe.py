@@ -126,6 +126,17 @@ def test_a_bad_key_is_named_with_the_nearest(words: list[str], says: str) -> Non
         ("simclr", ["positives=tags"], "objective=supcon"),
         ("byol", ["head.predictor=[64,32]"], r"head.predictor=\[64,128\]"),
         ("simclr", ["devices=3"], "devices=3"),
+        ("supcon", ["views.count=1"], "views.count=1.*views.count=2.*objective.missing=skip"),
+        (
+            "supcon",
+            ["views.count=1", "positives=kmeans", "positives.start=2", "objective.missing=skip"],
+            "views.count=1.*positives.start=0",
+        ),
+        (
+            "supcon",
+            ["views.count=1", "positives=instance", "objective.missing=skip"],
+            "views.count=1.*only positives.*views.count=2",
+        ),
         ("simclr", ["optimizer.warmup_epochs=100"], "warmup_epochs"),
         ("supcon", ["positives=instance", "objective=cross-entropy", "negatives=none"], "labels"),
         ("cross-entropy", ["positives=kmeans", "positives.start=1"], "positives.start=0"),

@@ -254,3 +254,75 @@ def test_the_modules_are_their_rows() -> None:
         torch.testing.assert_close(IP(elements=elements)(first, second), ip)
     for module in (rc, LBE(DIM), IP()):
         pickle.loads(pickle.dumps(module))
+
+
+@every_situation
+def test_widths_devices_and_lists_are_looked_at(situation: Situation) -> None:
+    row, term = situation.row, situation.term()
+    seen = random_pass(situation, 5).only(row.needs)
+    whole = replace(seen, features=torch.stack(list(seen.features)))
+    with pytest.raises(ValueError, match=rf"what {row.name} takes must be a list"):
+        row(term, whole)
+    meta = replace(seen, features=[x.to("meta") for x in seen.features])
+    if len(row.needs) > 1:
+        with pytest.raises(ValueError, match=r"one device is expected"):
+            row(term, meta)
+    uneven = [seen.features[0][:, :4], *seen.features[1:]]
+    if len(uneven) > 1:
+        with pytest.raises(ValueError, match=rf"{row.name} takes views that are alike"):
+            row(term, replace(seen, features=uneven))
+    if "noisy" in row.needs:
+        narrow = [x[:, :4] for x in seen.noisy]
+        with pytest.raises(ValueError, match=r"noise of the width of those without, not \(5, 4\)"):
+            row(term, replace(seen, noisy=narrow))
+        narrow = [x[:, :2] for x in seen.noisy_stages["inner"]]
+        with pytest.raises(ValueError, match="noise of the width of those without"):
+            row(term, replace(seen, noisy_stages={"inner": narrow}))
+
+
+@every_situation
+@pytest.mark.parametrize("width", [DIM - 1, DIM + 1])
+def test_features_of_another_width_than_it_was_built_for_are_refused(
+    situation: Situation, width: int
+) -> None:
+    seen = random_pass(situation, 5).only(situation.row.needs)
+    seen = replace(
+        seen,
+        features=[torch.ones(5, width, dtype=torch.float64) for _ in seen.features],
+        noisy=[torch.ones(5, width, dtype=torch.float64) for _ in seen.noisy],
+    )
+    if situation.row.parameters or situation.row.name == "lbe":
+        with pytest.raises(ValueError, match=f"made for features of width {DIM}, not {width}"):
+            situation.value(seen, situation.term())
+    else:
+        assert situation.value(seen, situation.term()).isfinite()
+
+
+@pytest.mark.parametrize("made", [torch.zeros(2, 3), torch.zeros(7), torch.tensor(1), None, 0.5])
+def test_a_term_that_is_none_is_named(made: object) -> None:
+    situation = Situation(REGULARIZERS["ip"])
+
+    class Wrong(nn.Module):
+        def forward(self, seen: object) -> object:
+            return made
+
+    with pytest.raises(UserError, match=r"regularizers.ip gives .*one scalar, is expected"):
+        situation.value(random_pass(situation, 5), Wrong())
+
+
+@every_row
+def test_options_of_another_regularizer_are_refused(name: str) -> None:
+    row = REGULARIZERS[name]
+    other = next(o for o in REGULARIZERS.values() if o.options is not row.options)
+    with pytest.raises(UserError, match=f"regularizers.{name} is given {other.options.__name__}"):
+        Regularization({name: other.options()}, 0.0, SPEC, nn.Identity())
+
+
+@pytest.mark.parametrize("low_high", [(-0.1, 1.0), (0.0, 1.1), (-2.1, 2.6)])
+def test_the_bernoulli_form_is_of_views_between_0_and_1(low_high: tuple[float, float]) -> None:
+    features, view = [torch.randn(4, DIM)], torch.rand(4, *SHAPE)
+    rc = RC(DIM, *SHAPE[:2], likelihood="bernoulli")
+    assert rc(features, [view]).isfinite()
+    low, high = low_high
+    with pytest.raises(ValueError, match=r"views in \[0, 1\].*before they were normalised"):
+        rc(features, [view.clone().copy_(torch.linspace(low, high, view.numel()).view_as(view))])

@@ -248,7 +248,7 @@ def test_reconstruction_is_learned_and_each_term_is_logged(split: Split, tmp_pat
         ("simclr", ["regularizers.rc.likelyhood=laplace"], "regularizers.rc.likelihood"),
         ("simclr", ["regularizers.rcc=1"], "regularizers.rc"),
         ("moco", ["regularizers.ip=1"], "objective.pairs=symmetric"),
-        ("supcon", ["views.count=1", "regularizers.mib=1"], "regularizers.mib=0"),
+        ("cross-entropy", ["views.count=1", "regularizers.mib=1"], "regularizers.mib=0"),
         ("carl", ["objective.prototypes=1"], "objective.prototypes is 1"),
         ("carl", ["objective.decay_epochs=0"], "objective.decay_epochs is 0"),
         ("carl", ["objective.weight=-1"], "objective.weight is -1"),

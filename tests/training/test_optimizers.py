@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from viewfinder.core.optimizers import OPTIMIZERS
 from viewfinder.recipes.parts import Optimizer
 from viewfinder.training.optimizers import build_optimizer
 
@@ -63,3 +64,15 @@ def test_lars_scales_matrices_alone_by_their_norm_over_the_gradients() -> None:
     )
     for name in ("0.bias", "1.weight", "1.bias"):
         torch.testing.assert_close(change[name], gradients[name])
+
+
+@pytest.mark.parametrize("name", list(OPTIMIZERS))
+@pytest.mark.parametrize("decay_all", [True, False])
+def test_biases_and_norms_decay_where_they_are_asked_to(name: str, decay_all: bool) -> None:
+    net = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4))
+    part = Optimizer(name=name, weight_decay=0.25, decay_all=decay_all)
+    groups = build_optimizer(net, part, 256).param_groups
+    decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    for parameter in net.parameters():
+        flat = parameter.ndim == 1
+        assert decay[id(parameter)] == (0.25 if decay_all or not flat else 0)

@@ -104,6 +104,8 @@ class Objective(Row):
                   given to every call as ``inputs.state``; sizes are those of the clusterings, where
                   there are any. None: it keeps nothing
     partners      the second view of a pair is of another image of the cluster, not of the same one
+    refuses_alone (options) -> whether an anchor without any positive is an error: with one view, an
+                  image alone in its cluster is one. None: a view is never without
     temperature   the option that a temperature given to the call stands for
     minimum       (options, samples, views, classes) -> the least loss there is when the batch has
                   ``samples`` images in ``classes`` equal clusters and enough dimensions; None
@@ -131,6 +133,7 @@ class Objective(Row):
     assigner: Callable[[Any, int], nn.Module] | None = None
     state: Callable[[Any, int, Sequence[int]], nn.Module] | None = None
     partners: bool = False
+    refuses_alone: Callable[[Any], bool] | None = None
     temperature: str = "temperature"
 
     def __post_init__(self) -> None:
@@ -204,7 +207,7 @@ class Objective(Row):
 
     def _check(self, inputs: Inputs, options: Any) -> None:
         """Raise ValueError for what cannot be right, before anything of it leaves this process."""
-        if not isinstance(options, self.options):
+        if type(options) is not self.options:
             raise UserError(
                 f"{self.name} is given {type(options).__name__}; options of {self.name} are "
                 "expected",

@@ -193,4 +193,5 @@ SUPCON_OBJECTIVE = Objective(
     negatives=("batch",),
     positives=("instance", "clusters", "tags"),
     views=(1, None),
+    refuses_alone=lambda o: o.missing == "error",
 )

@@ -80,12 +80,13 @@ class Positives(Row):
     sized_by: str | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.refreshed and not issubclass(self.options, RefreshedOptions):
-            raise TypeError(f"positives {self.name}: their options must be RefreshedOptions")
+            raise UserError(f"positives {self.name}: their options must be RefreshedOptions")
         if self.refreshed and not {"clusters", "clusterings"}.issuperset(self.gives):
-            raise TypeError(f"positives {self.name}: what is made anew is clusters or clusterings")
+            raise UserError(f"positives {self.name}: what is made anew is clusters or clusterings")
         if "clusterings" in self.gives and self.sized_by is None:
-            raise TypeError(f"positives {self.name}: sized_by must say how many clusterings")
+            raise UserError(f"positives {self.name}: sized_by must say how many clusterings")
 
     @property
     def refreshed(self) -> bool:

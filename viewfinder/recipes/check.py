@@ -195,6 +195,35 @@ def _check_count(recipe: Recipe) -> None:
             f"views.count is {views.count}",
             fix=f"views.count={low}",
         )
+    if views.count + views.small_count == 1:
+        _check_single_view(recipe)
+
+
+def _check_single_view(recipe: Recipe) -> None:
+    """Of one view per image, only other images can be positives."""
+    objective, positives = recipe.objective.row, recipe.positives
+    if objective.refuses_alone is None:
+        return
+    if positives.row.kind(objective.positives) == "instance":
+        raise UserError(
+            f"views.count=1: with positives={positives.name} the other views of an image are its "
+            f"only positives, and objective={objective.name} needs some",
+            fix="views.count=2, or positives=labels",
+        )
+    options = positives.options()
+    if isinstance(options, RefreshedOptions) and options.start:
+        raise UserError(
+            f"views.count=1: before epoch positives.start={options.start} each image is its own "
+            f"cluster and has no positive, and objective={objective.name} needs some",
+            fix="positives.start=0, or views.count=2",
+        )
+    pairs = SAMPLERS[positives.sampler].pairs
+    if objective.refuses_alone(recipe.objective.options()) and not pairs:
+        raise UserError(
+            "views.count=1: an image that is alone in its cluster in a batch has no positive, "
+            f"which objective={objective.name} takes for an error",
+            fix="views.count=2, positives.sampler=clusters, or objective.missing=skip",
+        )
 
 
 def _views_shown(recipe: Recipe) -> int:

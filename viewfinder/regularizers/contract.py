@@ -236,6 +236,12 @@ class Regularizer(Row):
                 )
 
 
+def check_width(seen: EncoderPass, dim: int) -> None:
+    """Raise ValueError where features are not of the width that a term was built for."""
+    if (width := seen.features[0].shape[1]) != dim:
+        raise ValueError(f"the term was made for features of width {dim}, not {width}")
+
+
 def joined(seen: EncoderPass, sizes: Sequence[int]) -> EncoderPass:
     """The pass with the samples of all ranks."""
     flat = [x.flatten(1) for own in seen.tensors() for x in own]

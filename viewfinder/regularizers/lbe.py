@@ -15,7 +15,13 @@ from viewfinder.core.ranges import Positive
 from viewfinder.data.domain import Spec
 from viewfinder.objectives.log_partition import full_precision
 from viewfinder.objectives.similarity import check_pair, float32_or_better
-from viewfinder.regularizers.contract import EncoderPass, Regularizer, RegularizerOptions, Term
+from viewfinder.regularizers.contract import (
+    EncoderPass,
+    Regularizer,
+    RegularizerOptions,
+    Term,
+    check_width,
+)
 
 SumOver = Literal["noisy", "means"]
 
@@ -120,10 +126,7 @@ class Estimate(Term):
         self.rho = default_rho(spec.feature_dim) if options.rho is None else options.rho
 
     def forward(self, seen: EncoderPass) -> Tensor:
-        if seen.features[0].shape[1] != self.dim:
-            raise ValueError(
-                f"lbe was made for features of width {self.dim}, not {seen.features[0].shape[1]}"
-            )
+        check_width(seen, self.dim)
         layers = [(1.0, seen.features, seen.noisy)]
         if self.options.stages:
             layers = [

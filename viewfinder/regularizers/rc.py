@@ -21,6 +21,7 @@ from viewfinder.regularizers.contract import (
     Regularizer,
     RegularizerOptions,
     Term,
+    check_width,
 )
 
 ROUNDING = 1e-3
@@ -94,11 +95,12 @@ class Reconstruction(Term):
 
     def __init__(self, options: RCOptions, spec: Spec) -> None:
         super().__init__()
-        self.options = options
+        self.options, self.dim = options, spec.feature_dim
         domain = spec.domain
         self.decoder = fast_layout(Decoder(spec.feature_dim, domain.channels, domain.size))
 
     def forward(self, seen: EncoderPass) -> Tensor:
+        check_width(seen, self.dim)
         o = self.options
         losses = []
         for number, (view, features) in enumerate(zip(seen.views, seen.features, strict=True)):

@@ -1,0 +1,275 @@
+"""What every objective refuses before it computes anything, and what it makes of an overflow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, get_args
+
+import pytest
+import torch
+from situations import DIM, SITUATIONS, Situation, random_data
+from torch import Tensor
+
+from viewfinder.core.errors import UserError
+from viewfinder.negatives import Bank
+from viewfinder.objectives import (
+    CARL,
+    DINO,
+    NCE,
+    OBJECTIVES,
+    InfoNCE,
+    SupCon,
+    SwAV,
+    barlow_twins,
+    carl,
+    info_nce,
+    info_nce_with_negatives,
+    kl_to_uniform,
+    supcon,
+)
+from viewfinder.objectives.assigner import LinearAssigner
+from viewfinder.objectives.barlow_twins import Deviation
+from viewfinder.objectives.carl import Constant, MeanOver
+from viewfinder.objectives.relations import Stale
+from viewfinder.objectives.similarity import Similarity
+from viewfinder.objectives.supcon import Anchors, Missing
+from viewfinder.regularizers import (
+    inverse_predictive,
+    lower_bound_estimate,
+    reconstruction,
+)
+from viewfinder.regularizers.contract import Elements
+from viewfinder.regularizers.lbe import SumOver
+from viewfinder.regularizers.rc import Likelihood
+
+PLAIN = [s for s in SITUATIONS if not s.chosen and s.pairing == "one-way" and s.views == 2]
+every_situation = pytest.mark.parametrize("situation", PLAIN, ids=str)
+every_objective = pytest.mark.parametrize("name", list(OBJECTIVES))
+META = torch.device("meta")
+
+
+def refusal(situation: Situation, says: str, change: Any = None, **wrong: Any) -> None:
+    """What is right but for ``wrong``, or for what ``change`` makes of the data, is refused."""
+    data = random_data(situation, 4)
+    if change is not None:
+        data = change(data)
+    with pytest.raises(ValueError, match=says):
+        situation.loss(data.online, data.target, data.table, **wrong)
+
+
+@every_situation
+def test_whose_samples_and_which_numbers(situation: Situation) -> None:
+    if situation.negatives not in ("table", "rows"):  # those have looked at the index before
+        refusal(situation, "index must be whole numbers", index=torch.rand(4))
+        refusal(situation, "index of 3 samples are given for 4", index=torch.arange(3))
+        refusal(situation, "index is on meta", index=torch.arange(4, device=META))
+    cluster, tags = situation.clusters(4), situation.tags(4)
+    if cluster is not None:
+        refusal(situation, "labels must be whole numbers", cluster=cluster + 0.5)
+        refusal(situation, "labels of 3 samples are given for 4", cluster=cluster[:3])
+        refusal(situation, "labels is on meta", cluster=cluster.to(META))
+    if tags is not None:
+        refusal(situation, "tags must be .* of 0 and 1", tags=tags * 0.5)
+        refusal(situation, "tags of 3 samples are given for 4", tags=tags[:3])
+        refusal(situation, "tags is on meta", tags=tags.to(META))
+
+
+@every_situation
+def test_labels_of_any_integers_are_those_numbers(situation: Situation) -> None:
+    if (cluster := situation.clusters(4)) is None:
+        return
+    data = random_data(situation, 4)
+    wanted = situation.loss(data.online, data.target, data.table, cluster=cluster)
+    for dtype in (torch.uint8, torch.int16, torch.int32):
+        found = situation.loss(data.online, data.target, data.table, cluster=cluster.to(dtype))
+        assert torch.equal(found, wanted)
+
+
+@every_situation
+def test_views_are_a_list_of_equal_shares_on_one_device(situation: Situation) -> None:
+    objective = situation.objective
+
+    def call(online: Any, target: Any = None) -> None:
+        data = random_data(situation, 4)
+        cluster, tags = situation.clusters(4), situation.tags(4)
+        negatives = situation.contrast(data.table, torch.arange(4))
+        state = situation.state(torch.float64)
+        given = {"cluster": cluster, "tags": tags, "negatives": negatives, "state": state}
+        objective(online, target, **given)
+
+    count = 1 if objective.scores == "pairs" else 2
+    views = [x.detach() for x in random_data(situation, 4).online[:count]]
+    call(views)
+    with pytest.raises(ValueError, match=r"views of .* must be a list.*list\(x.unbind\(1\)\)"):
+        call(torch.stack(views, dim=1))
+    with pytest.raises(ValueError, match=r"targets of .* must be a list"):
+        call(views, torch.stack(views))
+    with pytest.raises(ValueError, match=r"views \(N, D\) of the same samples"):
+        call(views, [x[:3] for x in views])
+    with pytest.raises(ValueError, match=r"views \(N, D\) of the same samples"):
+        call([x[:, :, None] for x in views])
+    with pytest.raises(ValueError, match=r"a view is on meta, the first view on cpu"):
+        call(views, [x.to(META) for x in views])
+
+
+@every_situation
+def test_no_samples_are_refused(situation: Situation) -> None:
+    data, cluster, tags = random_data(situation, 4), situation.clusters(4), situation.tags(4)
+    with pytest.raises(ValueError, match=r"at least one sample in every process, not \[0\]"):
+        situation.loss(
+            [x[:0] for x in data.online],
+            [x[:0] for x in data.target],
+            data.table,
+            index=torch.arange(0),
+            cluster=None if cluster is None else cluster[:0],
+            tags=None if tags is None else tags[:0],
+        )
+
+
+@every_objective
+def test_options_of_another_objective_are_refused(name: str) -> None:
+    row = OBJECTIVES[name]
+    other = next(o for o in OBJECTIVES.values() if o.options is not row.options)
+    with pytest.raises(UserError, match=rf"{name} is given {other.options.__name__}"):
+        row([torch.zeros(4, DIM)], options=other.options())
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        {},
+        {"total": torch.zeros(())},
+        {"loss": torch.zeros(4)},
+        {"loss": torch.zeros((), dtype=torch.int64)},
+        {"loss": 0.5},
+        torch.zeros(()),
+        None,
+    ],
+    ids=str,
+)
+def test_an_objective_that_gives_no_scalar_loss_is_named(made: Any) -> None:
+    row = replace(OBJECTIVES["nt-xent"], compute=lambda inputs, options: made)
+    with pytest.raises(UserError, match=r"objective=nt-xent gives .* scalar loss.*losses.mean"):
+        row([torch.randn(4, DIM)])
+
+
+X = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+UNIT = X.sigmoid()
+WORDS = [
+    (lambda w: supcon([X, X], anchors=w), "anchors", Anchors),
+    (lambda w: supcon([X, X], missing=w), "missing", Missing),
+    (lambda w: info_nce(X, X, similarity=w), "similarity", Similarity),
+    (
+        lambda w: info_nce_with_negatives(X, X, Bank(9, 3).propose(X, torch.arange(4)), stale=w),
+        "stale",
+        Stale,
+    ),
+    (lambda w: carl(X, X, mean_over=w), "mean_over", MeanOver),
+    (lambda w: kl_to_uniform(X, constant=w), "constant", Constant),
+    (lambda w: barlow_twins(X, X, deviation=w), "deviation", Deviation),
+    (lambda w: reconstruction(X, UNIT, w), "likelihood", Likelihood),
+    (lambda w: reconstruction(X, UNIT, elements=w), "elements", Elements),
+    (lambda w: inverse_predictive(X, X, elements=w), "elements", Elements),
+    (lambda w: lower_bound_estimate(X, X, sum_over=w), "sum_over", SumOver),
+]
+
+
+@pytest.mark.parametrize(
+    ("call", "name", "known"), WORDS, ids=lambda x: x if type(x) is str else ""
+)
+def test_a_word_that_is_none_is_refused_by_the_functions(call: Any, name: str, known: Any) -> None:
+    for word in get_args(known):
+        assert torch.isfinite(torch.as_tensor(call(word) if name != "mean_over" else 0.0))
+        close = word[:-1] + "x"
+        with pytest.raises(UserError, match=f"{name} is '{close}'.*is expected. Try: {name}='"):
+            call(close)
+    with pytest.raises(UserError, match=f"{name} is True"):
+        call(True)
+
+
+@pytest.mark.parametrize("loss", [SupCon(), SwAV(3, 4), DINO(3)], ids=lambda m: type(m).__name__)
+def test_the_modules_take_a_list_of_views(loss: torch.nn.Module) -> None:
+    z = torch.stack([X, X + 1], dim=1)  # (N, V, D), as the first implementation of SupCon has it
+    with pytest.raises(ValueError, match=r"one tensor \(4, 2, 3\).*list\(x.unbind\(1\)\)"):
+        loss(z, z) if isinstance(loss, DINO) else loss(z)
+    views = list(z.unbind(1))
+    given = (views, views) if isinstance(loss, DINO) else (views,)
+    assert torch.isfinite(loss(*given))
+
+
+@pytest.mark.parametrize("module", [InfoNCE(), NCE()], ids=lambda m: type(m).__name__)
+def test_negatives_on_another_device_are_refused(module: torch.nn.Module) -> None:
+    elsewhere = Bank(9, 3).propose(X, torch.arange(4))
+    elsewhere = replace(
+        elsewhere,
+        **{n: x.to(META) for n, x in vars(elsewhere).items() if isinstance(x, Tensor)},
+    )
+    with pytest.raises(ValueError, match="negatives is on meta, the queries are on cpu"):
+        module(X, X, elsewhere)
+
+
+WITH_STATE = [n for n, row in OBJECTIVES.items() if row.state is not None]
+
+
+@pytest.mark.parametrize("name", WITH_STATE)
+@pytest.mark.parametrize("broken", [float("inf"), float("nan")])
+def test_a_step_that_overflowed_leaves_the_state_whole(name: str, broken: float) -> None:
+    """Its loss says so; the next one is finite, and all that is kept."""
+    situation = next(s for s in PLAIN if s.objective.name == name)
+    row = situation.objective
+    state = situation.state(torch.float32).train()
+    if isinstance(state, NCE):
+        state.log_mean.fill_(float("-inf"))  # estimated of the first batch that can be
+    count = 1 if row.scores == "pairs" else 2
+
+    def step(seed: int, spoilt: bool) -> Tensor:
+        data = random_data(situation, 4, torch.float32, seed)
+        views = [x.detach().clone() for x in data.online[:count]]
+        if spoilt:
+            views[0][1, 2] = broken
+        keys = [x.detach() for x in views]
+        negatives = situation.contrast(data.table, torch.arange(4))
+        cluster = situation.clusters(4)
+        return row(views, keys, cluster=cluster, negatives=negatives, state=state)["loss"]
+
+    assert not torch.isfinite(step(0, spoilt=True))
+    kept = {n: x for n, x in state.named_buffers() if n != "log_mean"}
+    assert all(torch.isfinite(x).all() for x in kept.values())
+    assert torch.isfinite(step(1, spoilt=False))
+    assert all(torch.isfinite(x).all() for x in state.buffers())
+
+
+@pytest.mark.parametrize("name", [n for n, row in OBJECTIVES.items() if row.assigner is not None])
+def test_an_assigner_works_in_float32_or_better(name: str) -> None:
+    """Under autocast as without it, gradients too, with logits as far apart as sure ones are."""
+    row = OBJECTIVES[name]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        assigner = row.assigner(row.options(prototypes=20), 16)
+        z = torch.randn(32, 16)
+    if isinstance(assigner, LinearAssigner):
+        with torch.no_grad():
+            assigner.weight.mul_(9 / assigner(z).std())
+
+    def gradient(x: Tensor) -> Tensor:
+        logits = assigner(x)
+        loss = (20 * logits if name == "dino" else logits).logsumexp(dim=1).mean()
+        (found,) = torch.autograd.grad(loss, next(assigner.parameters()))
+        return found
+
+    wanted = gradient(z)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert assigner(z).dtype == torch.float32
+        torch.testing.assert_close(gradient(z), wanted)
+    assert assigner(z.bfloat16()).dtype == torch.float32
+    assert assigner(z.double()).dtype == torch.float64
+    torch.testing.assert_close(gradient(z.double()), wanted)
+
+
+def test_carl_takes_half_and_double_precision() -> None:
+    loss = CARL(3, 5)
+    wanted = loss(X, X + 1)["loss"]
+    assert loss(X.double(), X.double() + 1)["loss"].dtype == torch.float64
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(loss(X, X + 1)["loss"], wanted)
+    assert torch.isfinite(loss(X.half(), X.half() + 1)["loss"])
