@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import viewfinder
 from viewfinder.commands.main import main
 from viewfinder.core import plugins
 from viewfinder.core.errors import UserError
@@ -118,6 +119,39 @@ def test_a_run_folder_imports_nothing(
     assert not Path("imported").exists()
     assert not Path("called").exists()
     assert not {"dl.net", "pip._internal"} & sys.modules.keys()
+
+
+@pytest.mark.parametrize("function", ["load", "evaluate", "resume", "embed"])
+@pytest.mark.parametrize("hostile", HOSTILE, ids=str)
+def test_a_function_on_a_run_folder_imports_nothing(
+    hostile: dict[str, object], function: str, trained: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "downloaded"
+    shutil.copytree(trained, folder)
+    recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
+    (folder / "recipe.yaml").write_text(yaml.safe_dump({**recipe, **hostile}))
+    more = ["digits", tmp_path / "v.parquet"] if function == "embed" else []
+    with pytest.raises(UserError, match=r"is not loaded here"):
+        getattr(viewfinder, function)(folder, *more)
+    assert not Path("imported").exists()
+    assert not Path("called").exists()
+    assert not {"dl.net", "pip._internal"} & sys.modules.keys()
+
+
+def test_of_a_plugin_that_is_loaded_a_run_can_call_networks_alone(
+    trained: Path, tmp_path: Path
+) -> None:
+    """What the user trusts is a module, not what somebody's recipe picks from it."""
+    plugins.load(["dl.net"])
+    folder = tmp_path / "downloaded"
+    shutil.copytree(trained, folder)
+    recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
+    for name in ("main", "Path", "nn", "__name__", "gone"):
+        hostile = {**recipe, "plugins": [], "encoder": {"name": f"dl.net:{name}"}}
+        (folder / "recipe.yaml").write_text(yaml.safe_dump(hostile))
+        with pytest.raises(UserError, match=r"subclass of torch\.nn\.Module is expected"):
+            viewfinder.load(folder)
+    assert not Path("called").exists()
 
 
 def test_a_recipe_built_by_hand_imports_nothing_either(tmp_path: Path) -> None:

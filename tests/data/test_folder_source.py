@@ -301,11 +301,34 @@ def test_hidden_and_foreign_files_are_passed_over(class_tree: Path) -> None:
 
 def test_links_to_folders_are_followed_and_loops_end(tmp_path: Path, class_tree: Path) -> None:
     root = tmp_path / "linked"
-    root.mkdir()
+    (root / ".store").mkdir(parents=True)
     for name in ("cats", "dogs"):
-        (root / name).symlink_to(class_tree / name)
-    (class_tree / "cats" / "loop").symlink_to(root)
-    assert len(classes_of(open_source(f"folder:{root}", size=4))) == 10
+        shutil.copytree(class_tree / name, root / ".store" / name)
+        (root / name).symlink_to(Path(".store") / name)
+    (root / ".store" / "cats" / "loop").symlink_to(root)
+    source = open_source(f"folder:{root}", size=4)
+    assert len(classes_of(source)) == 10
+    assert not any("links" in note for note in source.notes)
+
+
+def test_links_out_of_the_folder_are_left_out_and_counted(tmp_path: Path, class_tree: Path) -> None:
+    secret = tmp_path / "secret"
+    fill(secret, ["1.png", "2.png"])
+    before = len(classes_of(open_source(f"folder:{class_tree}", size=4)))
+    (class_tree / "cats" / "other.png").symlink_to(secret / "1.png")
+    (class_tree / "private").symlink_to(secret)
+    (class_tree / "dogs" / "up").symlink_to("..")  # it stays inside
+    source = open_source(f"folder:{class_tree}", size=4)
+    assert len(classes_of(source)) == before
+    (note,) = (note for note in source.notes if "links" in note)
+    assert note.startswith("2 links that lead out of the folder (cats/other.png, private)")
+    root = tmp_path / "only links"
+    root.mkdir()
+    (root / "photos").symlink_to(class_tree)
+    with pytest.raises(UserError, match=r"0 readable images.*1 links that lead out of the folder"):
+        open_source(f"folder:{root}")
+    (tmp_path / "named").symlink_to(class_tree)  # the folder itself may be a link
+    assert len(classes_of(open_source(f"folder:{tmp_path / 'named'}", size=4))) == before
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file names of bytes")

@@ -240,6 +240,9 @@ def test_only_networks_and_functions_of_the_plugin_are_called(own: types.ModuleT
 
     number.__module__ = "own_nets"
     own.number = number  # type: ignore[attr-defined]
+    with pytest.raises(UserError, match=r"a function of that module that says it returns one"):
+        build_encoder("own_nets:number", DOMAINS["images"])
+    number.__annotations__["return"] = nn.Module
     with pytest.raises(UserError, match=r"made a int, not a torch\.nn\.Module"):
         build_encoder("own_nets:number", DOMAINS["images"])
 

@@ -176,7 +176,7 @@ DEEP = "[" * 50_000
 ALIASES = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{b}: &{b} [{','.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
 )
-ANY: list[Damage] = [flipped, flipped, flipped, cut, emptied, noise, gone, folder, pickled]
+ANY: list[Damage] = [flipped, cut, emptied, noise, gone, folder, pickled]
 OF_KIND: dict[str, list[Damage]] = {
     ".json": [other_leaves, *map(text, ("[]", "{}", "3", "null", DEEP, '{"a": NaN}', "9" * 5000))],
     ".yaml": [
@@ -233,7 +233,9 @@ def report(run: Path) -> int:
     return (run / "again.html").stat().st_size > 1000
 
 
-COMMANDS: list[Callable[[Path], Any]] = [features, scores, resumed, rows, report]
+COMMANDS: list[Callable[[Path], Any]] = [features, scores, features, rows, resumed, report]
+READ_BY: dict[str, Callable[[Path], Any]] = {".npz": report, ".csv": report}
+"""Of kinds of files that one command alone reads; else the commands take turns."""
 
 
 @pytest.fixture(scope="module")
@@ -250,19 +252,24 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def damages(run: Path) -> Iterator[tuple[Path, Damage, bool]]:
     """Every file of a run with everything that may have happened to it, and whether whoever did it
     has made the digests anew."""
-    for file in sorted(path.relative_to(run) for path in run.rglob("*") if path.is_file()):
+    files = sorted(path.relative_to(run) for path in run.rglob("*") if path.is_file())
+    for file in files:
+        if "epoch-00001" in file.parts:  # as the next
+            continue
         listed = file.parent.name.startswith("epoch-") and file.suffix == ".safetensors"
-        for damage in [*ANY, *OF_KIND.get(file.suffix, [])]:
+        for damage in ANY:
             yield file, damage, False
-            if listed and damage in OF_KIND[file.suffix]:
-                yield file, damage, True
+        for damage in OF_KIND.get(file.suffix, []):
+            yield file, damage, listed
 
 
 def test_a_command_on_a_damaged_run_is_right_or_names_the_file(
     whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    expected = {command: command(shutil.copytree(whole, tmp_path / command.__name__))
-                for command in COMMANDS}  # fmt: skip
+    expected = {
+        command: command(shutil.copytree(whole, tmp_path / command.__name__))
+        for command in dict.fromkeys(COMMANDS)
+    }
     earlier = shutil.copytree(whole, tmp_path / "earlier")
     shutil.rmtree(earlier / "checkpoints" / "epoch-00002")
     before = features(earlier)
@@ -274,7 +281,7 @@ def test_a_command_on_a_damaged_run_is_right_or_names_the_file(
         damage(run / file, random.Random(number))
         if signed:
             write_digests((run / file).parent)
-        command = next(turn)
+        command = resumed if signed else READ_BY.get(file.suffix) or next(turn)
         capsys.readouterr()
         case = f"{command.__name__} with {file} {getattr(damage, '__name__', '')} {number}"
         try:

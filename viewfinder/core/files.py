@@ -163,7 +163,7 @@ def locked(folder: Path) -> Iterator[None]:
     from filelock import FileLock  # comes with the commands, not with the library alone
 
     lock = FileLock(folder / ".lock")
-    with writing(folder):
+    with writing(folder / ".lock"):
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     try:

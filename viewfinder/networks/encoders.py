@@ -6,7 +6,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 import torch
 from pydantic import Field
@@ -72,9 +72,9 @@ class TimmOptions(Options):
 class OwnOptions(Options):
     factory: str = Field(
         pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*$",
-        description="package.module:Class, a torch.nn.Module, or a function of that module that "
-        "makes one; called with channels=... where it takes it; encoder=package.module:Class sets "
-        "it"
+        description="package.module:Class, a torch.nn.Module, or a function of that module that is "
+        "annotated to return one; called with channels=... where it takes it; "
+        "encoder=package.module:Class sets it",
     )  # fmt: skip
 
 
@@ -146,7 +146,8 @@ def _own(options: OwnOptions, domain: Domain) -> nn.Module:
         what = "nothing of that name" if made_by is None else f"a {type(made_by).__name__}"
         raise UserError(
             f"encoder {options.factory!r}: {where} has {what} there; a subclass of "
-            "torch.nn.Module is expected, or a function of that module that returns one"
+            "torch.nn.Module is expected, or a function of that module that says it returns one",
+            fix="def network(channels: int) -> torch.nn.Module: ...",
         )
     assert callable(made_by)
     try:
@@ -162,11 +163,18 @@ def _own(options: OwnOptions, domain: Domain) -> nn.Module:
 
 
 def _makes_modules(candidate: object, where: str) -> bool:
-    """Whether it is a kind of network, or a function written in the module ``where``."""
+    """Whether it is a kind of network, or a function written in the module ``where`` that says it
+    returns one: the name may come from a run folder, and nothing else of a module is for that."""
     if inspect.isclass(candidate):
         return issubclass(candidate, nn.Module)
     written_in = str(getattr(candidate, "__module__", ""))
-    return inspect.isfunction(candidate) and f"{written_in}.".startswith(f"{where}.")
+    if not inspect.isfunction(candidate) or not f"{written_in}.".startswith(f"{where}."):
+        return False
+    try:
+        returned = get_type_hints(candidate).get("return")
+    except Exception:  # a name that is known to type checkers alone
+        return False
+    return inspect.isclass(returned) and issubclass(returned, nn.Module)
 
 
 ENCODERS: Table[EncoderRow] = Table(

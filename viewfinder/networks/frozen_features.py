@@ -185,7 +185,7 @@ def cached_features(path: Path, key: str, compute: Callable[[], Tensor]) -> Tens
     features = compute().detach().cpu().contiguous()
     try:
         with replacing(path) as temporary, writing(path):
-            content = {"key": key, "sha256": hashlib.sha256(_bytes(features)).hexdigest()}
+            content = {"key": key, "sha256": _digest(features)}
             save_file({"features": features}, temporary, metadata=content)
     except UserError as error:
         warnings.warn(f"the features are not kept: {error}", stacklevel=2)
@@ -203,8 +203,13 @@ def _kept(path: Path, key: str) -> Tensor | None:
             features: Tensor = file.get_tensor("features")
     except (OSError, SafetensorError):
         return None
-    intact = content.get("sha256") == hashlib.sha256(_bytes(features)).hexdigest()
-    return features if intact else None
+    return features if content.get("sha256") == _digest(features) else None
+
+
+def _digest(tensor: Tensor) -> str:
+    digest = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+    digest.update(_bytes(tensor))
+    return digest.hexdigest()
 
 
 def _bytes(tensor: Tensor) -> memoryview:

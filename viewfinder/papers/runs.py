@@ -11,11 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from viewfinder.core.errors import InterruptedRun, RunStopped
 from viewfinder.core.files import write_atomically
 from viewfinder.papers.progress import Progress, silent
 from viewfinder.papers.result import to_json
@@ -76,45 +78,51 @@ def _in_processes(
     context = multiprocessing.get_context("spawn")
     size = min(workers, len(tasks))
     with ProcessPoolExecutor(size, mp_context=context, initializer=_end_with_parent) as pool:
-        futures = {pool.submit(_on_one_thread, train, s): i for i, s in tasks}
+        futures = {pool.submit(_in_worker, train, s): i for i, s in tasks}
         try:
             for future in as_completed(futures):
                 finish(futures[future], future.result())
-        except BaseException:
+        except BaseException as error:
             alive = list((pool._processes or {}).values())
             pool.shutdown(wait=False, cancel_futures=True)
             for worker in alive:  # nobody waits for what they would find
                 worker.terminate()
+            for worker in alive:
+                worker.join(GRACE)
+                worker.kill()
+            if isinstance(error, BrokenProcessPool):
+                raise RunStopped(
+                    "a process that trained was ended from outside (is there enough memory?); the "
+                    "runs that are finished are kept, and the same command goes on"
+                ) from error
             raise
 
 
 def _end_with_parent() -> None:
-    """Make a worker end, and tidy up, at SIGTERM and when its parent is gone, even if killed.
-
-    Ctrl-C reaches parent and worker alike: the parent ends the worker, which prints nothing.
-    """
+    """Make a worker end when its parent is gone, even if that was killed. Ctrl-C is the parent's:
+    it ends its workers itself."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _exit)
     threading.Thread(target=_watch_parent, daemon=True).start()
-
-
-def _exit(number: int, frame: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
-    threading.Thread(target=_exit_soon, daemon=True).start()
-    raise KeyboardInterrupt
-
-
-def _exit_soon() -> None:
-    """However busy the worker is, and although its pool would give it more to do."""
-    time.sleep(GRACE)
-    os._exit(1)
 
 
 def _watch_parent() -> None:
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE)
+    os._exit(1)
+
+
+def _in_worker(train: Train, settings: Settings) -> dict[str, Any]:
+    """A run in a process of its own: at SIGTERM it tidies up, and the process ends."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return _on_one_thread(train, settings)
+    except (KeyboardInterrupt, InterruptedRun):
+        os._exit(1)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _on_one_thread(train: Train, settings: Settings) -> dict[str, Any]:

@@ -117,7 +117,11 @@ class Recipe(Part):
         if self.data.shape is not None:
             return Domain(self.data.modality, self.data.shape)
         size, channels = self.views.size, self.data.channels
-        assert size is not None and channels is not None, "the recipe is not complete"
+        if size is None or channels is None:
+            raise UserError(
+                "the recipe is not complete: it says no views.size or no data.channels",
+                fix="the recipe.yaml that pretrain wrote",
+            )
         return Domain("images", (channels, size, size))
 
     def view_maker(self) -> ViewMaker:

@@ -40,8 +40,8 @@ def scan(root: Path) -> Scan:
     real = root.resolve()
 
     def stays(path: Path) -> bool:
-        if not path.is_symlink() or path.resolve().is_relative_to(real):
-            return True
+        if not path.is_symlink() or not path.exists() or path.resolve().is_relative_to(real):
+            return True  # one that leads nowhere is an unreadable file
         led_out.append(path.relative_to(root).as_posix())
         return False
 
