@@ -227,13 +227,13 @@ def test_print_recipe_prints_what_a_file_takes(
         (["pretrain", "simlcr"], "simclr"),
         (["pretrain", "simclr", "epohcs=3"], "epochs"),
         (["pretrain", "simclr", "data=npz:/nowhere"], "/nowhere"),
-        (["pretrain", "simclr", "data=digits", "batch_size=4096"], "batch_size is 4096"),
+        (["pretrain", "simclr", "data=digits", "data.limit=3", "devices=64"], "batch_size is 64"),
         (["pretrain", "simclr", "data=digits", "views.size=64"], "data.size=64"),
         (["pretrain", "byol", "data=digits", "target=shared"], "collapse"),
         (["pretrain", "supcon", "data=digits", "positives=attributes"], "have no attributes"),
         (["pretrain", "supcon", "data=digits", "positives=atributes"], "attributes"),
         (["pretrain", "simclr", "data=digits", "data.source.root=x"], "data.source.root"),
-        (["pretrain", "method=[moco]"], "unknown method"),
+        (["pretrain", "method=[moco]"], "name of a method"),
         (["pretrain", "simclr", "data=digits", "evaluation=[knm]"], "knn"),
         (["pretrain", "simclr", "data=digits", "encoder=resnt18"], "resnet18"),
         (["pretrain", "pcl", "data=digits", "positives.k=[]"], "positives.k"),
@@ -436,3 +436,72 @@ def test_real_images_go_through_all_commands(
     words = ["embed", str(out), "--data", spec, "--out", str(file), "data.limit=300"]
     assert run(monkeypatch, *words) == 0
     assert len(pq.read_table(file)) == 600
+
+
+def test_a_batch_larger_than_the_data_is_reduced_and_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["pretrain", "simclr", "data=digits", "batch_size=4096", "--print-recipe"]
+    assert run(monkeypatch, *words) == 0
+    seen = capsys.readouterr()
+    assert "batch_size: 1024" in seen.out  # 1,438 images to train on
+    assert "batch_size=4096 is more than the 1438 images" in seen.err
+    assert run(monkeypatch, *words, "devices=3") == 2  # 4096 is no multiple of 3
+    assert run(monkeypatch, *words, "devices=3", "batch_size=3000") == 0
+    assert "batch_size: 1023" in capsys.readouterr().out
+
+
+def test_images_that_are_all_the_same_are_named_where_a_run_collapses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(tmp_path / "same.npz", images=np.full((64, 8, 8, 3), 90, np.uint8))
+    words = [f"data=npz:{tmp_path}/same.npz", "batch_size=16", "epochs=1", "logger=none"]
+    words += ["views=none", "encoder.widths=[4,8]", "accelerator=cpu"]
+    assert run(monkeypatch, "pretrain", "simclr", *words, "--out", str(tmp_path / "run")) == 1
+    error = capsys.readouterr().err
+    assert "collapsed" in error
+    assert "all are the same" in error
+
+
+def test_what_nobody_expected_is_one_line_and_a_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RecursionError("deep\n" * 9_000)
+
+    monkeypatch.setattr("viewfinder.commands.data.describe", fails)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert run(monkeypatch, "data", "digits") == 1
+    seen = capsys.readouterr()
+    assert "Traceback" not in seen.err + seen.out
+    assert len(seen.err.splitlines()) == 1
+    assert len(seen.err) < 1_000
+    (log,) = tmp_path.glob("viewfinder-*.log")
+    assert str(log) in seen.err
+    assert "Traceback" in log.read_text()
+    assert "in fails" in log.read_text()
+
+
+def test_memory_that_runs_out_says_what_helps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("viewfinder.commands.data.describe", fails)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert run(monkeypatch, "data", "digits") == 1
+    assert "a smaller batch_size" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no such device")
+def test_an_output_that_cannot_be_written_is_one_line() -> None:
+    code = "import sys; sys.argv = ['viewfinder', 'reproduce']\n"
+    code += "from viewfinder.commands.main import main; main()"
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "No space left" in line
+    Path(line.partition("details are in ")[2]).unlink()

@@ -32,6 +32,8 @@ class Row:
     paper    author and year, and the equation or section where one says it; "" for our own
     options  class of its options
     bare     the option that ``name:VALUE`` sets, such as the file of ``file:z.parquet``
+    instead  groups of options of which one takes the place of the others: one that is given
+             replaces another that was only preset, and two that are given are refused
     """
 
     name: str
@@ -39,6 +41,7 @@ class Row:
     paper: str = ""
     options: type[Options] = Options
     bare: str | None = None
+    instead: tuple[tuple[str, ...], ...] = ()
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         """A row of a table is pickled by its name: what it builds may be a lambda."""

@@ -255,4 +255,5 @@ ATTRIBUTES = Positives(
     build=_build,
     needs=("attributes",),
     bare="file",
+    instead=(("top_k", "columns"),),
 )

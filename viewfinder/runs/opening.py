@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -53,8 +54,23 @@ def with_data(recipe: Recipe, where: Console | None = None) -> tuple[Recipe, Sou
     split = training_split(recipe.data, source)
     check_modality(ENCODERS[recipe.encoder.name], split.data.modality)
     recipe = complete(recipe, split.data.shape, split.data.modality)
+    recipe = _with_batch_of(recipe, split, where)
     check_data(recipe, split)
     return recipe, source
+
+
+def _with_batch_of(recipe: Recipe, split: Split, where: Console | None) -> Recipe:
+    """The recipe with a batch that the data fill: the largest power of 2, shared by all processes;
+    a note says so."""
+    if recipe.batch_size <= len(split):
+        return recipe
+    size = 2 ** int(math.log2(max(len(split), 1)))
+    size -= size % recipe.processes
+    if size < 2:
+        return recipe  # refused by check_data
+    note = f"batch_size={recipe.batch_size} is more than the {len(split)} images of {split.name}"
+    say(f"note: {note}: batches of {size} are used", where or console())
+    return recipe.model_copy(update={"batch_size": size})
 
 
 def disclosed(

@@ -27,14 +27,19 @@ class Scan:
     unreadable: list[tuple[Path, str]]
 
 
+def system_devices() -> set[int]:
+    """The devices whose folders hold nothing that anybody stored, and lead everywhere."""
+    found = {place.stat().st_dev for place in _SYSTEM_PLACES if place.is_dir()}
+    return found - {Path("/").stat().st_dev}
+
+
 def scan(root: Path) -> Scan:
     """All image files under a folder, links to folders followed once."""
     files: list[str] = []
     passed_over: Counter[str] = Counter()
     unreadable: list[tuple[Path, str]] = []
     seen: set[tuple[int, int]] = set()
-    system = {place.stat().st_dev for place in _SYSTEM_PLACES if place.is_dir()}
-    system -= {Path("/").stat().st_dev}
+    system = system_devices()
 
     def failed(error: OSError) -> None:
         unreadable.append((Path(error.filename), error.strerror or "cannot be listed"))

@@ -23,6 +23,7 @@ from numpy.lib import format as npy
 from torch import Tensor
 
 from viewfinder.core.errors import UserError, shortened
+from viewfinder.core.files import file_of
 
 _BLOCK_BYTES = 2**24
 _PER_SET = ("class_", "node_")
@@ -74,7 +75,7 @@ class NpzFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.headers: dict[str, Header] = {}
-        with _clean_errors(path), zipfile.ZipFile(path) as archive:
+        with _clean_errors(path), zipfile.ZipFile(file_of(path)) as archive:
             for member in archive.namelist():
                 if member.endswith(".npy"):
                     with archive.open(member) as stream:
