@@ -18,7 +18,7 @@ from viewfinder.commands.main import main
 from viewfinder.commands.methods import TABLES
 from viewfinder.negatives.table import NEGATIVES
 from viewfinder.recipes.methods import METHODS
-from viewfinder.recipes.recipe import choices
+from viewfinder.recipes.recipe import build, choices
 from viewfinder.runs.checkpoint import load_weights
 
 SMALL = ["data=digits", "data.limit=200", "epochs=1", "batch_size=64", "logger=none"]
@@ -505,3 +505,97 @@ def test_an_output_that_cannot_be_written_is_one_line() -> None:
     (line,) = done.stderr.splitlines()
     assert "No space left" in line
     Path(line.partition("details are in ")[2]).unlink()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["pretrain", "simclr", "--epochs", "3"], "Try: epochs=3\n"),
+        (["pretrain", "simclr", "--epochs=3"], "Try: epochs=3\n"),
+        (["pretrain", "simclr", "--batch-size", "32"], "Try: batch_size=32\n"),
+        (["pretrain", "simclr", "--lr", "0.1"], "Try: optimizer.lr=0.1\n"),
+        (["pretrain", "simclr", "--optimizer.lr", "0.1"], "Try: optimizer.lr=0.1\n"),
+        (["pretrain", "simclr", "--zzzzz"], "there is no option --zzzzz"),
+        (["pretrain", "simclr", "--recpie", "a.yaml"], "--recipe"),
+        (["pretrain", "simclr", "lr=0.1"], "Did you mean optimizer.lr=0.1?"),
+        (["pretrain", "simclr", "k=3"], "evaluation.k=3"),
+        (["pretrain", "simclr", "missing_folder"], "data=folder:missing_folder"),
+        (["pretrain", "simclr", "photos"], "Try: data=photos"),
+        (["pretrain", "photos"], "Try: simclr data=photos"),
+        (["pretrain", "moco", "method=byol"], "method='byol' is another"),
+        (["nothing"], "No such command"),
+        (["embed"], "Missing"),
+    ],
+)
+def test_words_that_come_near_are_told_how_they_are_written(
+    words: list[str],
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    assert run(monkeypatch, *words) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert "Traceback" not in error
+
+
+def test_the_version_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import viewfinder
+
+    assert run(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out == f"viewfinder {viewfinder.__version__}\n"
+
+
+@pytest.mark.parametrize("name", ["SimCLR", "CI-InfoNCE", "Barlow_Twins", "MoCo"])
+def test_a_method_is_known_however_it_is_spelled(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["pretrain", name, "data=shapes", "data.limit=100", "batch_size=8", "--print-recipe"]
+    assert run(monkeypatch, *words) == 0
+    assert f"method: {name.lower().replace('_', '-')}\n" in capsys.readouterr().out
+
+
+def test_methods_are_listed_whole_in_80_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    from viewfinder.core.console import console
+
+    console.cache_clear()
+    assert run(monkeypatch, "methods") == 0
+    said = capsys.readouterr().out
+    console.cache_clear()
+    assert "\N{HORIZONTAL ELLIPSIS}" not in said
+    assert max(map(len, said.splitlines())) <= 80
+    rows = {line.split()[0]: line for line in said.splitlines() if line.strip()}
+    table = said.partition("two views of an image agree")[0]
+    for name, line in rows.items():
+        if name in METHODS and line in table:
+            assert build(name).objective.name in line
+
+
+def test_a_folder_that_exists_is_a_source_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for i in range(24):
+        file = tmp_path / "photos" / "ab"[i % 2] / f"{i}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8)).save(file)
+    monkeypatch.chdir(tmp_path)
+    words = ["batch_size=8", "epochs=1", "logger=none", "encoder.widths=[4,8]", "data.size=12"]
+    words += ["evaluation.baselines=false", "evaluation.k=2", "evaluation=[knn]", "accelerator=cpu"]
+    assert run(monkeypatch, "data", "photos") == 0
+    assert run(monkeypatch, "pretrain", "simclr", "data=photos", *words, "--out", "run") == 0
+    assert build(file=Path("run/recipe.yaml")).data.source == "folder:photos"
+    for spec in ("photos", "./photos", "folder:photos"):
+        assert run(monkeypatch, "evaluate", "run", "--data", spec) == 0
+        out = ["--out", "v.parquet"]
+        assert run(monkeypatch, "embed", "run", "--data", spec, *out) == 0

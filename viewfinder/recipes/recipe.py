@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 
 from viewfinder.core import plain_yaml, plugins
 from viewfinder.core.errors import UserError, in_words, nearest, shortened
+from viewfinder.core.files import path_of
 from viewfinder.core.ranges import Count
 from viewfinder.core.table import spelling
 from viewfinder.core.validation import readable
@@ -210,7 +211,11 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
     for word in words:
         key, equals, text = word.partition("=")
         if not equals or not key:
-            raise UserError(f"{in_words(word)} is not of the form key=value", fix="epochs=20")
+            there = len(word) < 1_000 and path_of(word).exists()
+            raise UserError(
+                f"{in_words(word)} is not of the form key=value",
+                fix=f"data={word}" if there else f"epochs=20, or data=folder:{word} for images",
+            )
         if key.count(".") > 8:
             raise UserError(f"unknown key {shortened(key)}. docs/recipe.md lists every key.")
         try:

@@ -13,7 +13,7 @@ from rich.console import Console
 from viewfinder.core.console import console, say
 from viewfinder.core.errors import UserError
 from viewfinder.data.source import Source, Split
-from viewfinder.data.sources.table import open_source
+from viewfinder.data.sources.table import full_spec, open_source
 from viewfinder.networks.encoders import ENCODERS, check_modality
 from viewfinder.recipes.check import check_data
 from viewfinder.recipes.parts import Data
@@ -53,6 +53,8 @@ def with_data(recipe: Recipe, where: Console | None = None) -> tuple[Recipe, Sou
     source = open_data(recipe.data, recipe.seed, where)
     split = training_split(recipe.data, source)
     check_modality(ENCODERS[recipe.encoder.name], split.data.modality)
+    known = recipe.data.model_copy(update={"source": source.spec})  # photos is folder:photos
+    recipe = recipe.model_copy(update={"data": known})
     recipe = complete(recipe, split.data.shape, split.data.modality)
     recipe = _with_batch_of(recipe, split, where)
     check_data(recipe, split)
@@ -142,6 +144,7 @@ def override(
     Raises UserError for what is not ``allowed``, and for channels that the encoder does not take.
     """
     own = recipe.model_dump(mode="json", include=set(SETTABLE))
+    source = None if source is None else full_spec(source)
     if source is not None and source != recipe.data.source:
         kept = ("channels", "modality", "shape")
         own["data"] = {"source": source, **{key: own["data"][key] for key in kept}}

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from viewfinder.core.errors import UserError, nearest, unknown
+from viewfinder.core.errors import UserError, in_words, nearest, unknown
 from viewfinder.core.files import path_of, reading
 from viewfinder.core.table import Options, Row, Table
 from viewfinder.core.validation import readable
@@ -183,7 +183,7 @@ def open_source(
         limit=limit,
         seed=seed,
     )
-    whole = _with_prefix(spec)
+    whole = full_spec(spec)
     row = SOURCES[whole.partition(":")[0]]
     own = _own_options(row, whole)
     _check_fits(row, how)
@@ -195,7 +195,7 @@ def open_source(
     return replace(source, splits={key: source.splits[key] for key in [*first, *source.splits]})
 
 
-def _with_prefix(spec: str) -> str:
+def full_spec(spec: str) -> str:
     """The spec with the name of its row; UserError where it names neither a row nor a path."""
     if spec.partition(":")[0] in SOURCES:
         return spec
@@ -205,7 +205,7 @@ def _with_prefix(spec: str) -> str:
         return f"npz:{spec}" if arrays else f"folder:{spec}"
     guess = nearest(spec.partition(":")[0], SOURCES)
     if ":" in spec and guess is not None:  # the place would make every name unlike
-        raise UserError(f"unknown data source {spec!r}", fix=SOURCES[guess].spelling)
+        raise UserError(f"unknown data source {in_words(spec)}", fix=SOURCES[guess].spelling)
     raise unknown("data source", spec, [row.spelling for row in SOURCES.values()])
 
 
