@@ -19,7 +19,7 @@ from viewfinder.commands.main import main
 from viewfinder.commands.methods import TABLES
 from viewfinder.negatives.table import NEGATIVES
 from viewfinder.recipes.methods import METHODS
-from viewfinder.recipes.recipe import choices
+from viewfinder.recipes.recipe import build, choices
 from viewfinder.runs.checkpoint import load_weights
 
 SMALL = ["data=digits", "data.limit=200", "epochs=1", "batch_size=64", "logger=none"]
@@ -289,13 +289,13 @@ def test_print_recipe_prints_what_a_file_takes(
         (["pretrain", "simlcr"], "simclr"),
         (["pretrain", "simclr", "epohcs=3"], "epochs"),
         (["pretrain", "simclr", "data=npz:/nowhere"], "/nowhere"),
-        (["pretrain", "simclr", "data=digits", "batch_size=4096"], "batch_size is 4096"),
+        (["pretrain", "simclr", "data=digits", "data.limit=3", "devices=64"], "batch_size is 64"),
         (["pretrain", "simclr", "data=digits", "views.size=64"], "data.size=64"),
         (["pretrain", "byol", "data=digits", "target=shared"], "collapse"),
         (["pretrain", "supcon", "data=digits", "positives=attributes"], "have no attributes"),
         (["pretrain", "supcon", "data=digits", "positives=atributes"], "attributes"),
         (["pretrain", "simclr", "data=digits", "data.source.root=x"], "data.source.root"),
-        (["pretrain", "method=[moco]"], "unknown method"),
+        (["pretrain", "method=[moco]"], "name of a method"),
         (["pretrain", "simclr", "data=digits", "evaluation=[knm]"], "knn"),
         (["pretrain", "simclr", "data=digits", "encoder=resnt18"], "resnet18"),
         (["pretrain", "pcl", "data=digits", "positives.k=[]"], "positives.k"),
@@ -498,3 +498,166 @@ def test_real_images_go_through_all_commands(
     words = ["embed", str(out), "--data", spec, "--out", str(file), "data.limit=300"]
     assert run(monkeypatch, *words) == 0
     assert len(pq.read_table(file)) == 600
+
+
+def test_a_batch_larger_than_the_data_is_reduced_and_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["pretrain", "simclr", "data=digits", "batch_size=4096", "--print-recipe"]
+    assert run(monkeypatch, *words) == 0
+    seen = capsys.readouterr()
+    assert "batch_size: 1024" in seen.out  # 1,438 images to train on
+    assert "batch_size=4096 is more than the 1438 images" in seen.err
+    assert run(monkeypatch, *words, "devices=3") == 2  # 4096 is no multiple of 3
+    assert run(monkeypatch, *words, "devices=3", "batch_size=3000") == 0
+    assert "batch_size: 1023" in capsys.readouterr().out
+
+
+def test_images_that_are_all_the_same_are_named_where_a_run_collapses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(tmp_path / "same.npz", images=np.full((64, 8, 8, 3), 90, np.uint8))
+    words = [f"data=npz:{tmp_path}/same.npz", "batch_size=16", "epochs=1", "logger=none"]
+    words += ["views=none", "encoder.widths=[4,8]", "accelerator=cpu"]
+    assert run(monkeypatch, "pretrain", "simclr", *words, "--out", str(tmp_path / "run")) == 1
+    error = capsys.readouterr().err
+    assert "collapsed" in error
+    assert "all are the same" in error
+
+
+def test_what_nobody_expected_is_one_line_and_a_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RecursionError("deep\n" * 9_000)
+
+    monkeypatch.setattr("viewfinder.commands.data.describe", fails)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert run(monkeypatch, "data", "digits") == 1
+    seen = capsys.readouterr()
+    assert "Traceback" not in seen.err + seen.out
+    assert len(seen.err.splitlines()) == 1
+    assert len(seen.err) < 1_000
+    (log,) = tmp_path.glob("viewfinder-*.log")
+    assert str(log) in seen.err
+    assert "Traceback" in log.read_text()
+    assert "in fails" in log.read_text()
+
+
+def test_memory_that_runs_out_says_what_helps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("viewfinder.commands.data.describe", fails)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert run(monkeypatch, "data", "digits") == 1
+    assert "a smaller batch_size" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no such device")
+def test_an_output_that_cannot_be_written_is_one_line() -> None:
+    code = "import sys; sys.argv = ['viewfinder', 'reproduce']\n"
+    code += "from viewfinder.commands.main import main; main()"
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "No space left" in line
+    Path(line.partition("details are in ")[2]).unlink()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["pretrain", "simclr", "--epochs", "3"], "Try: epochs=3\n"),
+        (["pretrain", "simclr", "--epochs=3"], "Try: epochs=3\n"),
+        (["pretrain", "simclr", "--batch-size", "32"], "Try: batch_size=32\n"),
+        (["pretrain", "simclr", "--lr", "0.1"], "Try: optimizer.lr=0.1\n"),
+        (["pretrain", "simclr", "--optimizer.lr", "0.1"], "Try: optimizer.lr=0.1\n"),
+        (["pretrain", "simclr", "--zzzzz"], "there is no option --zzzzz"),
+        (["pretrain", "simclr", "--recpie", "a.yaml"], "--recipe"),
+        (["pretrain", "simclr", "lr=0.1"], "Did you mean optimizer.lr=0.1?"),
+        (["pretrain", "simclr", "k=3"], "evaluation.k=3"),
+        (["pretrain", "simclr", "missing_folder"], "data=folder:missing_folder"),
+        (["pretrain", "simclr", "photos"], "Try: data=photos"),
+        (["pretrain", "photos"], "Try: simclr data=photos"),
+        (["pretrain", "moco", "method=byol"], "method='byol' is another"),
+        (["nothing"], "No such command"),
+        (["embed"], "Missing"),
+    ],
+)
+def test_words_that_come_near_are_told_how_they_are_written(
+    words: list[str],
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    assert run(monkeypatch, *words) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert "Traceback" not in error
+
+
+def test_the_version_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import viewfinder
+
+    assert run(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out == f"viewfinder {viewfinder.__version__}\n"
+
+
+@pytest.mark.parametrize("name", ["SimCLR", "CI-InfoNCE", "Barlow_Twins", "MoCo"])
+def test_a_method_is_known_however_it_is_spelled(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["pretrain", name, "data=shapes", "data.limit=100", "batch_size=8", "--print-recipe"]
+    assert run(monkeypatch, *words) == 0
+    assert f"method: {name.lower().replace('_', '-')}\n" in capsys.readouterr().out
+
+
+def test_methods_are_listed_whole_in_80_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    from viewfinder.core.console import console
+
+    console.cache_clear()
+    assert run(monkeypatch, "methods") == 0
+    said = capsys.readouterr().out
+    console.cache_clear()
+    assert "\N{HORIZONTAL ELLIPSIS}" not in said
+    assert max(map(len, said.splitlines())) <= 80
+    rows = {line.split()[0]: line for line in said.splitlines() if line.strip()}
+    table = said.partition("two views of an image agree")[0]
+    for name, line in rows.items():
+        if name in METHODS and line in table:
+            assert build(name).objective.name in line
+
+
+def test_a_folder_that_exists_is_a_source_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for i in range(24):
+        file = tmp_path / "photos" / "ab"[i % 2] / f"{i}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8)).save(file)
+    monkeypatch.chdir(tmp_path)
+    words = ["batch_size=8", "epochs=1", "logger=none", "encoder.widths=[4,8]", "data.size=12"]
+    words += ["evaluation.baselines=false", "evaluation.k=2", "evaluation=[knn]", "accelerator=cpu"]
+    assert run(monkeypatch, "data", "photos") == 0
+    assert run(monkeypatch, "pretrain", "simclr", "data=photos", *words, "--out", "run") == 0
+    assert build(file=Path("run/recipe.yaml")).data.source == "folder:photos"
+    for spec in ("photos", "./photos", "folder:photos"):
+        assert run(monkeypatch, "evaluate", "run", "--data", spec) == 0
+        out = ["--out", "v.parquet"]
+        assert run(monkeypatch, "embed", "run", "--data", spec, *out) == 0

@@ -17,8 +17,8 @@ from viewfinder.data.source import Attributes, Split
 from viewfinder.data.stored import ArrayData
 from viewfinder.objectives.pairs import PAIRINGS, pairs_of
 from viewfinder.recipes.check import check_data, check_parts
-from viewfinder.recipes.methods import METHODS
-from viewfinder.recipes.recipe import Recipe, build, complete, keys, merge, parse_overrides
+from viewfinder.recipes.methods import METHODS, Method
+from viewfinder.recipes.recipe import Recipe, build, choices, complete, keys, merge, parse_overrides
 from viewfinder.regularizers.table import REGULARIZERS
 
 SHAPE = (3, 32, 32)
@@ -349,3 +349,39 @@ def test_what_several_networks_cannot_give_is_refused(
     recipe = complete(made, images.data.shape)
     with pytest.raises(UserError, match=says):
         check_data(recipe, images)
+
+
+INSTEAD = [
+    (part, row, group)
+    for part, kind in choices().items()
+    for row in kind.table.values()
+    for group in row.instead
+]
+
+
+@pytest.mark.parametrize(("part", "row", "group"), INSTEAD)
+def test_an_option_that_is_given_replaces_the_one_that_is_instead_of_it(
+    part: str, row: Any, group: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Over a method's row and over a file; two that are given together are refused."""
+    values: dict[str, Any] = {"top_k": 3, "columns": ["a", "b"]}
+    for preset in group:
+        method = Method(name="preset", summary="", settings={part: {"name": row.name}})
+        method.settings[part][preset] = values[preset]  # type: ignore[index]
+        monkeypatch.setitem(METHODS._rows, "preset", method)
+        file = tmp_path / "recipe.yaml"
+        file.write_text(build("preset").to_yaml())
+        for option in group:
+            for source in (None, file):
+                options = build("preset", {part: {option: values[option]}}, source).choices()[part]
+                kept = options.options().model_dump(exclude_none=True).keys() & set(group)
+                assert kept == {option}
+        both = {option: values[option] for option in group}
+        with pytest.raises(UserError, match=rf"{part}.{group[0]} and {part}.{group[1]}.*instead"):
+            build("preset", {part: both})
+
+
+def test_columns_by_name_work_beside_a_row_that_has_top_k() -> None:
+    words = ["positives=attributes", "positives.columns=[a,b]"]
+    options = build("ci-infonce", parse_overrides(words)).positives.options()
+    assert (options.columns, options.top_k) == (["a", "b"], None)

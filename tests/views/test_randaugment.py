@@ -1,4 +1,4 @@
-"""RandAugment: each operation against torchvision or PIL with the same parameters, and the draws."""
+"""RandAugment: each operation against torchvision or PIL with equal parameters, and the draws."""
 
 from __future__ import annotations
 

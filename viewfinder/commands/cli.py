@@ -20,6 +20,24 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+def _version(asked: bool) -> None:
+    if asked:
+        from viewfinder import __version__
+
+        sys.stdout.write(f"viewfinder {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def viewfinder(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="say it and stop")
+    ] = False,
+) -> None:
+    """Learn image representations without labels, and see what made them good."""
+
+
 Words = Annotated[
     list[str] | None,
     typer.Argument(metavar="[METHOD] [KEY=VALUE ...]", help="a method and overrides of its recipe"),

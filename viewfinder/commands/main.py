@@ -8,6 +8,7 @@ import io
 import os
 import signal
 import sys
+from typing import Any, NoReturn
 
 APP = ("typer", "rich", "lightning")
 """What the commands need beyond the library, among what the extra ``app`` installs."""
@@ -23,6 +24,8 @@ def main() -> None:
             'install. Try: pip install "viewfinder[app]"\n'
         )
         sys.exit(2)
+    import typer
+
     from viewfinder.core.errors import InterruptedRun, RunStopped, UserError
 
     # SIGTERM ends a command as Ctrl-C does, from the first import on: what is half done is tidied.
@@ -34,9 +37,13 @@ def main() -> None:
         from viewfinder.commands.cli import app
 
         try:
-            app()
+            code = app(standalone_mode=False)
         finally:
             sys.stdout.flush()  # what a full disk refuses shows here, not after the end
+        sys.exit(code if isinstance(code, int) else 0)
+    except typer.Abort:  # what typer makes of Ctrl-C
+        sys.stderr.write("viewfinder: interrupted\n")
+        sys.exit(130)
     except UserError as error:
         sys.stderr.write(f"viewfinder: {error}\n")
         sys.exit(2)
@@ -50,6 +57,8 @@ def main() -> None:
         _close_output()
         sys.exit(1)
     except Exception as error:
+        if hasattr(error, "show") and hasattr(error, "exit_code"):  # typer's, of wrong words
+            _show(error)
         from viewfinder.commands.unexpected import told
 
         sys.stderr.write(f"viewfinder: {told(error)}\n")
@@ -57,6 +66,21 @@ def main() -> None:
         sys.exit(1)
     finally:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+def _show(error: Any) -> NoReturn:
+    """Say what typer finds wrong; for a key written like an option, how keys are written."""
+    option = getattr(error, "option_name", None)
+    told = None
+    if option is not None:
+        from viewfinder.commands.words import as_key
+
+        told = as_key(option, sys.argv, guess=not error.possibilities)
+    if told is None:
+        error.show()
+    else:
+        sys.stderr.write(f"viewfinder: {told}\n")
+    sys.exit(error.exit_code)
 
 
 def _close_output() -> None:

@@ -66,21 +66,24 @@ def methods() -> Group:
     """All methods by their five parts, and what each is in a line."""
     plugins.load_installed()
     recipes = {name: build(name) for name in METHODS}
-    parts = Table(
-        title="Every method is a choice of five parts; any part can be overridden",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
-    for heading in ("method", *PARTS):
-        parts.add_column(heading.replace("regularizers", "regular-\nizers"), no_wrap=True)
+    shown = [(name, *_five_parts(recipe)) for name, recipe in recipes.items()]
+    headings = ["method", *PARTS]
+    if all(row[-1] == "none" for row in shown):  # a column of nothing costs what 80 are short of
+        shown, headings[-1:] = [row[:-1] for row in shown], []
+    parts = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
+    for heading in headings:
+        parts.add_column(heading, overflow="fold")
+    for row in shown:
+        parts.add_row(*map(Text, row))
     lines = Table.grid(padding=(0, 2, 0, 0))
     for name, recipe in recipes.items():
-        parts.add_row(*map(Text, (name, *_five_parts(recipe))))
         method = METHODS[name]
         target = recipe.target.name + (" with a predictor" if recipe.head.predictor else "")
         source = f" ({method.paper})" if method.paper else ""
         lines.add_row(Text(name), Text(f"{method.summary}; target {target}{source}"))
-    return Group(parts, lines, "", f"The rows of a part: viewfinder methods {'|'.join(TABLES)}")
+    title = f"Every method is a choice of five parts ({', '.join(PARTS)}); any can be overridden."
+    rest = f"viewfinder methods PART lists the rows of a part: {', '.join(TABLES)}"
+    return Group(title, "", parts, "", lines, "", rest)
 
 
 def _five_parts(recipe: Recipe) -> tuple[str, ...]:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from viewfinder.core import plugins
-from viewfinder.core.errors import UserError
-from viewfinder.recipes.recipe import Recipe, build, named_plugins, parse_overrides
+from viewfinder.core.errors import UserError, in_words, nearest_keys
+from viewfinder.core.files import path_of
+from viewfinder.recipes.methods import METHODS
+from viewfinder.recipes.recipe import Recipe, build, keys, named_plugins, parse_overrides
 
 
 def method_and_overrides(words: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -20,8 +22,43 @@ def method_and_overrides(words: Sequence[str]) -> tuple[str | None, list[str]]:
 
 def recipe_of(words: Sequence[str], file: Path | None = None, *, trusted: bool = True) -> Recipe:
     """The recipe of ``[METHOD] [KEY=VALUE ...]`` over a file; ``trusted`` as in ``build``."""
-    method, overrides = method_and_overrides(words)
-    return build(method, parse_overrides(overrides), file, trusted=trusted)
+    method, rest = method_and_overrides(words)
+    overrides = parse_overrides(rest)
+    if method is not None and "method" in overrides:
+        raise UserError(
+            f"the method is {method}, and method={in_words(overrides['method'])} is another",
+            fix=f"{method} alone",
+        )
+    try:
+        return build(method, overrides, file, trusted=trusted)
+    except UserError:
+        if method is None or method in METHODS or not path_of(method).exists():
+            raise
+    raise UserError(
+        f"{method} is a file or folder, and the name of a method is expected first",
+        fix=f"simclr data={method}",
+    )
+
+
+def as_key(option: str, words: Sequence[str], *, guess: bool) -> str | None:
+    """What to say to ``--epochs 3``: keys of a recipe are no options, but words with "=".
+
+    None where it is no key; ``guess``: a key that is near is meant where there is none.
+    """
+    name = option.lstrip("-").replace("-", "_")
+    at = next((i for i, word in enumerate(words) if word.partition("=")[0] == option), None)
+    value = "" if at is None else words[at].partition("=")[2]
+    if not value and at is not None and at + 1 < len(words) and "=" not in words[at + 1]:
+        value = words[at + 1]
+    plugins.load_installed()
+    known = keys()
+    found = [name] if name in known else nearest_keys(name, known)
+    if not guess and not any(key.rpartition(".")[2] == name.rpartition(".")[2] for key in found):
+        return None
+    if not found:
+        return f"there is no option {option}; --help lists them, docs/recipe.md the keys"
+    told = " or ".join(f"{key}={value or '...'}" for key in found)
+    return f"there is no option {option}; keys of a recipe are written key=value. Try: {told}"
 
 
 def overrides_of(words: Sequence[str]) -> dict[str, Any]:

@@ -55,6 +55,20 @@ def nearest(name: str, valid: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
+def nearest_keys(key: str, valid: Iterable[str]) -> list[str]:
+    """The dotted keys that somebody may have meant: those that end alike, else the closest.
+
+    >>> nearest_keys("lr", ["epochs", "optimizer.lr", "objective.temperature"])
+    ['optimizer.lr']
+    """
+    known, last = list(valid), key.rpartition(".")[2]
+    alike = [one for one in known if one != key and one.rpartition(".")[2] == last]
+    guess = nearest(key, known)
+    if 0 < len(alike) <= 4:
+        return alike
+    return [guess] if guess else []
+
+
 def unknown(kind: str, name: str, valid: Iterable[str]) -> UserError:
     """The error for a name that is not in the list: names it, the nearest match and all choices."""
     choices = sorted(valid)

@@ -20,11 +20,13 @@ class OptimizerRow(Row):
     build     (parameter groups, learning rate, momentum, nesterov) -> the optimiser
     momentum  whether it has a momentum to be set, and Nesterov's form of it
     ascends   whether groups may ask to ``maximize``
+    states    how many tensors it keeps of each parameter with that momentum
     """
 
     build: Callable[[Groups, float, float, bool], torch.optim.Optimizer]
     momentum: bool = False
     ascends: bool = True
+    states: Callable[[float], int] = lambda momentum: int(momentum > 0)
 
 
 def _sgd(groups: Groups, lr: float, momentum: float, nesterov: bool) -> torch.optim.Optimizer:
@@ -51,12 +53,15 @@ OPTIMIZERS = Table(
     "optimizer",
     [
         OptimizerRow(name="sgd", summary="stochastic gradient descent", build=_sgd, momentum=True),
-        OptimizerRow(name="adam", summary="Adam", paper="Kingma and Ba 2015", build=_adam),
+        OptimizerRow(
+            name="adam", summary="Adam", paper="Kingma and Ba 2015", build=_adam, states=lambda m: 2
+        ),
         OptimizerRow(
             name="adamw",
             summary="Adam with decoupled weight decay",
             paper="Loshchilov and Hutter 2019",
             build=_adamw,
+            states=lambda momentum: 2,
         ),
         OptimizerRow(
             name="lars",

@@ -34,6 +34,8 @@ class Row:
     options  class of its options
     bare     the option that ``name:VALUE`` sets, such as the file of ``file:z.parquet``
     paths    the options that are paths of files or folders
+    instead  groups of options of which one takes the place of the others: one that is given
+             replaces another that was only preset, and two that are given are refused
 
     Raises UserError for a fact that is not what its type says.
     """
@@ -44,6 +46,7 @@ class Row:
     options: type[Options] = Options
     bare: str | None = None
     paths: tuple[str, ...] = ()
+    instead: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
         check_facts(self)

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
-from viewfinder.core.errors import UserError, in_words, nearest, shortened
+from viewfinder.core.errors import UserError, in_words, nearest_keys, shortened
 
 
 class Strict(BaseModel):
@@ -46,9 +46,7 @@ def readable(
         return cause
     key = ".".join(str(step) for step in (*prefix, *problem["loc"]))
     if problem["type"] == "extra_forbidden":
-        guess = nearest(key, keys)
-        hint = f"Did you mean {guess}?" if guess else "docs/recipe.md lists every key."
-        return UserError(f"unknown key {shortened(key)}. {hint}")
+        return unknown_key(key, problem["input"], keys)
     while key not in keys and key.rpartition(".")[0] in keys and not key[-1].isdigit():
         key = key.rpartition(".")[0]  # which kind of value of several was tried is no key
     item = key not in keys and key.rpartition(".")[0] in keys  # a number of a list
@@ -60,6 +58,16 @@ def readable(
         f"{shortened(key)} is {given}: {msg}{meaning}",
         fix=None if item else _within(key, problem),
     )
+
+
+def unknown_key(key: str, value: Any, keys: Mapping[str, str]) -> UserError:
+    """The error for a key that there is not: names those that were probably meant."""
+    guesses = nearest_keys(key, keys)
+    if not guesses:
+        return UserError(f"unknown key {shortened(key)}. docs/recipe.md lists every key.")
+    plain = isinstance(value, str | int | float) and len(str(value)) < 50
+    told = [f"{guess}={value}" if plain else guess for guess in guesses]
+    return UserError(f"unknown key {shortened(key)}. Did you mean {' or '.join(told)}?")
 
 
 def _within(key: str, problem: Mapping[str, Any]) -> str | None:

@@ -243,4 +243,5 @@ BANK = NegativesRow(
     kind="table",
     gives_positive=True,
     stable_index=True,
+    drawn=lambda o: (o.size or 0) if o.draws == "each" else 0,
 )

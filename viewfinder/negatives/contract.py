@@ -145,6 +145,7 @@ class NegativesRow(Row):
     stable_index    it keeps one entry per datum: indices are below ``spec.n`` and stay
     needs_momentum  it contrasts with keys of past steps as if one network had made them all, which
                     holds where a momentum network makes them
+    drawn           options -> how many rows of the table are drawn for each query; 0: none is
     """
 
     build: Callable[[Any, Spec], Negatives]
@@ -152,6 +153,7 @@ class NegativesRow(Row):
     gives_positive: bool = False
     stable_index: bool = False
     needs_momentum: bool = False
+    drawn: Callable[[Any], int] = lambda options: 0
 
 
 def of_all_ranks(

@@ -256,4 +256,5 @@ ATTRIBUTES = Positives(
     needs=("attributes",),
     bare="file",
     paths=("file",),
+    instead=(("top_k", "columns"),),
 )

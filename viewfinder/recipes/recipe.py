@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 
 from viewfinder.core import plain_yaml, plugins
 from viewfinder.core.errors import UserError, in_words, nearest, shortened
+from viewfinder.core.files import path_of
 from viewfinder.core.ranges import Count
 from viewfinder.core.table import spelling
 from viewfinder.core.validation import readable
@@ -215,7 +216,11 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
     for word in words:
         key, equals, text = word.partition("=")
         if not equals or not key:
-            raise UserError(f"{in_words(word)} is not of the form key=value", fix="epochs=20")
+            there = len(word) < 1_000 and path_of(word).exists()
+            raise UserError(
+                f"{in_words(word)} is not of the form key=value",
+                fix=f"data={word}" if there else f"epochs=20, or data=folder:{word} for images",
+            )
         if key.count(".") > 8:
             raise UserError(f"unknown key {shortened(key)}. docs/recipe.md lists every key.")
         try:
@@ -302,19 +307,50 @@ def build(
     raw = merge(METHODS[name].settings, given, {"method": name})
     views = [layer["views"] for layer in layers if layer.get("views") is not None]
     raw["views"] = layered(METHODS[name].settings.get("views", {}), *views)
-    for part in choices():
-        # Options of another choice than the row's do not carry over to the one made instead.
+    for part, kind in choices().items():
         row, chosen = METHODS[name].settings.get(part, {}), given.get(part, {})
-        if not isinstance(chosen, Mapping) or "name" not in chosen:
+        if not chosen or not isinstance(chosen, Mapping):
             continue
-        if spelling(str(chosen["name"]).partition(":")[0]) != row.get("name"):
-            raw[part] = dict(chosen)
+        of_part = [row, *(layer.get(part) for layer in layers)]
+        # Options of another choice than the row's do not carry over to the one made instead.
+        if "name" in chosen and _row_name(chosen["name"]) != row.get("name"):
+            raw[part], of_part = dict(chosen), of_part[1:]
+        raw[part] = _replaced(part, kind, raw[part], of_part)
     try:
         recipe = Recipe.model_validate(raw)
     except ValidationError as error:
         raise readable(error, keys()) from error
     _check_options(recipe)
     return recipe
+
+
+def _row_name(word: Any) -> str:
+    """The name of the row in ``NAME:VALUE``."""
+    return spelling(str(word).partition(":")[0])
+
+
+def _replaced(
+    part: str, kind: type[Choice], values: Mapping[str, Any], layers: Iterable[Any]
+) -> dict[str, Any]:
+    """The values of a part, where an option that is given takes the place of a preset one.
+
+    Raises UserError where one layer gives two options of which one is instead of the other.
+    """
+    row = kind.table.get(_row_name(values.get("name", kind.model_fields["name"].default)))
+    out = dict(values)
+    for group in row.instead if row is not None else ():
+        for layer in layers:
+            given = [o for o in group if isinstance(layer, Mapping) and layer.get(o) is not None]
+            if len(given) > 1:
+                names = [f"{part}.{option}" for option in given]
+                raise UserError(
+                    f"{' and '.join(names)} are given, and each is instead of the other",
+                    fix=f"{names[-1]} alone",
+                )
+            if given:
+                out |= {option: None for option in group if option in out and option not in given}
+                out |= {given[0]: layer[given[0]]}
+    return out
 
 
 def named_plugins(given: Mapping[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from rich.console import Console
 from viewfinder.core.console import console, say
 from viewfinder.core.errors import UserError
 from viewfinder.data.source import Source, Split
-from viewfinder.data.sources.table import open_source, same_source
+from viewfinder.data.sources.table import full_spec, open_source, same_source
 from viewfinder.data.splits import identities
 from viewfinder.networks.encoders import ENCODERS, check_modality
 from viewfinder.recipes.check import check_data
@@ -62,9 +63,26 @@ def with_data(recipe: Recipe, where: Console | None = None) -> tuple[Recipe, Sou
     source = open_data(recipe.data, recipe.seed, where)
     split = training_split(recipe.data, source)
     check_modality(ENCODERS[recipe.encoder.name], split.data.modality)
+    known = recipe.data.model_copy(update={"source": source.spec})  # photos is folder:photos
+    recipe = recipe.model_copy(update={"data": known})
     recipe = complete(recipe, split.data.shape, split.data.modality)
+    recipe = _with_batch_of(recipe, split, where)
     check_data(recipe, split)
     return recipe, source
+
+
+def _with_batch_of(recipe: Recipe, split: Split, where: Console | None) -> Recipe:
+    """The recipe with a batch that the data fill: the largest power of 2, shared by all processes;
+    a note says so."""
+    if recipe.batch_size <= len(split):
+        return recipe
+    size = 2 ** int(math.log2(max(len(split), 1)))
+    size -= size % recipe.processes
+    if size < 2:
+        return recipe  # refused by check_data
+    note = f"batch_size={recipe.batch_size} is more than the {len(split)} images of {split.name}"
+    say(f"note: {note}: batches of {size} are used", where or console())
+    return recipe.model_copy(update={"batch_size": size})
 
 
 def reopened(
@@ -144,6 +162,7 @@ def override(
     Raises UserError for what is not ``allowed``, and for channels that the encoder does not take.
     """
     own = recipe.model_dump(mode="json", include=set(SETTABLE))
+    source = None if source is None else full_spec(source)
     if source is not None and not same_source(source, recipe.data.source):
         kept = ("channels", "modality", "shape")
         own["data"] = {"source": source, **{key: own["data"][key] for key in kept}}

@@ -65,6 +65,18 @@ class Measures(L.Callback):
         how: Any = {"device": module.device, "precision": whole.precision}
         return extract(module.encoder, images, whole.view, **how)
 
+    def _told_of_copies(self) -> str:
+        """What to say where most of the measured images are copies of each other."""
+        seen = Subset(self.embedding.data, self.rows).read(np.arange(len(self.rows)))
+        different = len({one.tobytes() for one in seen.numpy()})
+        if 2 * different > len(seen):
+            return ""
+        many = "all are the same" if different == 1 else f"only {different} are different"
+        return (
+            f" The probable cause are the data: of {len(seen)} images looked at, {many}; "
+            "`viewfinder data` says what was read."
+        )
+
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, step: int
     ) -> None:
@@ -92,6 +104,8 @@ class Measures(L.Callback):
             self.latest = {"feature_std": std, "rankme": rank}
             pl_module.log_dict(self.latest)
             problem = diagnose(std, rank, z.shape[1]) if self.alarms else None
+            if problem is not None:
+                problem += self._told_of_copies()
             # Trained to tell a few classes, features rightly span few directions.
             if module.objective.outputs == "classes" and std > COLLAPSED_STD:
                 problem = None

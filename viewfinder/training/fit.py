@@ -22,6 +22,7 @@ from viewfinder.training.callbacks import Checkpoints, History, Measures, Presen
 from viewfinder.training.embedding import Embedding
 from viewfinder.training.engine import engine
 from viewfinder.training.loader import loader
+from viewfinder.training.memory import check_memory
 from viewfinder.training.module import Pretraining
 from viewfinder.training.resuming import Restored, check_same, going_on
 from viewfinder.training.usage import Usage
@@ -53,6 +54,7 @@ def fit(
     clusters = first_clusters(recipe, split)
     for note in clusters.notes:
         say(f"note: {note}", console)
+    check_memory(recipe, clusters.z, clusters.tags, len(split), console)
     module = Pretraining(recipe, clusters.z, clusters.tags, len(split))
     last = run.last_checkpoint()
     if last is not None:

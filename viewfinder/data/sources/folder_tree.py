@@ -29,6 +29,12 @@ class Scan:
     led_out: list[str]
 
 
+def system_devices() -> set[int]:
+    """The devices whose folders hold nothing that anybody stored, and lead everywhere."""
+    found = {place.stat().st_dev for place in _SYSTEM_PLACES if place.is_dir()}
+    return found - {Path("/").stat().st_dev}
+
+
 def scan(root: Path) -> Scan:
     """All image files under a folder. Links that stay in it are followed, those to folders once;
     others are not: a folder that somebody gave away must not make a run read what lies beside."""
@@ -37,16 +43,13 @@ def scan(root: Path) -> Scan:
     unreadable: list[tuple[Path, str]] = []
     led_out: list[str] = []
     seen: set[tuple[int, int]] = set()
-    real = root.resolve()
+    real, system = root.resolve(), system_devices()
 
     def stays(path: Path) -> bool:
         if not path.is_symlink() or not path.exists() or path.resolve().is_relative_to(real):
             return True  # one that leads nowhere is an unreadable file
         led_out.append(path.relative_to(root).as_posix())
         return False
-
-    system = {place.stat().st_dev for place in _SYSTEM_PLACES if place.is_dir()}
-    system -= {Path("/").stat().st_dev}
 
     def failed(error: OSError) -> None:
         unreadable.append((Path(error.filename), error.strerror or "cannot be listed"))

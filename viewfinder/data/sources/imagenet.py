@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from viewfinder.core.errors import UserError
-from viewfinder.core.files import path_of
+from viewfinder.core.files import file_of, path_of
 from viewfinder.data.file_splits import LARGE_SIZE, read_file_splits
 from viewfinder.data.options import ReadOptions
 from viewfinder.data.sidecars.read import first_five
@@ -58,7 +58,9 @@ def read_imagenet100(argument: str, options: ReadOptions) -> Source:
 def read_class_list(file: Path) -> list[str]:
     """WordNet ids, the first word of each line; UserError for none, and for one named twice."""
     names = [
-        line.split()[0] for line in file.read_text(encoding="utf-8").splitlines() if line.strip()
+        line.split()[0]
+        for line in file_of(file).read_text(encoding="utf-8").splitlines()
+        if line.strip()
     ]
     double = sorted({name for name in names if names.count(name) > 1})
     if not names or double:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from viewfinder.core.errors import UserError
-from viewfinder.core.files import path_of
+from viewfinder.core.files import file_of, path_of
 from viewfinder.data.file_splits import read_file_splits
 from viewfinder.data.options import ReadOptions
 from viewfinder.data.sidecars.read import first_five
@@ -114,6 +114,8 @@ def words_of(file: Path, layout: str) -> Iterator[list[str]]:
 def lines_of(file: Path, layout: str) -> Iterator[str]:
     """The lines that are not empty, stripped."""
     try:
+        if file.exists():
+            file_of(file)
         with file.open(encoding="utf-8") as stream:
             for line in stream:
                 if line.strip():

@@ -23,6 +23,7 @@ from numpy.lib import format as npy
 from torch import Tensor
 
 from viewfinder.core.errors import UserError, shortened
+from viewfinder.core.files import file_of
 from viewfinder.data.convert import looks_channels_first
 
 _BLOCK_BYTES = 2**24
@@ -75,7 +76,7 @@ class NpzFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.headers: dict[str, Header] = {}
-        with _clean_errors(path), zipfile.ZipFile(path) as archive:
+        with _clean_errors(path), zipfile.ZipFile(file_of(path)) as archive:
             for member in archive.namelist():
                 if member.endswith(".npy"):
                     with archive.open(member) as stream:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from viewfinder.core.errors import UserError
+from viewfinder.core.files import file_of
 from viewfinder.data.file_splits import LARGE_SIZE
 from viewfinder.data.options import ReadOptions
 from viewfinder.data.sidecars.read import first_five
@@ -91,7 +92,7 @@ def read_wider(argument: str, options: ReadOptions) -> Source:
         places = [name, *(f"{folder.name}/{name}" for folder in sorted(root.iterdir()))]
         file = one_of(root, places, _WIDER)
         try:
-            parts[split] = json.loads(file.read_text(encoding="utf-8"))
+            parts[split] = json.loads(file_of(file).read_text(encoding="utf-8"))
         except (ValueError, OSError) as error:
             raise UserError(f"{file} cannot be read as JSON: {error}") from None
     try:
@@ -164,7 +165,7 @@ def classes_by_size(paths: Sequence[str], train: np.ndarray) -> tuple[np.ndarray
 
 def _zappos_table(file: Path) -> tuple[list[str], list[str], np.ndarray]:
     """Image ids, names of the 126 attributes, and their values uint8 (N, 126)."""
-    with file.open(newline="", encoding="utf-8-sig") as stream:
+    with file_of(file).open(newline="", encoding="utf-8-sig") as stream:
         header, *rows = list(csv.reader(stream))
     wanted = [
         i for i, name in enumerate(header) if i and not name.startswith(("Category", "SubCategory"))

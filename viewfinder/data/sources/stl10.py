@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from viewfinder.core.errors import UserError
+from viewfinder.core.files import file_of
 from viewfinder.data.options import ReadOptions
 from viewfinder.data.source import Source, Split
 from viewfinder.data.sources.arrays import ArraySplit, build_split, tensor_blocks
@@ -33,7 +34,7 @@ def read_stl10(options: ReadOptions) -> Source:
     if not folder.exists():
         raise missing("stl10", STL10, root)
     names_file = folder / "class_names.txt"
-    names = names_file.read_text().split() if names_file.exists() else None
+    names = file_of(names_file).read_text().split() if names_file.exists() else None
     splits: dict[str, Split] = {}
     notes: list[str] = []
     for name in ("train", "test", "unlabeled"):
@@ -58,7 +59,7 @@ def read_stl10(options: ReadOptions) -> Source:
 
 def _images(path: Path) -> Tensor:
     """uint8 (N, 3, 96, 96), mapped; the file holds each image's columns one after another."""
-    if not path.exists():
+    if not path.is_file():
         raise UserError(
             f"there is no file {path}", fix="remove its folder, then data.download=true"
         )
@@ -69,7 +70,7 @@ def _images(path: Path) -> Tensor:
 
 
 def _labels(path: Path, count: int) -> np.ndarray:
-    if not path.exists() or path.stat().st_size != count:
+    if not path.is_file() or path.stat().st_size != count:
         raise UserError(
             f"{path} is missing or does not hold {count} labels",
             fix="remove its folder, then data.download=true",

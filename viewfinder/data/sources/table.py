@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field, ValidationError
 
-from viewfinder.core.errors import UserError, nearest, unknown
+from viewfinder.core.errors import UserError, in_words, nearest, unknown
 from viewfinder.core.files import path_of, reading
 from viewfinder.core.table import Options, Row, Table
 from viewfinder.core.validation import readable
@@ -187,7 +187,7 @@ def open_source(
         limit=limit,
         seed=seed,
     )
-    whole = _with_prefix(spec)
+    whole = full_spec(spec)
     row = SOURCES[whole.partition(":")[0]]
     own = _own_options(row, whole)
     _check_fits(row, how)
@@ -205,7 +205,7 @@ def located_source(spec: str) -> str:
     >>> located_source("digits"), located_source("npz:/data/../mine")
     ('digits', 'npz:/mine')
     """
-    whole = _with_prefix(spec)
+    whole = full_spec(spec)
     path = place_of(whole)
     if not path:
         return whole
@@ -219,7 +219,7 @@ def place_of(spec: str) -> str | None:
     return argument if row is not None and row.bare in row.paths else None
 
 
-def _with_prefix(spec: str) -> str:
+def full_spec(spec: str) -> str:
     """The spec with the name of its row; UserError where it names neither a row nor a path."""
     if spec.partition(":")[0] in SOURCES:
         return spec
@@ -229,7 +229,7 @@ def _with_prefix(spec: str) -> str:
         return f"npz:{spec}" if arrays else f"folder:{spec}"
     guess = nearest(spec.partition(":")[0], SOURCES)
     if ":" in spec and guess is not None:  # the place would make every name unlike
-        raise UserError(f"unknown data source {spec!r}", fix=SOURCES[guess].spelling)
+        raise UserError(f"unknown data source {in_words(spec)}", fix=SOURCES[guess].spelling)
     raise unknown("data source", spec, [row.spelling for row in SOURCES.values()])
 
 

@@ -11,11 +11,13 @@ import numpy as np
 import torch
 
 from viewfinder.core.errors import UserError
-from viewfinder.core.files import path_of
+from viewfinder.core.files import file_of, path_of
+from viewfinder.data.decode import EXTENSIONS
 from viewfinder.data.file_splits import read_file_splits
 from viewfinder.data.options import ReadOptions
 from viewfinder.data.source import Source, Split
 from viewfinder.data.sources.arrays import ArraySplit, build_split, tensor_blocks
+from viewfinder.data.sources.folder_tree import system_devices
 
 DEFAULT_ROOT = Path("data")
 
@@ -88,6 +90,7 @@ def opened(name: str, entry: TorchvisionSet, split: str, root: Path, *, download
     """torchvision's data set; UserError where it is missing, damaged or cannot be fetched."""
     from torchvision import datasets
 
+    _check_files(root / entry.place)
     factory, arguments = getattr(datasets, entry.factory), dict(entry.splits[split])
     try:
         return factory(root=str(root), download=download, **arguments)
@@ -103,6 +106,17 @@ def opened(name: str, entry: TorchvisionSet, split: str, root: Path, *, download
             f"{name} in {root / entry.place} is incomplete or damaged: {error}",
             fix="remove it, then data.download=true",
         ) from None
+
+
+def _check_files(place: Path) -> None:
+    """Raise UserError for a device among the files, or a link to the system's own folders:
+    torchvision would read them without end."""
+    system = system_devices()
+    for path in [place, *place.rglob("*")]:
+        if path.is_symlink() and path.exists() and path.stat().st_dev in system:
+            raise UserError(f"{path} leads to {path.resolve()}, which is no place for images")
+        if path.suffix.lower() not in EXTENSIONS and path.exists() and not path.is_dir():
+            file_of(path)
 
 
 def missing(name: str, entry: TorchvisionSet, root: Path) -> UserError:

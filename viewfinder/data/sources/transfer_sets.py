@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from viewfinder.core.errors import UserError
+from viewfinder.core.files import file_of
 from viewfinder.data.file_splits import LARGE_SIZE
 from viewfinder.data.options import ReadOptions
 from viewfinder.data.sidecars.read import first_five
@@ -137,7 +138,7 @@ def _mat_labels(file: Path) -> np.ndarray:
     from scipy.io import loadmat
 
     try:
-        labels = np.asarray(loadmat(file)["labels"]).ravel()
+        labels = np.asarray(loadmat(file_of(file))["labels"]).ravel()
     except (KeyError, ValueError, TypeError, OSError, NotImplementedError) as error:
         raise UserError(f"{file} holds no labels: {error}", fix=_FLOWER) from None
     if len(labels) == 0 or labels.dtype.kind not in "ui" or labels.min() < 1:
