@@ -60,7 +60,8 @@ def finish(recipe: Recipe, source: Source, run: Run, module: Pretraining) -> Non
     else:
         say(
             f"{recipe.data.source} has no labels, so nothing is scored. With labelled images: "
-            f"viewfinder evaluate {run.folder} --data SOURCE; with a table of labels: data.labels=FILE.csv"
+            f"viewfinder evaluate {run.folder} --data SOURCE; with a table of labels: "
+            "data.labels=FILE.csv"
         )
     write_report(gather(run.folder), run.report)
     say(f"report: {run.report}")
