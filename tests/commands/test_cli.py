@@ -205,6 +205,48 @@ def test_a_folder_without_labels_is_embedded_and_explained(
     assert run(monkeypatch, "evaluate", str(out), "--data", "digits", "data.size=16") == 0
 
 
+def test_a_table_of_some_labels_goes_through_all_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    names = [f"{i:02}.png" for i in range(60)]
+    for name in names:
+        Image.fromarray(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8)).save(f"photos/{name}")
+    (tmp_path / "photos" / "broken.png").write_bytes(b"no picture")
+    labels = [f"{name};{'ab'[i % 2]}" for i, name in enumerate(names[:40])]
+    Path("labels.csv").write_text("\n".join(["path;label", *labels, "gone.png;a"]))
+    words = ["data=folder:photos", "data.labels=labels.csv", "data.size=12", "batch_size=16"]
+    words += ["epochs=1", "logger=none", "encoder.widths=[4,8]", "accelerator=cpu"]
+    assert run(monkeypatch, "data", *(w.removeprefix("data=") for w in words[:3])) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for text in (
+        "20 of 60 images have no label (40.png, 41.png, 42.png, ...)",
+        "1 of 41 lines name",
+    ):
+        assert text in shown or text in shown.replace("- ", "-")
+    assert run(monkeypatch, "pretrain", "simclr", *words, "--out", "one") == 0
+    scores = json.loads(Path("one/results.json").read_text())
+    assert {(s["features"], s["n_test"], s["protocol"]["n_train"]) for s in scores} == {
+        (kind, 8, 32) for kind in ("trained", "untrained", "raw pixels", "supervised")
+    }
+    assert run(monkeypatch, "pretrain", "supcon", *words, "--out", "two") == 0
+    capsys.readouterr()
+    assert run(monkeypatch, "pretrain", "cross-entropy", *words, "--out", "three") == 2
+    assert "a label for each image" in capsys.readouterr().err
+    strict = [*words, "data.strict=true", "--out", "four"]
+    assert run(monkeypatch, "pretrain", "simclr", *strict) == 2
+    out = ["--data", "folder:photos", "--out", "v.csv"]
+    assert run(monkeypatch, "embed", "one", *out) == 0
+    with Path("v.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["class_name"] for row in rows} == {"a", "b", ""}
+    assert len(rows) == 60
+
+
 def test_methods_and_reproductions_are_listed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -173,8 +173,26 @@ def test_labels_file_wins(tmp_path: Path, class_tree: Path) -> None:
     source = open_source(f"folder:{class_tree}", size=4, labels=tmp_path / "l.csv")
     assert {f"{path},{name}" for path, name in classes_of(source).items()} == set(lines)
     (tmp_path / "l.csv").write_text("path,label\n" + "\n".join(lines[1:]))
-    with pytest.raises(UserError, match=r"1 of 10 images have no line \(cats/0.png\)"):
-        open_source(f"folder:{class_tree}", labels=tmp_path / "l.csv")
+    with pytest.raises(UserError, match=r"1 of 10 images have no label \(cats/0.png\)"):
+        open_source(f"folder:{class_tree}", labels=tmp_path / "l.csv", strict=True)
+    source = open_source(f"folder:{class_tree}", size=4, labels=tmp_path / "l.csv")
+    assert any("1 of 10 images have no label (cats/0.png)" in note for note in source.notes)
+    found = {
+        path: label
+        for split in source.splits.values()
+        for path, label in zip(split.paths or (), split.labels.tolist(), strict=True)  # type: ignore[union-attr]
+    }
+    assert [path for path, label in found.items() if label < 0] == ["cats/0.png"]
+
+
+def test_a_broken_image_needs_no_line(tmp_path: Path, class_tree: Path) -> None:
+    paths = sorted(path.relative_to(class_tree).as_posix() for path in class_tree.glob("*/*"))
+    lines = [f"{path},{'ab'[i % 2]}" for i, path in enumerate(paths)]
+    (tmp_path / "l.csv").write_text("path,label\n" + "\n".join(lines))
+    (class_tree / "cats" / "broken.png").write_bytes(b"no picture")
+    source = open_source(f"folder:{class_tree}", size=4, labels=tmp_path / "l.csv")
+    assert len(source.unreadable) == 1
+    assert not any("no label" in note for note in source.notes)
 
 
 def test_unreadable_files_are_listed_and_the_rest_is_aligned(

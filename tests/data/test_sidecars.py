@@ -22,22 +22,28 @@ def test_paths_are_aligned_whatever_the_order_and_slashes(tmp_path: Path) -> Non
     sidecar = read_sidecar(file)
     assert sidecar.columns["colour"] == ["red", "blue"]
     assert align(sidecar, {"train": ["a/1.jpg", "b/2.jpg"]})["train"].tolist() == [1, 0]
-    assert label_column(file, {"train": ["a/1.jpg", "b/2.jpg"]})["train"].tolist() == ["cat", "dog"]
+    assert label_column(file, {"train": ["a/1.jpg", "b/2.jpg"]})[0]["train"].tolist() == [
+        "cat",
+        "dog",
+    ]
 
 
 def test_byte_order_mark_quotes_and_empty_lines(tmp_path: Path) -> None:
     file = tmp_path / "l.csv"
     file.write_bytes('\ufeffpath,label\n"a,b.jpg","x ""y"""\n\nc.jpg,z\n'.encode())
-    assert label_column(file, {"train": ["c.jpg", "a,b.jpg"]})["train"].tolist() == ["z", 'x "y"']
+    assert label_column(file, {"train": ["c.jpg", "a,b.jpg"]})[0]["train"].tolist() == [
+        "z",
+        'x "y"',
+    ]
 
 
 def test_index_with_and_without_splits(tmp_path: Path) -> None:
     file = write(tmp_path / "l.csv", "index,label\n1,b\n0,a\n")
-    assert label_column(file, {"train": 2})["train"].tolist() == ["a", "b"]
+    assert label_column(file, {"train": 2})[0]["train"].tolist() == ["a", "b"]
     with pytest.raises(UserError, match="add a column split"):
         label_column(file, {"train": 2, "test": 2})
     both = "split,index,label\ntraining,0,a\ntraining,1,b\ntest,0,c\n"
-    got = label_column(write(tmp_path / "s.csv", both), {"train": 2, "test": 1})
+    got, _ = label_column(write(tmp_path / "s.csv", both), {"train": 2, "test": 1})
     assert got["train"].tolist() == ["a", "b"]
     assert got["test"].tolist() == ["c"]
 
@@ -52,11 +58,12 @@ def test_index_with_and_without_splits(tmp_path: Path) -> None:
         ("path,label\na.jpg,x\na.jpg,y\n", ["twice", "a.jpg"]),
         ("index,label\n-1,x\n", ["whole numbers", "'-1'"]),
         ("path,class\na.jpg,x\n", ["no column label", "class"]),
-        ("path,label\na.jpg,\nb.jpg,x\n", ["1 labels are missing", "a.jpg"]),
-        ("path,label\na.jpg,x\n", ["1 of 2 images have no line", "b.jpg"]),
         (
-            "path,label\na.jpg,x\nb.jpg,y\n" + "".join(f"{i}.jpg,z\n" for i in range(7)),
-            ["7 of 9 lines have no image", "0.jpg, 1.jpg, 2.jpg, 3.jpg, 4.jpg, ..."],
+            "path,label\n" + "".join(f"{i}.jpg,z\n" for i in range(7)),
+            [
+                "none of its 7 lines (0.jpg, 1.jpg, 2.jpg, ...)",
+                "one of the 2 images (a.jpg, b.jpg)",
+            ],
         ),
     ],
 )
@@ -145,3 +152,29 @@ def test_attributes() -> None:
     ):
         with pytest.raises(UserError, match=words):
             checked_attributes(values, 2, "x")
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_cells_are_parted_by_what_parts_the_first_line(tmp_path: Path, separator: str) -> None:
+    rows = [["path", "label", "tags"], ["a.jpg", "x", '"red;wool"'], ["b.jpg", "y, z", "blue"]]
+    rows[2][1] = '"y, z"'
+    file = write(tmp_path / "l.csv", "\n".join(separator.join(row) for row in rows))
+    sidecar = read_sidecar(file)
+    assert (sidecar.columns["label"], sidecar.columns["tags"]) == (
+        ["x", "y, z"],
+        ["red;wool", "blue"],
+    )
+
+
+@pytest.mark.parametrize("empty", ["a.jpg,\n", "a.jpg,nan\n", ""])
+def test_an_image_without_a_label_is_none_of_any_class(tmp_path: Path, empty: str) -> None:
+    others = "".join(f"{i}.jpg,z\n" for i in range(7))
+    file = write(tmp_path / "l.csv", f"path,label\n{empty}b.jpg,x\nc.jpg,y\n{others}")
+    images = {"train": ["a.jpg", "b.jpg", "c.jpg"]}
+    text, notes = label_column(file, images)
+    assert text["train"].tolist() == ["", "x", "y"]
+    lines = 9 + bool(empty)
+    assert notes == [f"{file}: 7 of {lines} lines name no image (0.jpg, 1.jpg, 2.jpg, ...)"]
+    with pytest.raises(UserError, match=r"7 of .* name no image"):
+        label_column(file, images, strict=True)
+    assert encode(text)[0]["train"].tolist() == [-1, 0, 1]

@@ -68,8 +68,11 @@ def test_csv(tmp_path: Path) -> None:
     file = tmp_path / "z.csv"
     file.write_text("index,cluster\n0,10\n1,9\n2,10\n")
     assert read_clusters(file, split(3)).z.tolist() == [1, 0, 1]
+    made = read_clusters(file, split(5))
+    assert made.z.tolist() == [1, 0, 1, 2, 3]  # each other is its own
+    assert "2 of 5 images have no line (3, 4)" in made.notes[0]
     with pytest.raises(UserError, match="1 of 4 images have no line"):
-        read_clusters(file, split(4))
+        read_clusters(file, replace(split(4), strict=True))
     file.write_text("index,cluster\n0,10\n1,\n2,10\n")
     with pytest.raises(UserError, match=r"1 images have no cluster \(rows 1\)"):
         read_clusters(file, split(3))

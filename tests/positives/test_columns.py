@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,12 @@ from viewfinder.core.errors import UserError
 from viewfinder.data.source import Split
 from viewfinder.data.splits import select
 from viewfinder.data.stored import ArrayData
+from viewfinder.positives.assignment import Assignment
 from viewfinder.positives.attribute_file import read_attributes
 from viewfinder.positives.columns import ColumnOptions, parse_columns, quantile_bins
+from viewfinder.positives.contract import Given
+from viewfinder.positives.needs import all_labels
+from viewfinder.positives.table import POSITIVES
 from viewfinder.positives.tag_matrix import tags_of_cells
 
 
@@ -93,8 +98,18 @@ def test_sidecar_by_path(tmp_path: Path) -> None:
     table = read_attributes(file, split(2, ["a.jpg", "b.jpg"])).attributes
     # numbered over the whole file, so that other splits agree
     assert table.values.tolist() == [[0, 0], [1, 2]]
-    with pytest.raises(UserError, match=r"2 of 3 images have no line \(x.jpg, y.jpg\); 2 of 3"):
-        read_attributes(file, split(3, ["a.jpg", "x.jpg", "y.jpg"]))
+    some = replace(
+        split(3, ["a.jpg", "x.jpg", "y.jpg"]), listed={"a.jpg", "b.jpg", "x.jpg", "y.jpg"}
+    )
+    found = read_attributes(file, some)
+    assert found.attributes.values.tolist() == [[0, 0], [-1, -1], [-1, -1]]
+    assert found.known is not None and found.known.tolist() == [True, False, False]
+    assert "2 of 3 images have no line (x.jpg, y.jpg)" in found.notes[-2]
+    assert "1 of 3 lines name no file of the source (other.jpg)" in found.notes[-1]
+    with pytest.raises(UserError, match=r"2 of 3 images have no line.*data.strict=false"):
+        read_attributes(file, replace(some, strict=True))
+    with pytest.raises(UserError, match=r"none of its 3 lines \(b.jpg, other.jpg, a.jpg\)"):
+        read_attributes(file, split(2, ["x.jpg", "y.jpg"]))
     with pytest.raises(UserError, match="keyed by path"):
         read_attributes(file, split(3))
 
@@ -105,7 +120,7 @@ def test_sidecar_by_index_knows_the_rows_of_a_limited_split(tmp_path: Path) -> N
     limited = select(split(6), np.array([1, 4, 5]), "train")
     assert read_attributes(file, limited).attributes.values.ravel().tolist() == [1, 0, 1]
     with pytest.raises(UserError, match=r"1 of 7 images have no line \(6\)"):
-        read_attributes(file, split(7))
+        read_attributes(file, replace(split(7), strict=True))
 
 
 def test_sidecar_by_split_and_index(tmp_path: Path) -> None:
@@ -128,3 +143,41 @@ def test_tags_and_their_limits() -> None:
     with pytest.raises(UserError, match="no tag is left"):
         tags_of_cells(["a", "b"], min_count=2)
     assert list(found.attributes().names) == list(found.names)
+
+
+@pytest.mark.parametrize("name", ["attributes", "tags", "file"])
+def test_an_image_that_a_table_does_not_name_is_its_own(name: str, tmp_path: Path) -> None:
+    """For every row of positives that reads a table of images; the others are as without it."""
+    rows = "".join(f"{i}.jpg,{i % 2},{'red;wool' if i % 2 else 'blue'},{i % 3}\n" for i in range(9))
+    file = tmp_path / "t.csv"
+    file.write_text(f"path,soft,tags,cluster\n{rows}")
+    options = POSITIVES[name].options(
+        file=str(file), **({"top_k": 2} if name == "attributes" else {})
+    )
+
+    def made(lost: int) -> Assignment:
+        names = [f"{i}.jpg" for i in range(9)] + [f"lost{i}.jpg" for i in range(lost)]
+        kind = POSITIVES[name].gives[0]
+        return POSITIVES[name].assign(options, Given(split(9 + lost, names), kind=kind))
+
+    whole, partly = made(0), made(3)
+    told = f"{file}: 3 of 12 images have no line (lost0.jpg, lost1.jpg, lost2.jpg): each of them is"
+    assert any(note.startswith(told) for note in partly.notes)
+    if name == "tags":
+        assert partly.tags is not None and whole.tags is not None
+        np.testing.assert_array_equal(partly.tags[:9], whole.tags)
+        assert not partly.tags[9:].any()
+        return
+    np.testing.assert_array_equal(partly.clusters[:9], whole.clusters)
+    assert (np.bincount(partly.clusters)[partly.clusters[9:]] == 1).all()
+
+
+def test_images_without_a_label_are_their_own() -> None:
+    labelled = replace(split(6), labels=np.array([1, -1, 0, 1, -1, 0]))
+    made = POSITIVES["labels"].assign(POSITIVES["labels"].options(), Given(labelled))
+    assert made.clusters.tolist() == [1, 2, 0, 1, 3, 0]
+    assert made.notes == ("2 images without a label: each is its own",)
+    for name in ("synthetic", "hierarchy"):
+        assert "labels" in POSITIVES[name].needs
+        with pytest.raises(UserError, match="2 of 6 have none"):
+            all_labels(labelled, name)

@@ -22,6 +22,7 @@ from viewfinder.positives.cluster_file import read_clusters, write_clusters
 from viewfinder.positives.hierarchy import hierarchy as by_hierarchy
 from viewfinder.positives.hierarchy import tree_of
 from viewfinder.positives.kmeans import kmeans as by_kmeans
+from viewfinder.positives.needs import all_labels
 from viewfinder.positives.sweep import (
     Sweep,
     records,
@@ -131,19 +132,21 @@ def choose(
     if attributes_file is not None or (hierarchy_file is None and split.attributes is not None):
         o = _options("attributes", {**settings, "file": attributes_file}, split)
         known = attributes_of(split, o.file, o.reading)
-        table = known.attributes
+        table = known.described
         for note in known.notes:
             say(f"note: {note}")
         rare = {"min_size": o.min_size, "rare": o.rare}
+        if labels is not None and known.known is not None:
+            labels = labels[known.known]
         found = sweep_attributes(table, labels, **rare)
-        return found, lambda k: by_attributes(table, top_k=k, **rare)
+        return found, lambda k: known.spread(by_attributes(table, top_k=k, **rare))
     if labels is None:
         raise UserError(
             "there are no attributes and no labels to make clusters of",
             fix="--attributes FILE.csv with a line per image, or --kmeans RUN",
         )
     o = _options("hierarchy", {**settings, "file": hierarchy_file}, split)
-    tree = tree_of(split, o.file, o.ambiguous)
+    tree, labels = tree_of(split, o.file, o.ambiguous), all_labels(split, "a class tree")
     return sweep_hierarchy(tree, labels), lambda level: by_hierarchy(tree, labels, level=level)
 
 

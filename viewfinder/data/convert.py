@@ -15,10 +15,11 @@ USUAL_CHANNELS = (1, 3, 4)
 def looks_channels_first(shape: tuple[int, ...]) -> bool:
     """Whether images that are read as (..., H, W, C) are rather (..., C, H, W), by their lengths.
 
-    >>> looks_channels_first((500, 3, 32, 32)), looks_channels_first((500, 32, 32, 13))
+    >>> looks_channels_first((500, 3, 32, 32)), looks_channels_first((500, 4, 4, 13))
     (True, False)
     """
-    return shape[-3] in USUAL_CHANNELS and shape[-1] not in USUAL_CHANNELS
+    height, width, channels = shape[-3:]
+    return height in USUAL_CHANNELS and channels not in USUAL_CHANNELS and height != width
 
 
 def looks_channels_last(shape: tuple[int, ...]) -> bool:
@@ -27,7 +28,8 @@ def looks_channels_last(shape: tuple[int, ...]) -> bool:
     >>> looks_channels_last((500, 32, 32, 3)), looks_channels_last((500, 13, 32, 32))
     (True, False)
     """
-    return shape[-1] in USUAL_CHANNELS and shape[-3] not in USUAL_CHANNELS
+    channels, height, width = shape[-3:]
+    return width in USUAL_CHANNELS and channels not in USUAL_CHANNELS and height != width
 
 
 def channel_note(have: int, want: int | None, where: str) -> str | None:

@@ -53,8 +53,9 @@ def describe(source: Source) -> dict[str, Any]:
     """Everything ``viewfinder data`` shows, as JSON-able data.
 
     spec, notes, unreadable [{path, reason}], splits {name: {modality, count, shape, mean, std,
-    statistics_over, classes, class_counts {name: n}, label_entropy_bits, attributes [{name,
-    values, missing, entropy_bits}], factors}}; what a split does not have is None or empty.
+    statistics_over, classes, class_counts {name: n}, unlabelled, label_entropy_bits,
+    attributes [{name, values, missing, entropy_bits}], factors}}; what a split does not have is
+    None or empty.
     """
     return {
         "spec": source.spec,
@@ -76,7 +77,10 @@ def _describe_split(split: Split) -> dict[str, Any]:
         "statistics_over": min(len(split), _LOOKED_AT),
         "classes": None if counts is None else len(counts),
         "class_counts": counts,
-        "label_entropy_bits": None if split.labels is None else entropy_bits(split.labels),
+        "unlabelled": 0 if split.labels is None else int((split.labels < 0).sum()),
+        "label_entropy_bits": None
+        if split.labels is None
+        else entropy_bits(split.labels[split.labels >= 0]),
         "attributes": [] if split.attributes is None else _describe_attributes(split.attributes),
         "factors": list(split.factors),
     }
@@ -87,7 +91,7 @@ def _class_counts(split: Split) -> dict[str, int] | None:
     if split.labels is None:
         return None
     known = len(split.class_names) if split.class_names is not None else 0
-    counts = np.bincount(split.labels, minlength=known).tolist()
+    counts = np.bincount(split.labels[split.labels >= 0], minlength=known).tolist()
     names = list(split.class_names or map(str, range(len(counts))))
     return {
         name if names.count(name) == 1 else f"{name} ({i})": count

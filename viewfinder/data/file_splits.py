@@ -110,6 +110,7 @@ def _loaded(
     size = options.size or DEFAULT_SIZE
     in_memory = fits_in_memory(sum(len(part.rows) for part in parts), channels, size)
     splits, unreadable = {}, []
+    listed = frozenset(_printable(path) for part in parts for path in part.paths)
     for part in parts:
         sides = part.sides
         if sides is not None and (sides[:, 0] == sides[:, 1]).all():
@@ -127,6 +128,8 @@ def _loaded(
             labels=None if part.labels is None else part.labels[rows],
             class_names=None if part.labels is None else class_names,
             paths=[_printable(part.paths[row]) for row in rows],
+            listed=listed,
+            strict=options.strict,
             factors={"source_row": rows},
         )
     return splits, unreadable

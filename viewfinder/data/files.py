@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from viewfinder.core.console import progress
 from viewfinder.core.errors import UserError
 from viewfinder.data.decode import (
     Header,
@@ -38,9 +40,12 @@ def _workers() -> int:
 
 
 def _each(
-    function: Callable[[Item], Result], items: Sequence[Item]
+    function: Callable[[Item], Result], items: Sequence[Item], label: str = ""
 ) -> list[Result | UnreadableImageError]:
-    """``function`` of every item in threads; an unreadable image is a result, not an exception."""
+    """``function`` of every item in threads; an unreadable image is a result, not an exception.
+
+    With a ``label`` a bar shows how far it is.
+    """
 
     def attempt(item: Item) -> Result | UnreadableImageError:
         try:
@@ -49,9 +54,12 @@ def _each(
             return error
 
     results: list[Result | UnreadableImageError] = []
-    with ThreadPoolExecutor(_workers()) as pool:
+    bar = progress(label, len(items)) if label else nullcontext(lambda steps: None)
+    with ThreadPoolExecutor(_workers()) as pool, bar as advance:
         for start in range(0, len(items), _BLOCK):
-            results.extend(pool.map(attempt, items[start : start + _BLOCK]))
+            block = items[start : start + _BLOCK]
+            results.extend(pool.map(attempt, block))
+            advance(len(block))
     return results
 
 
@@ -121,7 +129,7 @@ def check_files(paths: Sequence[Path], strict: bool) -> CheckedFiles:
     With ``strict`` the first unreadable file is fatal.
     """
     with quiet_pillow():
-        results = _each(_checked_header, paths)
+        results = _each(_checked_header, paths, "looking at files")
     unreadable = [
         (path, str(result))
         for path, result in zip(paths, results, strict=True)
@@ -169,7 +177,7 @@ def load_files(
         array[row] = decode(paths[row], size, channels)
 
     with quiet_pillow():
-        results = _each(fill, range(len(paths)))
+        results = _each(fill, range(len(paths)), "reading images")
     failed = [
         (paths[row], str(result))
         for row, result in enumerate(results)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -67,8 +67,10 @@ class Attributes:
 class Split:
     """One split of a source.
 
-    labels int64 (N,) or None; class_names one a class; paths one an image, relative to the source,
-    where images are files; factors: exact knowledge of further facts, each array with N rows
+    labels int64 (N,), -1 where an image has none, or None; class_names one a class; paths one an
+    image, relative to the source, where images are files, and ``listed`` those of all files of the
+    source, of other splits and left out ones too; strict: a table that says nothing of an image is
+    refused; factors: exact knowledge of further facts, each array with N rows
     (``shapes``: box, mask_area, position, rotation, ...).
     """
 
@@ -78,6 +80,8 @@ class Split:
     class_names: Sequence[str] | None = None
     attributes: Attributes | None = None
     paths: Sequence[str] | None = None
+    listed: Collection[str] = ()
+    strict: bool = False
     factors: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:

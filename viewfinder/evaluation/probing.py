@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from pydantic import JsonValue
 from torch import Tensor, nn
 
@@ -89,7 +91,8 @@ def probe(
         if not isinstance(target, Classes):
             found.append(regress_features(x, test_x, target, **known))
             continue
-        parts, known["class_names"] = (x, target.train, test_x, target.test), target.names
+        known["class_names"] = target.names
+        parts = (*_labelled(x, target.train, word), *_labelled(test_x, target.test, word))
         settings = {
             "k": min(recipe.evaluation.k, len(x)),
             "temperature": recipe.evaluation.temperature,
@@ -100,6 +103,12 @@ def probe(
             found.append(evaluate_features(*parts, one, options=own, **known))
     more = dict(facts or {})
     return [s.model_copy(update={"protocol": {**s.protocol, **more}}) for s in found]
+
+
+def _labelled(x: Tensor, y: np.ndarray, word: str | None) -> tuple[Tensor, np.ndarray]:
+    """The rows that have a label; every number of a factor is one."""
+    known = y >= 0
+    return (x, y) if word is not None or known.all() else (x[torch.from_numpy(known)], y[known])
 
 
 def _split_words(recipe: Recipe, source: Source) -> str:

@@ -18,6 +18,7 @@ from viewfinder.core.errors import InterruptedRun, RunStopped, UserError
 from viewfinder.core.randomness import numpy_generator, torch_generator
 from viewfinder.data.convert import in_proportion
 from viewfinder.data.source import Source, Split, sides_of
+from viewfinder.data.splits import select
 from viewfinder.data.stored import ArrayData, JoinedData
 from viewfinder.evaluation.embed import write_embeddings
 from viewfinder.evaluation.pixels import RAW, raw_name
@@ -60,7 +61,8 @@ def finish(recipe: Recipe, source: Source, run: Run, module: Pretraining) -> Non
     else:
         say(
             f"{recipe.data.source} has no labels, so nothing is scored. With labelled images: "
-            f"viewfinder evaluate {run.folder} --data SOURCE"
+            f"viewfinder evaluate {run.folder} --data SOURCE; with a table of labels: "
+            "data.labels=FILE.csv"
         )
     write_report(gather(run.folder), run.report)
     say(f"report: {run.report}")
@@ -139,7 +141,7 @@ def _supervised(recipe: Recipe, source: Source, run: Run) -> tuple[nn.Module, Vi
     own = recipe.model_dump(mode="json", include=_SHARED)
     shared = {
         "seed": recipe.seed,
-        "batch_size": min(recipe.batch_size, len(source.train)),
+        "batch_size": min(recipe.batch_size, len(_labelled(source.train))),
         "workers": recipe.workers,
         "logger": "none",
     }
@@ -149,16 +151,29 @@ def _supervised(recipe: Recipe, source: Source, run: Run) -> tuple[nn.Module, Vi
     layers = merge(own, shared, {"views": views, "epochs": epochs})
     supervised = build("cross-entropy", layers)
     inner = Run(run.folder / "baselines" / "supervised")
+    split = _labelled(source.train)
     say(f"supervised baseline: the same encoder trained with labels, {_epochs(epochs)}")
     try:
         module = fit(
-            supervised, source.train, inner, console(), "supervised baseline", history=False
+            supervised,
+            split,
+            inner,
+            console(),
+            "supervised baseline",
+            history=False,
         )
     except InterruptedRun as stop:
         raise InterruptedRun(run.folder) from stop
     except RunStopped as error:
         raise UserError(f"the supervised baseline stopped: {error}") from error
     return module.encoder, supervised.views
+
+
+def _labelled(split: Split) -> Split:
+    """The images that have a label."""
+    assert split.labels is not None  # a source without is not scored
+    rows = np.flatnonzero(split.labels >= 0)
+    return split if len(rows) == len(split) else select(split, rows, split.name)
 
 
 def save_artifacts(recipe: Recipe, source: Source, run: Run, module: Pretraining) -> None:

@@ -70,6 +70,21 @@ class Assignment:
         return replace(self, notes=(*self.notes, *notes))
 
 
+def each_other_its_own(made: Assignment, known: np.ndarray) -> Assignment:
+    """One clustering of the data where ``known``, bool (N,), is True, as an assignment of all N:
+    each of the others is a cluster of its own.
+
+    >>> each_other_its_own(Assignment(np.array([0, 0])), np.array([True, False, True])).z
+    array([0, 1, 0])
+    """
+    if known.all():
+        return made
+    z = np.empty(len(known), np.int64)
+    z[known] = made.clusters
+    z[~known] = made.count + np.arange(int((~known).sum()))
+    return replace(made, z=z)
+
+
 def dense(values: ArrayLike) -> np.ndarray:
     """Any values (N,) as clusters int64 (N,), numbered in their order.
 

@@ -10,34 +10,39 @@ import numpy as np
 
 from viewfinder.core.errors import UserError
 from viewfinder.core.files import reading
-from viewfinder.data.sidecars.read import Sidecar, first_five, read_sidecar
-from viewfinder.data.source import Attributes, Split
+from viewfinder.data.sidecars.read import Sidecar, first_three, missing_lines, read_sidecar
+from viewfinder.data.source import Split
 from viewfinder.positives.columns import ColumnOptions, Columns, parse_columns
 
 
-def rows_of(sidecar: Sidecar, split: Split) -> np.ndarray:
-    """The sidecar's row of each image of the split, int64 (N,).
+def rows_of(sidecar: Sidecar, split: Split) -> tuple[np.ndarray, list[str]]:
+    """The sidecar's row of each image of the split, int64 (N,), -1 where it has no line; and notes
+    on these images, and on the lines that name no file of the source.
 
-    Lines of other images are passed over: they may belong to another split or to the part that a
-    limit left out. Raises UserError where an image has no line, with the lines that name no image.
+    Raises UserError where no image has a line, and, where the split is strict, where one has none.
     """
     keys = _keys(sidecar, split)
-    without_line = [key for key in keys if key not in sidecar.row_of]
-    if without_line:
-        known = set(keys)
-        strange = [key for key in sidecar.row_of if key not in known]
-        other = (
-            f"; {len(strange)} of {len(sidecar.row_of)} lines name none of them "
-            f"({first_five(strange)})"
+    rows = np.array([sidecar.row_of.get(key, -1) for key in keys], np.int64)
+    without_line = [key for key, row in zip(keys, rows, strict=True) if row < 0]
+    listed = split.listed if sidecar.key == "path" else ()
+    strange = [key for key in sidecar.row_of if key not in listed] if listed else []
+    notes = []
+    if strange:
+        notes.append(
+            f"{sidecar.file}: {len(strange)} of {len(sidecar.row_of)} lines name no file of the "
+            f"source ({first_three(strange)})"
         )
+    if len(without_line) == len(keys):
         raise UserError(
-            f"{sidecar.file} does not match the images of {split.name}: {len(without_line)} of "
-            f"{len(keys)} images have no line ({first_five(without_line)})"
-            f"{other if strange else ''}",
+            f"{sidecar.file} does not match the images of {split.name}: none of its "
+            f"{len(sidecar.row_of)} lines ({first_three(sidecar.row_of)}) names one of the "
+            f"{len(keys)} images ({first_three(keys)})",
             fix="one line for each image"
             + (", with paths relative to the source's folder" if sidecar.key == "path" else ""),
         )
-    return np.array([sidecar.row_of[key] for key in keys], np.int64)
+    then = "each of them is its own"
+    count = len(keys)
+    return rows, [*missing_lines(sidecar, "line", without_line, count, split.strict, then), *notes]
 
 
 def read_attributes(
@@ -45,14 +50,20 @@ def read_attributes(
 ) -> Columns:
     """The attributes of a split's images from a sidecar; see ``parse_columns``.
 
-    Categories and bins are those of the whole file, so all splits are numbered alike.
+    Categories and bins are those of the whole file, so all splits are numbered alike. An image
+    without a line has no value of anything.
     """
     sidecar = read_sidecar(file)
-    rows = rows_of(sidecar, split)
+    rows, notes = rows_of(sidecar, split)
     with reading(sidecar.file):
         parsed = parse_columns(sidecar.columns, str(sidecar.file), options)
-    table: Attributes = replace(parsed.attributes, values=parsed.attributes.values[rows])
-    return replace(parsed, attributes=table)
+    known = rows >= 0
+    values = np.where(known[:, None], parsed.attributes.values[rows], -1)
+    return Columns(
+        replace(parsed.attributes, values=values),
+        [*parsed.notes, *notes],
+        None if known.all() else known,
+    )
 
 
 def attributes_of(split: Split, file: str | None, options: ColumnOptions | None = None) -> Columns:

@@ -238,13 +238,13 @@ def _column_name(table: Attributes, name: str, value: int, known: Sequence[tuple
 def _build(options: AttributesOptions, given: Given) -> Assignment:
     known = attributes_of(given.split, options.file, options.reading)
     made = attributes(
-        known.attributes,
+        known.described,
         top_k=options.top_k,
         columns=options.columns,
         min_size=options.min_size,
         rare=options.rare,
     )
-    return made.noted(known.notes)
+    return known.spread(made).noted(known.notes)
 
 
 ATTRIBUTES = Positives(

@@ -15,7 +15,7 @@ from viewfinder.core.errors import UserError
 from viewfinder.core.files import file_of, reading, write_atomically
 from viewfinder.data.sidecars.read import first_five, read_sidecar
 from viewfinder.data.source import Split
-from viewfinder.positives.assignment import Assignment, dense
+from viewfinder.positives.assignment import Assignment, dense, each_other_its_own
 from viewfinder.positives.attribute_file import rows_of
 
 _META = b"viewfinder.clusters"
@@ -75,14 +75,17 @@ def read_clusters(path: Path | str, split: Split) -> Assignment:
         sidecar = read_sidecar(path)
         if "cluster" not in sidecar.columns:
             raise _no_column(path, "cluster", [sidecar.key, *sidecar.columns])
-        cells = np.asarray(sidecar.columns["cluster"])[rows_of(sidecar, split)]
-        empty = [i for i, cell in enumerate(cells) if not str(cell).strip()]
-        if empty:
+        rows, notes = rows_of(sidecar, split)
+        known = rows >= 0
+        cells = np.asarray(sidecar.columns["cluster"])[rows[known]]
+        empty = np.flatnonzero(known)[[not str(cell).strip() for cell in cells]]
+        if len(empty):
             raise UserError(
-                f"{path}: {len(empty)} images have no cluster (rows {first_five(np.array(empty))})",
+                f"{path}: {len(empty)} images have no cluster (rows {first_five(empty)})",
                 fix="a cluster in each line; one of its own where an image is like no other",
             )
-        return Assignment(dense(_numbers(cells)))
+        made = Assignment(dense(_numbers(cells)), notes=tuple(notes))
+        return each_other_its_own(made, known)
     with reading(path):
         key, keys, values = _parquet(path, by_path=split.paths is not None)
         about = read_about(path)

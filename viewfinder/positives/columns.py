@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from viewfinder.core.errors import UserError, unknown
 from viewfinder.data.sidecars.read import first_five
 from viewfinder.data.source import Attributes
+from viewfinder.positives.assignment import Assignment, each_other_its_own
 from viewfinder.positives.tag_matrix import tags_of_cells
 
 _MISSING = ("", "nan", "na", "n/a", "null")
@@ -36,10 +37,25 @@ class ColumnOptions:
 
 @dataclass(frozen=True)
 class Columns:
-    """Parsed columns: attributes int64 (N, A) with -1 where missing, and notes for the user."""
+    """Parsed columns: attributes int64 (N, A) with -1 where missing, and notes for the user.
+
+    ``known`` bool (N,): of which data the table has a line; None: of all.
+    """
 
     attributes: Attributes
     notes: Sequence[str] = field(default=())
+    known: np.ndarray | None = None
+
+    @property
+    def described(self) -> Attributes:
+        """The attributes of the data of which there is a line."""
+        if self.known is None:
+            return self.attributes
+        return replace(self.attributes, values=self.attributes.values[self.known])
+
+    def spread(self, made: Assignment) -> Assignment:
+        """Clusters of the ``described`` data as those of all: each other is its own."""
+        return made if self.known is None else each_other_its_own(made, self.known)
 
 
 def parse_columns(

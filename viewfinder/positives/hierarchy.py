@@ -13,7 +13,7 @@ from viewfinder.positives.assignment import Assignment, dense
 from viewfinder.positives.class_tree import Ambiguous, Path, Tree
 from viewfinder.positives.class_tree_file import read_tree, tree_from_names
 from viewfinder.positives.contract import Given, Positives
-from viewfinder.positives.needs import names_of_classes
+from viewfinder.positives.needs import all_labels, names_of_classes
 
 
 class HierarchyOptions(Options):
@@ -78,8 +78,7 @@ def tree_of(split: Split, file: str | None = None, ambiguous: Ambiguous = "short
 
 def _build(options: HierarchyOptions, given: Given) -> Assignment:
     tree = tree_of(given.split, options.file, options.ambiguous)
-    assert given.split.labels is not None  # the row needs them
-    return hierarchy(tree, given.split.labels, level=options.level)
+    return hierarchy(tree, all_labels(given.split, "a class tree"), level=options.level)
 
 
 HIERARCHY = Positives(

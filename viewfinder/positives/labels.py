@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from viewfinder.core.table import Options
-from viewfinder.positives.assignment import Assignment, dense
+from viewfinder.positives.assignment import Assignment, dense, each_other_its_own
 from viewfinder.positives.contract import Given, Positives
 
 
 def _build(options: Options, given: Given) -> Assignment:
     assert given.split.labels is not None  # the row needs them
-    return Assignment(dense(given.split.labels))
+    known = given.split.labels >= 0
+    made = each_other_its_own(Assignment(dense(given.split.labels[known])), known)
+    alone = int((~known).sum())
+    return made.noted([f"{alone} images without a label: each is its own"] if alone else ())
 
 
 LABELS = Positives(

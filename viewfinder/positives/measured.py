@@ -40,7 +40,8 @@ class Measured:
 def measure(value: Any, made: Assignment, labels: np.ndarray | None = None) -> Measured:
     """Measure one choice of clusters, against labels int64 (N,) where there are any.
 
-    Data that the clusters leave out (``keep``) do not count.
+    Data that the clusters leave out (``keep``) do not count; those without a label (-1) not for
+    what is measured against labels.
     """
     z = made.clusters if made.keep is None else made.clusters[made.keep]
     sizes = np.bincount(z)
@@ -48,7 +49,8 @@ def measure(value: Any, made: Assignment, labels: np.ndarray | None = None) -> M
     n = len(z)
     found = None
     if labels is not None:
-        found = information(z, labels if made.keep is None else labels[made.keep])
+        t = labels if made.keep is None else labels[made.keep]
+        found = information(z[t >= 0], t[t >= 0])
     pairs = float(np.sum(sizes * (sizes - 1.0)))
     least, low, middle, high, most = np.quantile(sizes, [0, 0.25, 0.5, 0.75, 1]).tolist()
     return Measured(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
+
 from viewfinder.core.errors import UserError
 from viewfinder.core.files import path_of
 from viewfinder.core.table import Options
@@ -34,6 +36,18 @@ def check_need(need: Need, name: str, options: Options, split: Split) -> None:
             f"{len(names_of_classes(split))} classes",
             fix="positives.file=hierarchy.csv with lines class,path such as cat,animal/mammal",
         )
+
+
+def all_labels(split: Split, asking: str) -> np.ndarray:
+    """The labels int64 (N,) of a split that has some. Raises UserError where an image has none."""
+    assert split.labels is not None, "who asks needs labels"
+    lost = int((split.labels < 0).sum())
+    if lost:
+        raise UserError(
+            f"{asking} needs a label for each image, and {lost} of {len(split)} have none",
+            fix="a line for each image in data.labels, or positives=labels for a contrastive loss",
+        )
+    return split.labels
 
 
 def has_class_tree(split: Split) -> bool:

@@ -24,6 +24,7 @@ from viewfinder.core.ranges import CountOrNone
 from viewfinder.core.table import Options
 from viewfinder.positives.assignment import Assignment, dense
 from viewfinder.positives.contract import Given, Positives
+from viewfinder.positives.needs import all_labels
 
 Family = Literal["fix_conditional", "fix_information", "fix_entropy"]
 
@@ -113,8 +114,7 @@ def _legacy_permutation(values: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _build(options: SyntheticOptions, given: Given) -> Assignment:
-    t = given.split.labels
-    assert t is not None  # the row needs them
+    t = all_labels(given.split, "positives=synthetic")
     return synthetic(t, options.family, options.level, shuffled=options.shuffled, seed=given.seed)
 
 

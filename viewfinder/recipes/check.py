@@ -12,6 +12,7 @@ from viewfinder.negatives.table import NEGATIVES
 from viewfinder.objectives.pairs import PAIRINGS, pairs_of
 from viewfinder.objectives.table import OBJECTIVES
 from viewfinder.positives.contract import Kind, RefreshedOptions
+from viewfinder.positives.needs import all_labels
 from viewfinder.positives.sampler import SAMPLERS
 from viewfinder.recipes.recipe import Recipe
 from viewfinder.recipes.regularizers import weight_in_words
@@ -366,6 +367,8 @@ def _check_networks(recipe: Recipe) -> None:
 def check_data(recipe: Recipe, split: Split) -> None:
     """Raise UserError where the recipe asks for what the data does not have."""
     recipe.positives.row.check(recipe.positives.options(), split)
+    if recipe.objective.row.outputs == "classes" and "labels" in recipe.positives.row.needs:
+        all_labels(split, "a classifier")
     _check_views_are_alike(recipe)
     _check_networks(recipe)
     if recipe.batch_size > len(split):

@@ -73,21 +73,24 @@ def encode(
 ) -> tuple[dict[str, np.ndarray], list[str] | None, list[str]]:
     """Class numbers (int64) of every split, the class names, and notes on what was renumbered.
 
-    Text is numbered in sorted order (numerically if all of it is numbers). Numbers with
-    ``class_names`` must lie below their count; without, they are kept if they are 0 .. K-1 and
-    otherwise renumbered, their old numbers becoming the names. One class for all images says
-    nothing, so it counts as no labels.
+    Text is numbered in sorted order (numerically if all of it is numbers), "" as -1, no label.
+    Numbers with ``class_names`` must lie below their count; without, they are kept if they are
+    0 .. K-1 and otherwise renumbered, their old numbers becoming the names. One class for all
+    images says nothing, so it counts as no labels.
     """
     every = np.concatenate(list(labels.values()))
+    every = every[every != ""] if every.dtype.kind == "U" else every
     kinds = {values.dtype.kind for values in labels.values()}
     if len(kinds) > 1:
         raise UserError(f"{where}: some splits have text and some have numbers as labels")
+    if len(np.unique(every)) == 0:
+        return {}, None, [f"{where}: none of the images has a label"]
     if len(np.unique(every)) == 1:
         note = f"{where}: all are {every[0]}, so the images count as unlabelled"
         return {}, None, [note]
     if kinds == {"U"}:
         names = _class_order(set(every.tolist()))
-        number = {name: i for i, name in enumerate(names)}
+        number = {name: i for i, name in enumerate(names)} | {"": -1}
         coded = {
             split: np.array([number[name] for name in values.tolist()], dtype=np.int64)
             for split, values in labels.items()

@@ -4,6 +4,7 @@
     cats/a.jpg,cat           0,cat                     train,0,cat
     dogs/b.jpg,dog           1,dog                     test,0,dog
 
+Cells are parted by commas, or by semicolons or tabs where the first line is.
 ``path`` is relative to the source's folder; ``index`` counts from 0 in the source's order (for
 folders: paths sorted). ``split`` is needed with ``index`` where the source has several splits.
 Any number of further columns may follow; whoever asks takes the ones it knows.
@@ -49,7 +50,9 @@ def first_five(values: Iterable[object]) -> str:
 def _read_rows(file: Path) -> tuple[list[str], list[list[str]]]:
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
-            rows = [row for row in csv.reader(stream) if row]
+            separator = _separator(stream)
+            stream.seek(0)
+            rows = [row for row in csv.reader(stream, delimiter=separator) if row]
     except FileNotFoundError:
         raise UserError(f"there is no file {file}") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -65,6 +68,16 @@ def _read_rows(file: Path) -> tuple[list[str], list[list[str]]]:
             fix="separate cells by commas and quote cells that contain one",
         )
     return header, [[cell.strip() for cell in row] for row in rows[1:]]
+
+
+def _separator(lines: Iterable[str]) -> str:
+    """What parts the cells of a table: what makes a key one of the names in its first line."""
+    first = next((line for line in lines if line.strip()), "")
+    for separator in ",\t;":
+        names = next(csv.reader([first], delimiter=separator), [])
+        if any(name.strip() in _KEYS for name in names):
+            return separator
+    return ","
 
 
 def _normal_path(text: str) -> str:
@@ -111,10 +124,10 @@ def read_sidecar(file: Path | str) -> Sidecar:
 
 
 def align(sidecar: Sidecar, images: Mapping[str, Sequence[str] | int]) -> dict[str, np.ndarray]:
-    """For every split the sidecar's row of each image, int64 (N,).
+    """For every split the sidecar's row of each image, int64 (N,), -1 where it has no line.
 
     ``images`` holds each split's paths, or its number of images where they have no path. Raises
-    UserError unless sidecar and images match one to one, naming which do not and how many.
+    UserError where no line is of any of them.
     """
     keys: dict[str, list[Hashable]] = {}
     for split, known in images.items():
@@ -133,39 +146,63 @@ def align(sidecar: Sidecar, images: Mapping[str, Sequence[str] | int]) -> dict[s
             f"{sidecar.file} is keyed by index, but the source has the splits {', '.join(images)}",
             fix="add a column split: split,index,label",
         )
-    _check_match(sidecar, [key for split_keys in keys.values() for key in split_keys])
+    every = [key for split_keys in keys.values() for key in split_keys]
+    if every and not any(key in sidecar.row_of for key in every):
+        raise UserError(
+            f"{sidecar.file} does not match the images: none of its {len(sidecar.row_of)} lines "
+            f"({first_three(sidecar.row_of)}) names one of the {len(every)} images "
+            f"({first_three(every)})",
+            fix=_line_for_each(sidecar),
+        )
     return {
-        split: np.array([sidecar.row_of[key] for key in split_keys], dtype=np.int64)
+        split: np.array([sidecar.row_of.get(key, -1) for key in split_keys], dtype=np.int64)
         for split, split_keys in keys.items()
     }
 
 
-def _check_match(sidecar: Sidecar, keys: Sequence[Hashable]) -> None:
-    without_row = [key for key in keys if key not in sidecar.row_of]
-    known = set(keys)
-    without_image = [key for key in sidecar.row_of if key not in known]
-    problems = []
-    if without_row:
-        problems.append(
-            f"{len(without_row)} of {len(keys)} images have no line ({first_five(without_row)})"
-        )
-    if without_image:
-        problems.append(
-            f"{len(without_image)} of {len(sidecar.row_of)} lines have no image "
-            f"({first_five(without_image)})"
-        )
-    if problems:
-        raise UserError(
-            f"{sidecar.file} does not match the images: {'; '.join(problems)}",
-            fix="one line for each image"
-            + (", with paths relative to the source's folder" if sidecar.key == "path" else ""),
-        )
+def first_three(values: Iterable[object]) -> str:
+    """As ``first_five``, of three."""
+    values = list(values)
+    return ", ".join(str(value) for value in values[:3]) + (", ..." if len(values) > 3 else "")
+
+
+def _line_for_each(sidecar: Sidecar) -> str:
+    paths = ", with paths relative to the source's folder" if sidecar.key == "path" else ""
+    return f"one line for each image{paths}"
+
+
+def unknown_lines(sidecar: Sidecar, count: int, rows: np.ndarray) -> list[str]:
+    """A note on the lines that name none of the images: ``rows`` are those that some image has."""
+    lost = np.setdiff1d(np.arange(count), rows)
+    if not len(lost):
+        return []
+    named = {row: key for key, row in sidecar.row_of.items()}
+    return [
+        f"{sidecar.file}: {len(lost)} of {count} lines name no image "
+        f"({first_three(named[int(row)] for row in lost)})"
+    ]
+
+
+def missing_lines(
+    sidecar: Sidecar, what: str, missing: Sequence[object], of: int, strict: bool, then: str
+) -> list[str]:
+    """A note on the images that a table says nothing of; a UserError where that is ``strict``.
+
+    what  they lack ("line"), then: what becomes of them
+    """
+    if not missing:
+        return []
+    told = f"{sidecar.file}: {len(missing)} of {of} images have no {what} ({first_three(missing)})"
+    if strict:
+        raise UserError(told, fix=f"{_line_for_each(sidecar)}; or data.strict=false")
+    return [f"{told}: {then}"]
 
 
 def label_column(
-    file: Path | str, images: Mapping[str, Sequence[str] | int]
-) -> dict[str, np.ndarray]:
-    """The column ``label`` of a sidecar for every split, as text (N,); no cell may be empty."""
+    file: Path | str, images: Mapping[str, Sequence[str] | int], strict: bool = False
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The column ``label`` of a sidecar for every split, as text (N,), "" for an image without a
+    label; and notes on lines that name no image, which are refused where that is ``strict``."""
     sidecar = read_sidecar(file)
     if "label" not in sidecar.columns:
         raise UserError(
@@ -174,11 +211,21 @@ def label_column(
             fix=f"a first line such as: {sidecar.key},label",
         )
     rows = align(sidecar, images)
-    column = np.asarray(sidecar.columns["label"], dtype=np.str_)
-    missing = [key for key, row in sidecar.row_of.items() if column[row].lower() in ("", "nan")]
-    if missing:
-        raise UserError(
-            f"{sidecar.file}: {len(missing)} labels are missing ({first_five(missing)})",
-            fix="give each image a label, or leave the labels file out",
-        )
-    return {split: column[split_rows] for split, split_rows in rows.items()}
+    cells = ["" if text.lower() == "nan" else text for text in sidecar.columns["label"]]
+    column = np.asarray([*cells, ""], dtype=np.str_)  # the last is that of row -1
+    notes = unknown_lines(sidecar, len(cells), np.concatenate([*rows.values()]))
+    if strict and notes:
+        raise UserError(notes[0], fix="lines of these images alone; or data.strict=false")
+    return {split: column[split_rows] for split, split_rows in rows.items()}, notes
+
+
+def unlabelled(
+    file: Path | str, splits: Iterable[tuple[np.ndarray | None, Sequence[object]]], strict: bool
+) -> list[str]:
+    """A note on the images that were read and have no label: labels int64 (N,) of each split, -1
+    where there is none, and the names of its images. A UserError where that is ``strict``."""
+    known = [(labels, names) for labels, names in splits if labels is not None]
+    lost = [names[i] for labels, names in known for i in np.flatnonzero(labels < 0).tolist()]
+    count = sum(len(labels) for labels, _ in known)
+    then = "they are not scored, and each is its own where labels say what is the same"
+    return missing_lines(read_sidecar(file), "label", lost, count, strict, then)

@@ -16,7 +16,7 @@ from viewfinder.core.files import path_of
 from viewfinder.data.convert import USUAL_CHANNELS, channel_note
 from viewfinder.data.options import ReadOptions
 from viewfinder.data.sidecars.labels import checked_attributes, checked_labels, encode
-from viewfinder.data.sidecars.read import label_column
+from viewfinder.data.sidecars.read import label_column, unlabelled
 from viewfinder.data.source import Attributes, Source, Split
 from viewfinder.data.sources.npz import (
     NpzFile,
@@ -69,6 +69,7 @@ def build_split(name: str, data: ArraySplit, options: ReadOptions) -> tuple[Spli
         collect(data.blocks(rows), len(rows), data.shape, options.channels, options.size),
         labels=None if data.labels is None else data.labels[rows],
         class_names=data.class_names,
+        strict=options.strict,
         attributes=select_attributes(data.attributes, rows),
         factors=data.factors if len(rows) == data.count else SelectedFactors(data.factors, rows),
     )
@@ -167,7 +168,12 @@ def _labels(
     """Class numbers of every labelled split, class names, notes."""
     if options.labels is not None:
         lengths = {name: count for name, (count, _) in counts.items() if name != "unlabeled"}
-        return encode(label_column(options.labels, lengths), where=str(options.labels))
+        column, notes = label_column(options.labels, lengths, options.strict)
+        coded, class_names, more = encode(column, where=str(options.labels))
+        lost = unlabelled(
+            options.labels, [(coded[name], range(lengths[name])) for name in coded], options.strict
+        )
+        return coded, class_names, [*notes, *more, *lost]
     found = {
         name: checked_labels(file.load("labels"), counts[name][0], f"{file.path}: labels")
         for name, file in files.items()

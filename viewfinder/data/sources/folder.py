@@ -28,7 +28,7 @@ from viewfinder.data.decode import EXTENSIONS
 from viewfinder.data.file_splits import read_file_splits
 from viewfinder.data.options import ReadOptions
 from viewfinder.data.sidecars.labels import encode
-from viewfinder.data.sidecars.read import first_five, label_column
+from viewfinder.data.sidecars.read import first_five, label_column, unlabelled
 from viewfinder.data.source import Source
 from viewfinder.data.sources.folder_tree import Scan, class_folders, scan, split_tree
 
@@ -55,6 +55,9 @@ def read_folder(argument: str, options: ReadOptions) -> Source:
     readable = len(read.splits["train"]) if "train" in read.splits else 0
     if readable < 2:
         raise _too_few(root, found, unreadable, readable)
+    if options.labels is not None:
+        parts = [(split.labels, split.paths or ()) for split in read.splits.values()]
+        label_notes += unlabelled(options.labels, parts, options.strict)
     notes += [*label_notes, *rename_notes, *read.notes, *_foreign_notes(found)]
     notes += [f"{told} were left out" for told in _links(found)]
     return Source(f"folder:{argument}", read.splits, notes, unreadable)
@@ -116,7 +119,9 @@ def _labels(
 ) -> tuple[dict[str, np.ndarray], list[str] | None, list[str]]:
     candidates = {name: files for name, files in paths.items() if name != "unlabeled"}
     if options.labels is not None:
-        return encode(label_column(options.labels, candidates), where=str(options.labels))
+        column, notes = label_column(options.labels, candidates, options.strict)
+        coded, class_names, more = encode(column, where=str(options.labels))
+        return coded, class_names, [*notes, *more]
     named = {name: class_folders(files, depth) for name, files in candidates.items()}
     text = {name: result for name, result in named.items() if not isinstance(result, str)}
     notes = [

@@ -20,7 +20,8 @@ LARGEST = 16  # values per image
 
 @dataclass(frozen=True)
 class Classes:
-    """A target of classes: int64 (N,) for train and (M,) for test, with their names if known."""
+    """A target of classes: int64 (N,) for train and (M,) for test, with their names if known. A
+    label of -1 is none."""
 
     name: str
     train: np.ndarray
@@ -79,6 +80,8 @@ def find_target(source: Source, word: str | None) -> Classes | Quantity:
                 f"{source.spec} has no labels, so it cannot score anything",
                 fix="a source with labels, data.labels=FILE.csv, or a factor: SOURCE#NAME",
             )
+        if not ((train.labels >= 0).any() and (test.labels >= 0).any()):
+            raise UserError(f"{source.spec}: train and test both need images with a label")
         names = None if train.class_names is None else list(train.class_names)
         return Classes("class", train.labels, test.labels, names)
     name, _, unit = word.partition(":")
