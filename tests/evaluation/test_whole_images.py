@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 from scipy.stats import wasserstein_distance
 from torch import Tensor
 from torchvision.transforms import v2
@@ -22,11 +23,13 @@ from viewfinder.evaluation.scoring import write_all_embeddings
 from viewfinder.networks.frozen_features import extract
 from viewfinder.recipes.recipe import Recipe, build, complete
 from viewfinder.runs.model import Model
+from viewfinder.runs.opening import with_data
 from viewfinder.training.fit import network
 from viewfinder.training.loader import SplitDataset
 
 SHAPES = [(102, 136), (136, 102), (120, 120), (60, 180)]
 STORED = 96
+QUIET = Console(quiet=True)
 
 
 def map_of(height: int, width: int) -> Image.Image:
@@ -174,6 +177,15 @@ def test_a_probe_of_raw_pixels_says_what_it_sees(maps: Path) -> None:
         source = open_source(f"folder:{maps}", size=recipe.data.size)
         (score,) = probe("raw pixels", None, recipe, source, ["knn"])
         assert score.protocol["layer"] == words
+
+
+def test_the_recipe_of_a_run_says_at_what_size_its_files_were_read(maps: Path) -> None:
+    """So that ``encode`` reads files as the source did, whatever size is its own default."""
+    data = {"source": f"folder:{maps}"}
+    recipe, source = with_data(build("simclr", {"data": data, "batch_size": 4}), QUIET)
+    assert recipe.data.size == source.train.data.shape[-1] == 64
+    recipe, _ = with_data(build("simclr", {"data": {"source": "digits"}}), QUIET)
+    assert recipe.data.size is None
 
 
 def test_large_views_are_cut_at_the_papers_size_unless_said(maps: Path) -> None:

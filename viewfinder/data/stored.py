@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -68,7 +69,7 @@ class Subset:
     def shape(self) -> tuple[int, ...]:
         return self.whole.shape
 
-    @property
+    @functools.cached_property
     def sides(self) -> Tensor | None:
         return sides_of(self.whole, self.rows)
 
@@ -98,7 +99,7 @@ class JoinedData:
     def shape(self) -> tuple[int, ...]:
         return self.parts[0].shape
 
-    @property
+    @functools.cached_property
     def sides(self) -> Tensor | None:
         known = [sides_of(part) for part in self.parts]
         if all(sides is None for sides in known):
@@ -138,7 +139,7 @@ class ConvertedImages:
     def shape(self) -> tuple[int, ...]:
         return converted_shape(self.images.shape, self.channels, self.size)
 
-    @property
+    @functools.cached_property
     def sides(self) -> Tensor | None:
         known = sides_of(self.images)
         return stretched(self.images.shape, self.size, len(self)) if known is None else known

@@ -58,6 +58,9 @@ def training_split(data: Data, source: Source) -> Split:
 def with_data(recipe: Recipe, where: Console | None = None) -> tuple[Recipe, Source]:
     """The recipe, completed by its data and checked against them, and the data.
 
+    Of image files it also says the size that they were read at, which a source may have chosen:
+    other files are later read at the same.
+
     Raises UserError where the data cannot be opened, or lack what the recipe asks for.
     """
     source = open_data(recipe.data, recipe.seed, where)
@@ -67,6 +70,9 @@ def with_data(recipe: Recipe, where: Console | None = None) -> tuple[Recipe, Sou
     recipe = recipe.model_copy(update={"data": known})
     recipe = complete(recipe, split.data.shape, split.data.modality)
     recipe = _with_batch_of(recipe, split, where)
+    if split.paths is not None and split.data.modality == "images":
+        data = recipe.data.model_copy(update={"size": split.data.shape[-1]})
+        recipe = recipe.model_copy(update={"data": data})
     check_data(recipe, split)
     return recipe, source
 
