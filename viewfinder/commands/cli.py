@@ -201,6 +201,45 @@ def clusters(
 
 
 @app.command()
+def measure(
+    arrays: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="X.npy Y.npy", help="two arrays (N, D); row i of both is a pair"),
+    ] = None,
+    bound: Annotated[str, typer.Option(help="what is reported: info-nce or nwj")] = "info-nce",
+    objective: Annotated[
+        str | None, typer.Option(help="what the critic is trained by; default: the bound")
+    ] = None,
+    critic: Annotated[str, typer.Option(help="separable or joint")] = "separable",
+    inputs: Annotated[str, typer.Option(help="ranks, standardised or as-is")] = "ranks",
+    k: Annotated[int | None, typer.Option(help="candidates; default 512 or what fits")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="critics trained")] = 3,
+    bits: Annotated[bool, typer.Option("--bits", help="in bits instead of nats")] = False,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write the estimate to")] = None,
+) -> None:
+    """Bound the mutual information of pairs, on pairs that no critic was trained on.
+
+    viewfinder measure --arrays x.npy y.npy --bits
+    """
+    from viewfinder.commands import measure as command
+    from viewfinder.core.errors import UserError
+
+    if arrays is None:
+        raise UserError("nothing to measure is named", fix="--arrays x.npy y.npy")
+    command.arrays(
+        *arrays,
+        unit="bits" if bits else "nats",
+        out=out,
+        bound=bound,
+        objective=objective,
+        critic=critic,
+        inputs=inputs,
+        k=k,
+        seeds=seeds,
+    )
+
+
+@app.command()
 def methods(
     words: Annotated[
         list[str] | None,

@@ -20,6 +20,9 @@ Loss = Callable[[Tensor], Tensor]
 class Bound(Row):
     """A functional of a critic that is said to bound mutual information.
 
+    The best critic of every row that takes scores is log p(x,y) / (p(x) p(y)), so that one critic
+    may be read by several; one that is constant has the value 0.
+
     value        (options, what it takes) -> scalar in nats
     formula      in a line
     takes        "scores" (N, K) of a critic with negatives from the marginal; "densities" of x
@@ -65,6 +68,11 @@ class MineOptions(Options):
     decay: float = Field(0.99, ge=0, lt=1, description="of the moving average of the partition")
 
 
+def _uba_both(options: Options) -> Loss:
+    """Each direction leaves a function of the other variable free, which may then run away."""
+    return lambda scores: -(bounds.uba(scores) + bounds.uba(scores.T)) / 2
+
+
 def _mine(options: MineOptions) -> Loss:
     average: Tensor | None = None
 
@@ -93,8 +101,8 @@ BOUNDS: Table[Bound] = Table(
             name="nwj",
             summary="the partition bounded by its tangent",
             paper="Nguyen, Wainwright and Jordan (2010); Wu et al. (2020), eq. 14",
-            formula="mean f(x_i,y_i) - mean exp(f(x_i,y_j) - 1)",
-            value=lambda options, scores: bounds.nwj(scores),
+            formula="1 + mean f(x_i,y_i) - mean exp f(x_i,y_j)",
+            value=lambda options, scores: bounds.nwj(scores + 1),
             lower_bound=True,
             variance="grows exponentially with the information",
         ),
@@ -116,6 +124,7 @@ BOUNDS: Table[Bound] = Table(
             value=lambda options, scores: bounds.uba(scores),
             lower_bound=False,
             variance="grows exponentially with the information",
+            trains=_uba_both,
         ),
         Bound(
             name="dv",
