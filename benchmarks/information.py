@@ -1,9 +1,9 @@
 """The estimator against others' on the same samples: python benchmarks/information.py GOLDEN
 
-GOLDEN is the folder of mi_golden.npz and mi_golden.json, which has the samples, the known information
-and the times and values of benchmark-mi and torch-mist, each one seed on a busy machine of two cores.
-Ours: three seeds and no control, in processor time of one thread. Shown are the distance from the
-known value, and our time for one seed as a ratio of the peer's. Limits: 0.02, 0.02, 0.05
+GOLDEN is the folder of mi_golden.npz and mi_golden.json, which has samples, the known information,
+and times and values of benchmark-mi and torch-mist, each for one seed on a busy machine of two
+cores. Ours: three seeds and no control, in processor time of one thread. Shown are the distance
+from the known value, and our time for one seed as a ratio of the peer's. Limits: 0.02, 0.02, 0.05
 and 0.10 nats, 20 seconds a task, and less time than either peer's InfoNCE for one seed each.
 """
 

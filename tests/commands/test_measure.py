@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import viewfinder as vf
 from viewfinder.commands.main import main
 
 
@@ -88,3 +89,32 @@ def test_a_file_that_is_no_array_and_nothing_at_all(
     assert "is not an array of numbers as .npy" in capsys.readouterr().err
     assert run(monkeypatch) == 2
     assert "--arrays x.npy y.npy" in capsys.readouterr().err
+
+
+def test_the_views_of_a_run_are_measured_on_images_held_out_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Views that are the images themselves reach the ceiling; ordinary ones share less."""
+    monkeypatch.delenv("VIEWFINDER_RUN", raising=False)
+    small = {"epochs": 1, "batch_size": 64, "accelerator": "cpu", "logger": "none"}
+    small |= {"encoder": {"widths": [4, 8]}, "data": {"source": "digits", "limit": 700}}
+    small |= {"evaluation": {"protocols": ["knn"], "baselines": False}}
+    values = {}
+    for name, steps in (("same", ["normalise"]), ("crops", ["crop", "normalise"])):
+        folder, out = tmp_path / name, tmp_path / f"{name}.json"
+        vf.pretrain("simclr", {"views.steps": steps}, out=folder, **small)
+        assert run(monkeypatch, "--run", folder, "--seeds", 1, "--out", out) == 0
+        values[name] = json.loads(out.read_text())
+        assert "by the run's projections" in capsys.readouterr().out
+    for by in ("projections", "features"):
+        same, crops = (values[name][by] for name in ("same", "crops"))
+        assert same["value"] > crops["value"] and crops["value"] <= crops["ceiling"]
+        assert same["protocol"]["pairs"] == crops["protocol"]["pairs"] > 64
+    assert values["same"]["projections"]["value"] > 0.5 * values["same"]["projections"]["ceiling"]
+
+
+def test_a_folder_that_is_no_run_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--run", tmp_path) == 2
+    assert "is not a run" in capsys.readouterr().err

@@ -206,6 +206,9 @@ def measure(
         tuple[Path, Path] | None,
         typer.Option(metavar="X.npy Y.npy", help="two arrays (N, D); row i of both is a pair"),
     ] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="a run: what its views share, on images held out from it")
+    ] = None,
     bound: Annotated[str, typer.Option(help="what is reported: info-nce or nwj")] = "info-nce",
     objective: Annotated[
         str | None, typer.Option(help="what the critic is trained by; default: the bound")
@@ -223,20 +226,20 @@ def measure(
     """
     from viewfinder.commands import measure as command
     from viewfinder.core.errors import UserError
+    from viewfinder.information.discrete import Unit
+    from viewfinder.runs.run import Run
 
-    if arrays is None:
-        raise UserError("nothing to measure is named", fix="--arrays x.npy y.npy")
-    command.arrays(
-        *arrays,
-        unit="bits" if bits else "nats",
-        out=out,
-        bound=bound,
-        objective=objective,
-        critic=critic,
-        inputs=inputs,
-        k=k,
-        seeds=seeds,
-    )
+    unit: Unit = "bits" if bits else "nats"
+    protocol = {"bound": bound, "objective": objective, "critic": critic, "inputs": inputs}
+    how = {**protocol, "k": k, "seeds": seeds}
+    if (arrays is None) == (run is None):
+        raise UserError(
+            "one of --arrays and --run is expected", fix="viewfinder measure --arrays x.npy y.npy"
+        )
+    if arrays is not None:
+        command.arrays(*arrays, unit=unit, out=out, **how)
+    elif run is not None:
+        command.views(Run(run), unit=unit, out=out, **how)
 
 
 @app.command()

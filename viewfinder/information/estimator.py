@@ -102,7 +102,7 @@ def estimate(
 ) -> Estimate:
     """``mutual_information`` of any pairs by any critic, a module (x, y) -> scores (n, m)."""
     bound, objective = _rows(how)
-    k = _candidates(how.k, len(pairs))
+    k = candidates(how.k, len(pairs))
     how = how.model_copy(update={"k": k, "objective": how.objective or how.bound})
     results = [
         _one_seed(pairs, critic, how, bound, objective, one)
@@ -169,7 +169,7 @@ def _rows(how: Protocol) -> tuple[Bound, tuple[Bound, Options]]:
         raise UserError(f"objective={how.objective}: {error}") from error
 
 
-def _candidates(k: int | None, pairs: int) -> int:
+def candidates(k: int | None, pairs: int) -> int:
     """K, as asked for or by default."""
     held_out = pairs // 2
     if pairs < SMALLEST:
