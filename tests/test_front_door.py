@@ -121,6 +121,8 @@ x, y = rng.normal(size=(60, 5)), np.arange(60) % 3
 assert vf.probes.linear(x, y, x, y).n_test == vf.probes.knn(x, y, x, y, k=3).n_test == 60
 assert vf.probes.ridge(x, x[:, 0], x, x[:, 0]).r2 > 0.9
 assert vf.methods["simclr"].paper
+a = rng.normal(size=(200, 2))
+assert vf.mutual_information(a, a + rng.normal(size=(200, 2)), steps=2, seeds=1).high
 @vf.register.step("negative")
 class Negative(vf.views.Transform):
     "Dark becomes bright."

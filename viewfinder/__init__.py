@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from viewfinder.api import embed, evaluate, load, open_data, pretrain, recipe, resume
     from viewfinder.core.table import Options
     from viewfinder.evaluation import probes
+    from viewfinder.information.estimator import mutual_information
     from viewfinder.negatives.contract import Contrast, Negatives
     from viewfinder.recipes.methods import METHODS as methods  # noqa: N811
 
@@ -32,6 +33,7 @@ __all__ = [
     "load",
     "losses",
     "methods",
+    "mutual_information",
     "negatives",
     "open_data",
     "pretrain",
@@ -56,6 +58,7 @@ _OBJECTS = {
     "Negatives": ("viewfinder.negatives.contract", "Negatives"),
     "Options": ("viewfinder.core.table", "Options"),
     "methods": ("viewfinder.recipes.methods", "METHODS"),
+    "mutual_information": ("viewfinder.information.estimator", "mutual_information"),
     **{
         name: ("viewfinder.api", name)
         for name in ("embed", "evaluate", "load", "open_data", "pretrain", "recipe", "resume")

@@ -230,6 +230,48 @@ def clusters(
 
 
 @app.command()
+def measure(
+    arrays: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="X.npy Y.npy", help="two arrays (N, D); row i of both is a pair"),
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="a run: what its views share, on images held out from it")
+    ] = None,
+    bound: Annotated[str, typer.Option(help="what is reported: info-nce or nwj")] = "info-nce",
+    objective: Annotated[
+        str | None, typer.Option(help="what the critic is trained by; default: the bound")
+    ] = None,
+    critic: Annotated[str, typer.Option(help="separable or joint")] = "separable",
+    inputs: Annotated[str, typer.Option(help="ranks, standardised or as-is")] = "ranks",
+    k: Annotated[int | None, typer.Option(help="candidates; default 512 or what fits")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="critics trained")] = 3,
+    bits: Annotated[bool, typer.Option("--bits", help="in bits instead of nats")] = False,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write the estimate to")] = None,
+) -> None:
+    """Bound the mutual information of pairs, on pairs that no critic was trained on.
+
+    viewfinder measure --arrays x.npy y.npy --bits
+    """
+    from viewfinder.commands import measure as command
+    from viewfinder.core.errors import UserError
+    from viewfinder.information.discrete import Unit
+    from viewfinder.runs.run import Run
+
+    unit: Unit = "bits" if bits else "nats"
+    protocol = {"bound": bound, "objective": objective, "critic": critic, "inputs": inputs}
+    how = {**protocol, "k": k, "seeds": seeds}
+    if (arrays is None) == (run is None):
+        raise UserError(
+            "one of --arrays and --run is expected", fix="viewfinder measure --arrays x.npy y.npy"
+        )
+    if arrays is not None:
+        command.arrays(*arrays, unit=unit, out=out, **how)
+    elif run is not None:
+        command.views(Run(run), unit=unit, out=out, **how)
+
+
+@app.command()
 def methods(
     words: Annotated[
         list[str] | None,

@@ -15,6 +15,7 @@ from viewfinder.core.learning_rate import SCHEDULES
 from viewfinder.core.table import Table as Rows
 from viewfinder.data.sources.table import SOURCES
 from viewfinder.evaluation.probes.table import PROBES
+from viewfinder.information.table import BOUNDS
 from viewfinder.negatives.table import NEGATIVES
 from viewfinder.networks.encoders import ENCODERS
 from viewfinder.networks.targets import TARGETS
@@ -39,6 +40,7 @@ TABLES: dict[str, Rows[Any]] = {
     "schedules": SCHEDULES,
     "sources": SOURCES,
     "probes": PROBES,
+    "bounds": BOUNDS,
 }
 """The table of each part, by the word that lists it."""
 

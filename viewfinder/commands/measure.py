@@ -1,0 +1,154 @@
+"""``viewfinder measure``: bounds on the information that two sets of numbers share."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from torch import Tensor
+
+from viewfinder.core.console import console, say
+from viewfinder.core.errors import UserError
+from viewfinder.core.files import write_atomically
+from viewfinder.core.randomness import torch_generator
+from viewfinder.data.source import Data
+from viewfinder.information.discrete import Unit
+from viewfinder.information.embeddings import of_embeddings
+from viewfinder.information.estimate import Estimate
+from viewfinder.information.estimator import mutual_information
+from viewfinder.networks.frozen_features import batches, evaluating
+from viewfinder.runs.run import Run
+
+
+def arrays(
+    x: Path, y: Path, *, unit: Unit = "nats", out: Path | None = None, **protocol: Any
+) -> Estimate:
+    """Measure the pairs of two .npy files, print what was found, and return it in ``unit``.
+
+    out  JSON file that gets the estimate with its protocol
+
+    Raises UserError for files that cannot be read or written, and as ``mutual_information``.
+    """
+    left, right = read(x), read(y)
+    if len(left) != len(right):
+        raise UserError(
+            f"{x} has {len(left)} rows and {y} has {len(right)}; row i of both is a pair, so as "
+            "many are expected"
+        )
+    found = mutual_information(left, right, **protocol)
+    found = found.bits if unit == "bits" else found
+    show(found)
+    if out is not None:
+        write_atomically(out, json.dumps(asdict(found), indent=1).encode())
+    return found
+
+
+def views(
+    run: Run, *, unit: Unit = "nats", out: Path | None = None, **protocol: Any
+) -> dict[str, Estimate]:
+    """Measure what the views of a run share, as its networks see them, on images held out from it.
+
+    Returns two lower bounds: "projections", by their cosine, as the run compares them; "features",
+    by a critic that is trained anew on the encoder's. Views are drawn once of each image.
+
+    Raises UserError for what cannot be read or written, for a source without held-out images, and
+    as ``mutual_information``.
+    """
+    from viewfinder.runs.opening import open_data
+    from viewfinder.training.restore import restored
+
+    module = restored(run)
+    recipe = module.recipe
+    source = open_data(recipe.data, recipe.seed)
+    if source.test is None:
+        raise UserError(
+            f"{recipe.data.source} has no test part, and on images that were trained on the bound "
+            "says nothing",
+            fix="pretrain on data with a held-out part",
+        )
+    features, projections = embedded(module, source.test.data, recipe.seed)
+    how = {key: protocol[key] for key in ("k",) if key in protocol}
+    found = {
+        "projections": of_embeddings(*projections, **how, seed=recipe.seed),
+        "features": mutual_information(*map(varying, features), **protocol),
+    }
+    if unit == "bits":
+        found = {name: estimate.bits for name, estimate in found.items()}
+    for name, estimate in found.items():
+        say(f"two views of {len(source.test):,} held-out images by the run's {name}")
+        show(estimate)
+    if out is not None:
+        told = {name: asdict(estimate) for name, estimate in found.items()}
+        write_atomically(out, json.dumps(told, indent=1).encode())
+    return found
+
+
+@torch.no_grad()
+def embedded(module: Any, data: Data, seed: int) -> tuple[list[Tensor], list[Tensor]]:
+    """Features and projections, float32 (N, D) each, of the first two views of all data."""
+    features: list[list[Tensor]] = [[], []]
+    projections: list[list[Tensor]] = [[], []]
+    with evaluating(module):
+        for span, batch in batches(data, 512):
+            draw = torch_generator(seed, "measure/views", step=span.start)
+            made = module.maker(batch, draw)
+            if len(made) < 2:
+                raise UserError("the run has one view; two are expected", fix="views.count=2")
+            for i in (0, 1):
+                network = module.network_of(i)
+                seen = network.encoder(made[i])
+                features[i].append(seen.float())
+                projections[i].append(network.projector(seen).float())
+    return [torch.cat(own) for own in features], [torch.cat(own) for own in projections]
+
+
+def varying(x: Tensor) -> Tensor:
+    """The columns that vary: a unit that is always 0 says nothing."""
+    return x[:, (x != x[:1]).any(0)]
+
+
+def read(path: Path) -> np.ndarray:
+    """The array of a .npy file, without pickles. Raises UserError for what is none."""
+    try:
+        found = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise UserError(f"there is no file {path}") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(
+            f"{path} is not an array of numbers as .npy: {error}", fix="np.save(path, array)"
+        ) from error
+    if not isinstance(found, np.ndarray) or found.ndim == 0:
+        raise UserError(
+            f"{path} holds no array (N, D) or (N,) but several, or one number",
+            fix="np.save(path, array) of one array",
+        )
+    return found
+
+
+def show(found: Estimate) -> None:
+    """Print an estimate: value, interval, ceiling, control, by K, flags and protocol."""
+    unit, how = found.unit, found.protocol
+    say(
+        f"I(x;y) is at least {found.value:.3f} {unit}, 95 % interval of the bound "
+        f"{found.low:.3f} to {found.high:.3f} ({how['bound']} with {how['k']} candidates)"
+    )
+    seeds = ", ".join(f"{value:.3f}" for value in found.seeds)
+    say(f"seeds: {seeds}; {how['held_out']:,} held-out of {how['pairs']:,} pairs each")
+    if found.ceiling is not None:
+        say(f"ceiling: {found.ceiling:.3f} {unit}, the most that {how['k']} candidates can show")
+    if found.shuffled is not None:
+        say(f"shuffled pairs give {found.shuffled:.3f} {unit}, where 0 is right")
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("candidates")
+    for k in found.by_k:
+        table.add_column(str(k), justify="right")
+    table.add_row(unit, *(f"{value:.3f}" for value in found.by_k.values()))
+    console().print(table)
+    for flag in found.flags:
+        say(f"note: {flag}")

@@ -1,0 +1,289 @@
+"""The estimator: a critic is trained on one half of the pairs, and bounds I(X;Y) on the other."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from viewfinder.core.errors import UserError, unknown
+from viewfinder.core.randomness import derive, torch_generator
+from viewfinder.core.table import Options
+from viewfinder.information.critics import CRITICS
+from viewfinder.information.estimate import Estimate, SeedResult, summarised
+from viewfinder.information.pairs import ArrayPairs, Inputs, Pairs, Shuffled, checked
+from viewfinder.information.table import BOUNDS, Bound
+
+SMALLEST = 64
+BATCHES = 8
+"""Of held-out pairs at least, unless K is given: fewer give no interval worth the name."""
+
+
+class Protocol(Options):
+    """Everything that makes an estimate, beside the data."""
+
+    bound: str = Field("info-nce", description="what is reported: a lower bound of the table")
+    objective: str | None = Field(
+        None, description="what the critic is trained by, as smile or smile:2; null: the bound"
+    )
+    critic: Literal["separable", "joint"] = "separable"
+    inputs: Inputs = Field("ranks", description="what is done to each column, see ArrayPairs")
+    k: PositiveInt | None = Field(
+        None, description="candidates; null: 512, or less so that there are 8 held-out batches"
+    )
+    seeds: PositiveInt = 3
+    batch_size: PositiveInt = 256
+    steps: PositiveInt = Field(1500, description="at most; validation stops earlier")
+    learning_rate: PositiveFloat = 2e-3
+    weight_decay: float = Field(0.1, ge=0)
+    width: PositiveInt = 64
+    dim: PositiveInt = 32
+    every: PositiveInt = Field(25, description="steps between looks at the validation pairs")
+    patience: PositiveInt = Field(
+        8, description="looks that end training where none is better by a thousandth of a nat"
+    )
+    device: str = "cpu"
+
+
+def mutual_information(
+    x: Any, y: Any, *, shuffled: bool = True, seed: int = 0, **protocol: Any
+) -> Estimate:
+    """A lower bound on the mutual information of paired samples, that can be trusted.
+
+    x, y      numbers (N, D) and (N, E), numpy or torch, or (N,); row i of both is a pair, and pairs
+              are independent draws. N ≥ 64; thousands give values to a few hundredths of a nat
+    shuffled  measure pairs that belong to nobody too, for a third of the time more
+    seed      first of the seeds
+    protocol  fields of ``Protocol``: bound, objective, critic, inputs, k, seeds, ...
+
+    For each seed the pairs are halved at random; a critic is trained on the one half, of which a
+    fifth is kept to say when to stop, and the bound is computed on the other, once.
+
+    Raises UserError for arrays that do not fit, are not finite or constant, for fewer pairs than
+    K asks for, and for a bound that is none.
+
+    >>> rng = np.random.default_rng(0)  # doctest: +SKIP
+    >>> x = rng.normal(size=(10000, 1))  # doctest: +SKIP
+    >>> y = 0.8 * x + 0.6 * rng.normal(size=(10000, 1))  # doctest: +SKIP
+    >>> mutual_information(x, y).value  # the truth is -log(0.6) = 0.511  # doctest: +SKIP
+    0.50
+    """
+    how = _protocol(protocol)
+    left, right = checked(x, "x"), checked(y, "y")
+    if len(left) != len(right):
+        raise UserError(
+            f"x has {len(left)} rows and y has {len(right)}; row i of both is a pair, so as many "
+            "are expected"
+        )
+    pairs = ArrayPairs(left, right, how.inputs)
+    build = CRITICS[how.critic]
+    return estimate(
+        pairs,
+        lambda: build(left.shape[1], right.shape[1], how.width, how.dim),
+        how,
+        shuffled=shuffled,
+        seed=seed,
+    )
+
+
+def estimate(
+    pairs: Pairs,
+    critic: Callable[[], nn.Module],
+    how: Protocol,
+    *,
+    shuffled: bool = True,
+    seed: int = 0,
+) -> Estimate:
+    """``mutual_information`` of any pairs by any critic, a module (x, y) -> scores (n, m)."""
+    bound, objective = _rows(how)
+    k = candidates(how.k, len(pairs))
+    how = how.model_copy(update={"k": k, "objective": how.objective or how.bound})
+    results = [
+        _one_seed(pairs, critic, how, bound, objective, one)
+        for one in range(seed, seed + how.seeds)
+    ]
+    control = None
+    if shuffled:
+        order = torch.randperm(len(pairs), generator=torch_generator(seed, "measure/shuffled"))
+        # a cycle through a random order: nobody is its own partner
+        partner = torch.empty_like(order).scatter_(0, order, order.roll(1))
+        control = _one_seed(Shuffled(pairs, partner), critic, how, bound, objective, seed)
+    ceiling = None if bound.ceiling is None else bound.ceiling(k)
+    told = {
+        **how.model_dump(),
+        "pairs": len(pairs),
+        "held_out": len(pairs) // 2,
+        "seed": seed,
+        "lower_bound": bound.lower_bound,
+        "paper": bound.paper,
+    }
+    return summarised(results, control, ceiling, told)
+
+
+def _protocol(given: dict[str, Any]) -> Protocol:
+    """The protocol, or a UserError that names the field."""
+    unknown_fields = given.keys() - Protocol.model_fields.keys()
+    if unknown_fields:
+        raise unknown("setting of an estimate", min(unknown_fields), Protocol.model_fields)
+    try:
+        return Protocol(**given)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = ".".join(map(str, problem["loc"]))
+        raise UserError(f"{name} is {problem['input']!r}: {problem['msg']}") from error
+
+
+def split(pairs: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Positions to train on, to validate on and to report on: two fifths, a tenth and a half."""
+    order = torch.randperm(pairs, generator=torch_generator(seed, "measure/split"))
+    held_out, rest = order[: pairs // 2], order[pairs // 2 :]
+    return rest[len(rest) // 5 :], rest[: len(rest) // 5], held_out
+
+
+def _rows(how: Protocol) -> tuple[Bound, tuple[Bound, Options]]:
+    """The bound to report, and the objective with its options."""
+    bound = BOUNDS.find(how.bound)
+    if not bound.reported:
+        known = ", ".join(name for name, row in BOUNDS.items() if row.reported)
+        scored = bound.takes == "scores"
+        raise UserError(
+            f"{bound.name} is not reported as mutual information: it "
+            + (f"takes {bound.takes}" if not scored else "may exceed it on finite samples")
+            + f". Those that are: {known}",
+            fix=f"objective={bound.name}, which trains by it and reports {known.split(',')[0]}"
+            if scored
+            else None,
+        )
+    name, options = BOUNDS.parse(how.objective or how.bound)
+    if BOUNDS[name].takes != "scores":
+        raise UserError(f"no critic is trained by {name} here: it takes {BOUNDS[name].takes}")
+    try:
+        return bound, (BOUNDS[name], BOUNDS[name].options(**options))
+    except ValueError as error:
+        raise UserError(f"objective={how.objective}: {error}") from error
+
+
+def candidates(k: int | None, pairs: int) -> int:
+    """K, as asked for or by default."""
+    held_out = pairs // 2
+    if pairs < SMALLEST:
+        raise UserError(
+            f"there are {pairs} pairs; at least {SMALLEST} are expected, and thousands are better"
+        )
+    if k is None:
+        return min(512, held_out // BATCHES)
+    if not 2 <= k <= held_out // 2:
+        raise UserError(
+            f"k={k}: the {held_out} held-out of {pairs} pairs make batches of 2 to "
+            f"{held_out // 2} candidates, for at least two are needed to say how sure the value is",
+            fix=f"k={min(512, held_out // BATCHES)}",
+        )
+    return k
+
+
+def _one_seed(
+    pairs: Pairs,
+    critic: Callable[[], nn.Module],
+    how: Protocol,
+    bound: Bound,
+    objective: tuple[Bound, Options],
+    seed: int,
+) -> SeedResult:
+    train, validation, held_out = split(len(pairs), seed)
+    pairs = pairs.fitted(train)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(seed, "measure/critic"))
+        made = critic().to(how.device)
+    fixed = torch_generator(seed, "measure/held-out")
+    look = _drawn(pairs, validation, how.device, torch_generator(seed, "measure/validation"))
+    row, options = objective
+    curve, best, finite = _train(made, pairs, train, look, how, bound, row.loss(options), seed)
+    x, y = _drawn(pairs, held_out, how.device, fixed)
+    assert how.k is not None
+    sizes = [4**power for power in range(1, 12) if 4**power < how.k]
+    return SeedResult(
+        seed=seed,
+        batches=tuple(evaluate(made, x, y, how.k, bound)),
+        by_k={k: _mean(evaluate(made, x, y, k, bound)) for k in (*sizes, how.k)},
+        curve=tuple(curve),
+        best=best,
+        finite=finite,
+    )
+
+
+def _train(
+    critic: nn.Module,
+    pairs: Pairs,
+    train: Tensor,
+    look: tuple[Tensor, Tensor],
+    how: Protocol,
+    bound: Bound,
+    loss_of: Callable[[Tensor], Tensor],
+    seed: int,
+) -> tuple[list[tuple[int, float]], int, bool]:
+    """Train ``critic`` in place, to the moving average of its weights that validates best.
+
+    Returns the validation's curve, the step that was kept, and whether all losses were finite.
+    """
+    optimizer = torch.optim.AdamW(
+        critic.parameters(), lr=how.learning_rate, weight_decay=how.weight_decay
+    )
+    mean = AveragedModel(critic, multi_avg_fn=get_ema_multi_avg_fn(0.95), use_buffers=True)
+    size, warm_up = min(how.batch_size, len(train)), 50
+    kept, best, finite, curve = copy.deepcopy(mean.module.state_dict()), 0, True, []
+    highest, last_gain = -math.inf, 0
+    for step in range(how.steps + 1):
+        if step % how.every == 0 or step == how.steps:
+            value = _mean(evaluate(mean.module, *look, min(256, len(look[0])), bound))
+            curve.append((step, value))
+            if value > highest + 1e-3:
+                last_gain = step
+            if value > highest:
+                highest, best = value, step
+                kept = copy.deepcopy(mean.module.state_dict())
+            if step - last_gain >= how.patience * how.every or not math.isfinite(value):
+                break
+        optimizer.param_groups[0]["lr"] = how.learning_rate * min(1.0, (step + 1) / warm_up)
+        draw = torch_generator(seed, "measure/batch", step=step)
+        index = train[torch.randperm(len(train), generator=draw)[:size]]
+        x, y = pairs.draw(index, draw)
+        loss = loss_of(critic(x.to(how.device), y.to(how.device)))
+        if not bool(loss.isfinite()):
+            finite = False
+            break
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(critic.parameters(), 1.0)
+        optimizer.step()
+        mean.update_parameters(critic)
+    critic.load_state_dict(kept)
+    return curve, best, finite
+
+
+@torch.no_grad()
+def evaluate(critic: nn.Module, x: Tensor, y: Tensor, k: int, bound: Bound) -> list[float]:
+    """The bound on each whole batch of k pairs, computed in float64 from the critic's scores."""
+    critic.eval()
+    values = [
+        float(bound.value(bound.options(), critic(x[at : at + k], y[at : at + k]).double()))
+        for at in range(0, len(x) - k + 1, k)
+    ]
+    critic.train()
+    return values
+
+
+def _drawn(
+    pairs: Pairs, index: Tensor, device: str, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    x, y = pairs.draw(index, generator)
+    return x.to(device), y.to(device)
+
+
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values)
