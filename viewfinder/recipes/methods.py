@@ -232,7 +232,7 @@ METHODS = Table(
         ),
         Method(
             name="infomin",
-            summary="MoCo v2 with views that share less: RandAugment, and a jigsaw beside the query",
+            summary="MoCo v2 with views that share less: RandAugment, a jigsaw beside the query",
             paper="Tian et al. 2020",
             settings={
                 "views": {"preset": "infomin", "count": 2, "split": {"jigsaw": {"weight": 0.5}}},
