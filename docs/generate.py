@@ -1,8 +1,8 @@
 """Write what the documentation takes from the code: python docs/generate.py
 
 That is docs/recipe.md, the page of every recipe key, and the part between the marks
-``<!-- generated -->`` and ``<!-- end -->`` of docs/data.md and of each page of a method or a
-regularizer.
+``<!-- generated -->`` and ``<!-- end -->`` of docs/data.md, docs/which-views.md and each page of a
+method or a regularizer. The pictures of docs/which-views.md are drawn by docs/gallery.py.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ def pages() -> dict[Path, str]:
     """
     found = {DOCS / "recipe.md": recipe_page()}
     found[DOCS / "data.md"] = _filled(DOCS / "data.md", sources())
+    found[DOCS / "which-views.md"] = _filled(DOCS / "which-views.md", gallery())
     for name in METHODS:
         file = DOCS / "methods" / f"{name}.md"
         found[file] = _filled(file, method(name))
@@ -173,6 +174,19 @@ def sources() -> str:
             rows = [_row(f"`{key}`", field) for key, field in fields]
             lines += ["", f"`{row.name}:key=value,...` sets", "", _keys(rows).rstrip()]
     return "\n".join([*lines, ""])
+
+
+def gallery() -> str:
+    """A picture of every step and every split, with what it is."""
+    lines = []
+    for kind, rows in (("step", STEPS), ("split", SPLITS)):
+        lines += [f"### Every {kind}", "", f"| {kind} | what it is | picture |", "|---|---|---|"]
+        for name, row in rows.items():
+            paper = f" ({row.paper})" if row.paper else ""
+            picture = f"![{name}](images/views/{kind}-{name}.png)"
+            lines.append(f"| `{name}` | {row.summary}{paper} | {picture} |")
+        lines.append("")
+    return "\n".join(lines)
 
 
 def method(name: str) -> str:

@@ -1,4 +1,4 @@
-"""RandAugment: each operation against torchvision or PIL with equal parameters, and the draws."""
+"""RandAugment: each operation against torchvision or PIL with equal parameters; the draws."""
 
 from __future__ import annotations
 
@@ -77,9 +77,7 @@ def drawn_for(n: int) -> dict[str, Tensor]:
     }
 
 
-GEOMETRIC = [
-    name for name in OPERATIONS if name in "rotate shear-x shear-y translate-x translate-y"
-]
+GEOMETRIC = ["rotate", "shear-x", "shear-y", "translate-x", "translate-y"]
 
 
 @pytest.mark.parametrize("name", [n for n in OPERATIONS if n not in [*GEOMETRIC, "solarize-add"]])

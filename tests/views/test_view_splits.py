@@ -34,8 +34,8 @@ def test_domains_fit_the_views(row: Split) -> None:
             assert view.shape == (len(data), *domain.shape)
             assert view.dtype == torch.float32
             assert view.is_contiguous()
-            wanted = "clips" if domain.pieces else "images"
-            assert (domain.modality, domain.size == 16) == (wanted, not domain.pieces)
+            whole = domain.modality == "images"
+            assert (len(domain.shape), domain.size == 16) == ((3, True) if whole else (4, False))
     assert row.views in (None, made.count)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -260,7 +260,7 @@ def measure(
 
     unit: Unit = "bits" if bits else "nats"
     protocol = {"bound": bound, "objective": objective, "critic": critic, "inputs": inputs}
-    how = {**protocol, "k": k, "seeds": seeds}
+    how: dict[str, Any] = {**protocol, "k": k, "seeds": seeds}
     if (arrays is None) == (run is None):
         raise UserError(
             "one of --arrays and --run is expected", fix="viewfinder measure --arrays x.npy y.npy"

@@ -95,9 +95,9 @@ def embedded(module: Any, data: Data, seed: int) -> tuple[list[Tensor], list[Ten
     features: list[list[Tensor]] = [[], []]
     projections: list[list[Tensor]] = [[], []]
     with evaluating(module):
-        for span, batch in batches(data, 512):
+        for span, batch, sides in batches(data, 512):
             draw = torch_generator(seed, "measure/views", step=span.start)
-            made = module.maker(batch, draw)
+            made = module.maker(batch, draw, sides)
             if len(made) < 2:
                 raise UserError("the run has one view; two are expected", fix="views.count=2")
             for i in (0, 1):

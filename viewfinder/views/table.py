@@ -10,6 +10,7 @@ from viewfinder.views.presets import ROWS, Preset
 from viewfinder.views.splits.channels import CHANNELS
 from viewfinder.views.splits.draws import DRAWS
 from viewfinder.views.splits.frequency import FREQUENCY
+from viewfinder.views.splits.grid import GRID
 from viewfinder.views.splits.jigsaw import JIGSAW
 from viewfinder.views.splits.patches import PATCHES
 from viewfinder.views.steps.blur import BLUR
@@ -26,5 +27,5 @@ from viewfinder.views.steps.solarize import SOLARIZE
 STEPS: Table[Step] = Table(
     "step", (CROP, FLIP, JITTER, GREY, BLUR, RANDAUGMENT, SOLARIZE, *COLOURS, NORMALISE, NOISE)
 )
-SPLITS: Table[Split] = Table("split", (DRAWS, CHANNELS, FREQUENCY, PATCHES, JIGSAW))
+SPLITS: Table[Split] = Table("split", (DRAWS, CHANNELS, FREQUENCY, PATCHES, JIGSAW, GRID))
 PRESETS: Table[Preset] = Table("preset of views", ROWS)

@@ -65,7 +65,7 @@ def _by(
 SPACES: dict[str, Space] = {
     "rgb": Space("RGB", "R, G and B", torch.clone, torch.clone, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "lab": Space(
-        "L*a*b*",
+        "CIELAB",
         "L, a and b",
         rgb_to_lab,
         lab_to_rgb,
@@ -73,7 +73,7 @@ SPACES: dict[str, Space] = {
         (50.0, 92.208, 101.1675),
     ),
     "luv": Space(
-        "L*u*v*",
+        "CIELUV",
         "L, u and v",
         rgb_to_luv,
         luv_to_rgb,

@@ -22,7 +22,7 @@ class FrequencyOptions(Options):
     """Where the frequencies are cut."""
 
     sigma: float = Field(
-        1.0, gt=0, description="standard deviation of the Gaussian that parts them, px"
+        1.0, ge=0.01, le=100, description="standard deviation of the Gaussian that parts them, px"
     )
 
 

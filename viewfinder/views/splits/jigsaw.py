@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from torch import Tensor
 
 from viewfinder.core.errors import UserError
+from viewfinder.core.ranges import Pixels
 from viewfinder.core.table import Options
 from viewfinder.data.domain import Domain
 from viewfinder.views.items import Item, ViewSpec
@@ -40,15 +41,15 @@ def cells(n: int, grid: int, slack: int, generator: torch.Generator) -> tuple[Te
 class JigsawOptions(Options):
     """How the jigsaw is cut, and what its loss weighs."""
 
-    count: PositiveInt = Field(1, description="whole views of each image")
+    count: int = Field(1, ge=1, le=1_000, description="whole views of each image")
     weight: Probability = Field(
         0.5, description="of the jigsaw's loss; the whole view's has the rest"
     )
-    grid: PositiveInt = Field(3, description="cells to a side")
-    cell: PositiveInt | None = Field(
+    grid: int = Field(3, ge=1, le=32, description="cells to a side")
+    cell: Pixels | None = Field(
         None, description="side of a cell, px; null: 85 at views of 224 px, in proportion"
     )
-    piece: PositiveInt | None = Field(
+    piece: Pixels | None = Field(
         None, description="side of the piece cut from each cell at random, px; null: 64 of 85"
     )
     scale: Areas = Field((0.6, 1.0), description="area of its crop, fractions of the image")

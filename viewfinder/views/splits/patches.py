@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field
 from torch import Tensor, nn
 
 from viewfinder.core.errors import UserError
+from viewfinder.core.ranges import Pixels
 from viewfinder.core.table import Options
 from viewfinder.views.items import ViewSpec
 from viewfinder.views.maker import Split, ViewMaker
@@ -38,14 +39,20 @@ def windows(images: Tensor, top: Tensor, left: Tensor, size: int) -> Tensor:
 class PatchesOptions(Options):
     """How large the patches are, and how far apart."""
 
-    offset: NonNegativeInt = Field(
-        128, description="from the first patch to the second, right and down, px each"
+    offset: int = Field(
+        128,
+        ge=0,
+        le=16_384,
+        description="from the first patch to the second, right and down, px each",
     )
-    size: PositiveInt | None = Field(None, description="side of the patches, px; null: views.size")
-    reach: NonNegativeInt | None = Field(
-        None, description="largest offset of a sweep, px: places are drawn where it would fit, so "
-        "that they are spread alike for every offset; null: the offset"
-    )  # fmt: skip
+    size: Pixels | None = Field(None, description="side of the patches, px; null: views.size")
+    reach: int | None = Field(
+        None,
+        ge=0,
+        le=16_384,
+        description="largest offset of a sweep, px: places are drawn where it would fit, so that "
+        "they are spread alike for every offset; null: the offset",
+    )
 
 
 def _frames(images: Tensor, sides: Tensor | None) -> Tensor:

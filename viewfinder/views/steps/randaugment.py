@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveInt
+from pydantic import Field
 from torch import Tensor
 
 from viewfinder.core.table import Options
@@ -78,8 +78,8 @@ class RandAugmentOptions(Options):
     """How many operations there are, and how strong they are."""
 
     magnitude: float = Field(10.0, ge=0, le=MOST, description="mean level of the operations, 0..10")
-    n: PositiveInt = Field(2, description="operations drawn for each image, with replacement")
-    noise: NonNegativeFloat = Field(0.5, description="standard deviation of the level")
+    n: int = Field(2, ge=1, le=15, description="operations drawn for each image, with replacement")
+    noise: float = Field(0.5, ge=0, le=MOST, description="standard deviation of the level")
     chance: Probability = Field(0.5, description="probability that a drawn operation is applied")
 
 
