@@ -54,7 +54,7 @@ def gather(run_dir: Path) -> ReportContent:
         verdict=verdict([s for s in scores if _same_images(s, scores[0])], recipe),
         method={part: _part(part, recipe[part]) for part in PARTS if part in recipe},
         recipe=_try(_text, run.recipe_file, []) or "",
-        history=_try(lambda path: _history(path, notes), run.metrics_file, notes) or {},
+        history=_try(_history, run.metrics_file, notes) or {},
         usage=_usage(run.usage_file, notes),
         scores=scores,
         gallery=_try(load_views, run.artifacts / "views.npz", notes),
@@ -122,21 +122,16 @@ def _weight(value: Any) -> str:
     return weight_in_words(numbers if isinstance(value, list) else numbers[0])
 
 
-def _history(path: Path, notes: list[str]) -> dict[str, list[float | None]]:
-    """Columns of metrics.csv by epoch. Rows of one epoch are joined, a later value winning; values
-    that are no finite numbers are left out with a note."""
+def _history(path: Path) -> dict[str, list[float | None]]:
+    """Columns of metrics.csv by epoch. Rows of one epoch are joined, a later value winning."""
     rows: dict[float, dict[str, float]] = {}
-    lost = 0
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         columns = [name for name in reader.fieldnames or [] if name and name != "epoch"]
         for number, row in enumerate(reader, start=1):
             epoch = _finite(row.get("epoch"))
-            found = {name: value for name in columns if (value := _finite(row[name])) is not None}
-            lost += sum(1 for name in columns if row[name] and name not in found)
+            found = {name: value for name in columns if (value := _number(row[name])) is not None}
             rows.setdefault(number if epoch is None else epoch, {}).update(found)
-    if lost:
-        notes.append(f"{lost} values of metrics.csv are no finite numbers and were left out.")
     if not rows:
         return {}
     epochs = sorted(rows)
@@ -158,7 +153,7 @@ def _usage(path: Path, notes: list[str]) -> list[float]:
 
 
 def _finite(cell: Any) -> float | None:
-    """A number that a chart can show."""
+    """A number that can be a place on an axis."""
     value = _number(cell)
     return value if value is not None and math.isfinite(value) else None
 
