@@ -165,6 +165,8 @@ class Objective(Row):
         that none waits for the others.
         """
         options = self.options() if options is None else options
+        if temperature is not None and self.temperature not in self.options.model_fields:
+            raise ValueError(f"{self.name} has no temperature")
         inputs = Inputs(
             online,
             online if target is None else target,
@@ -177,8 +179,6 @@ class Objective(Row):
         )
         sizes = shares(self.name, _tensors(inputs), partial(self._check, inputs, options))
         if temperature is not None:
-            if self.temperature not in self.options.model_fields:
-                raise ValueError(f"{self.name} has no temperature")
             options = options.model_copy(update={self.temperature: temperature})
         if len(sizes) == 1:
             return self._terms(inputs, options)
