@@ -85,8 +85,7 @@ def apart(pieces: Tensor) -> Tensor:
     _, count, _, side, _ = pieces.shape
     rows = math.isqrt(count)
     framed = F.pad(pieces[0], (1, 1, 1, 1), value=1.0).view(rows, rows, 3, side + 2, side + 2)
-    laid = framed.permute(2, 0, 3, 1, 4).reshape(1, 3, rows * (side + 2), -1)
-    return laid
+    return framed.permute(2, 0, 3, 1, 4).reshape(1, 3, rows * (side + 2), -1)
 
 
 def scattered(points: Tensor) -> Tensor:
