@@ -12,6 +12,7 @@ import torch
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from torch import Tensor
+from torch.nn import functional as F
 
 from viewfinder.core.console import console, say
 from viewfinder.core.errors import UserError
@@ -54,8 +55,9 @@ def views(
 ) -> dict[str, Estimate]:
     """Measure what the views of a run share, as its networks see them, on images held out from it.
 
-    Returns two lower bounds: "projections", by their cosine, as the run compares them; "features",
-    by a critic that is trained anew on the encoder's. Views are drawn once of each image.
+    Returns lower bounds: "projections", by their cosine, as the run compares them; "features", by a
+    critic that is trained anew on the encoder's; and, where there are labels, "label": what the
+    features of one view say of it. Views are drawn once of each image.
 
     Raises UserError for what cannot be read or written, for a source without held-out images, and
     as ``mutual_information``.
@@ -78,15 +80,26 @@ def views(
         "projections": of_embeddings(*projections, **how, seed=recipe.seed),
         "features": mutual_information(*map(varying, features), **protocol),
     }
+    labels = source.test.labels
+    if labels is not None and labels.min() != labels.max():
+        one_hot = varying(F.one_hot(torch.as_tensor(labels).long()))
+        found["label"] = mutual_information(varying(features[0]), one_hot, **protocol)
     if unit == "bits":
         found = {name: estimate.bits for name, estimate in found.items()}
     for name, estimate in found.items():
-        say(f"two views of {len(source.test):,} held-out images by the run's {name}")
+        say(f"{len(source.test):,} held-out images, {SHARED[name]}")
         show(estimate)
     if out is not None:
         told = {name: asdict(estimate) for name, estimate in found.items()}
         write_atomically(out, json.dumps(told, indent=1).encode())
     return found
+
+
+SHARED = {
+    "projections": "x and y two views by the run's projections, their cosine as critic",
+    "features": "x and y two views by the run's features, a critic of its own",
+    "label": "x a view by the run's features, y the label",
+}
 
 
 @torch.no_grad()
