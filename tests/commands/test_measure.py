@@ -120,3 +120,27 @@ def test_a_folder_that_is_no_run_is_refused(
 ) -> None:
     assert run(monkeypatch, "--run", tmp_path) == 2
     assert "is not a run" in capsys.readouterr().err
+
+
+def test_known_information_is_planted_in_images_and_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "found.json"
+    assert run(monkeypatch, "--calibrate", "digits", "--seeds", 1, "--out", out) == 0
+    assert "no image twice" in capsys.readouterr().out
+    found = json.loads(out.read_text())
+    assert found[0]["known"] == pytest.approx(math.log(10))
+    measured = [one["estimate"]["value"] for one in found]
+    assert measured[0] > 0.5 and measured[0] > measured[-1] + 0.3
+    for one in found:
+        estimate = one["estimate"]
+        assert estimate["value"] < one["known"] + estimate["high"] - estimate["low"]
+
+
+def test_overrides_belong_to_a_source(
+    files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--arrays", *files, "data.limit=3") == 2
+    assert "only --calibrate takes overrides" in capsys.readouterr().err
+    assert run(monkeypatch, "--calibrate", "digits", "data.limit=12") == 2
+    assert "classes" in capsys.readouterr().err

@@ -238,6 +238,14 @@ def measure(
     run: Annotated[
         Path | None, typer.Option(help="a run: what its views share, on images held out from it")
     ] = None,
+    calibrate: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="plant known information in a source's own images"),
+    ] = None,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE ...]", help="with --calibrate, overrides: data.*"),
+    ] = None,
     bound: Annotated[str, typer.Option(help="what is reported: info-nce or nwj")] = "info-nce",
     objective: Annotated[
         str | None, typer.Option(help="what the critic is trained by; default: the bound")
@@ -254,21 +262,27 @@ def measure(
     viewfinder measure --arrays x.npy y.npy --bits
     """
     from viewfinder.commands import measure as command
+    from viewfinder.commands.words import overrides_of
     from viewfinder.core.errors import UserError
     from viewfinder.information.discrete import Unit
     from viewfinder.runs.run import Run
 
     unit: Unit = "bits" if bits else "nats"
-    protocol = {"bound": bound, "objective": objective, "critic": critic, "inputs": inputs}
-    how: dict[str, Any] = {**protocol, "k": k, "seeds": seeds}
-    if (arrays is None) == (run is None):
+    how: dict[str, Any] = {"bound": bound, "objective": objective, "critic": critic}
+    how |= {"inputs": inputs, "k": k, "seeds": seeds}
+    if sum(one is not None for one in (arrays, run, calibrate)) != 1:
         raise UserError(
-            "one of --arrays and --run is expected", fix="viewfinder measure --arrays x.npy y.npy"
+            "one of --arrays, --run and --calibrate is expected",
+            fix="viewfinder measure --arrays x.npy y.npy",
         )
+    if words and calibrate is None:
+        raise UserError(f"{words[0]}: only --calibrate takes overrides")
     if arrays is not None:
         command.arrays(*arrays, unit=unit, out=out, **how)
     elif run is not None:
         command.views(Run(run), unit=unit, out=out, **how)
+    elif calibrate is not None:
+        command.calibrate(calibrate, overrides_of(words or []), unit=unit, out=out, **how)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,14 @@ from viewfinder.core.errors import UserError
 from viewfinder.core.files import write_atomically
 from viewfinder.core.randomness import torch_generator
 from viewfinder.data.source import Data
-from viewfinder.information.discrete import Unit
+from viewfinder.information.discrete import Unit, information
 from viewfinder.information.embeddings import of_embeddings
 from viewfinder.information.estimate import Estimate
 from viewfinder.information.estimator import mutual_information
+from viewfinder.information.planted import planted
 from viewfinder.networks.frozen_features import batches, evaluating
+from viewfinder.recipes.recipe import build as build_recipe
+from viewfinder.runs.opening import only, open_data, training_split
 from viewfinder.runs.run import Run
 
 
@@ -62,7 +66,6 @@ def views(
     Raises UserError for what cannot be read or written, for a source without held-out images, and
     as ``mutual_information``.
     """
-    from viewfinder.runs.opening import open_data
     from viewfinder.training.restore import restored
 
     module = restored(run)
@@ -93,6 +96,63 @@ def views(
         told = {name: asdict(estimate) for name, estimate in found.items()}
         write_atomically(out, json.dumps(told, indent=1).encode())
     return found
+
+
+NOISE = (0.0, 0.1, 0.3, 0.6)
+PIXELS = 16
+
+
+def calibrate(
+    spec: str,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    unit: Unit = "nats",
+    out: Path | None = None,
+    **protocol: Any,
+) -> list[tuple[float, float, Estimate]]:
+    """Measure a known amount planted in a source's own images; print how far the values are off.
+
+    Pairs are images of the same class, but for a share of ``NOISE``: see ``planted``. The critic
+    sees pixels, of large images means over a grid of 16 by 16.
+
+    Returns (share, the known information, the estimate), in ``unit``. Raises UserError for data
+    that cannot be opened, have no labels or too few images, and as ``mutual_information``.
+    """
+    data = dict(only(overrides or {}, ("data",)).get("data", {}))
+    part = build_recipe("simclr", {"data": {**data, "source": spec}}).data
+    split = training_split(part, open_data(part, 0))
+    if split.labels is None or split.data.modality != "images":
+        raise UserError(f"{spec} has no images with labels, from which pairs could be made")
+    found = []
+    for noise in NOISE:
+        x, y = planted(split.labels, noise)
+        known = information(split.labels[x], split.labels[y], unit=unit).i
+        value = mutual_information(_pixels(split.data, x), _pixels(split.data, y), **protocol)
+        found.append((noise, known, value.bits if unit == "bits" else value))
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in ("other class", f"known, {unit}", "measured", "95 % interval", "error"):
+        table.add_column(heading, justify="right")
+    for noise, known, one in found:
+        spread = f"{one.low:.3f} to {one.high:.3f}"
+        table.add_row(
+            f"{noise:.0%}", f"{known:.3f}", f"{one.value:.3f}", spread, f"{one.value - known:+.3f}"
+        )
+    console().print(table)
+    say(
+        f"{found[0][2].protocol['pairs']:,} pairs of {spec}, no image twice; other values from "
+        "as many pairs of its images may be too small by as much"
+    )
+    if out is not None:
+        told = [{"noise": n, "known": i, "estimate": asdict(one)} for n, i, one in found]
+        write_atomically(out, json.dumps(told, indent=1).encode())
+    return found
+
+
+def _pixels(data: Data, index: np.ndarray) -> Tensor:
+    """Images as rows of numbers, without columns that never vary."""
+    images = data.read(index).float()
+    height, width = (min(side, PIXELS) for side in images.shape[2:])
+    return varying(F.adaptive_avg_pool2d(images, (height, width)).flatten(1))
 
 
 SHARED = {
