@@ -194,7 +194,7 @@ def test_keys_with_dots_and_nested_ones_are_laid_together() -> None:
 @pytest.mark.parametrize(
     ("keys", "says"),
     [
-        ({"epochs": 2, "epoch": 3}, "unknown key epoch. Did you mean epochs?"),
+        ({"epochs": 2, "epoch": 3}, "unknown key epoch. Did you mean epochs=3?"),
         (
             {"negatives": {"sise": 3}},
             "negatives=queue has no option 'sise'; its own: size",

@@ -69,7 +69,7 @@ def cub(root: Path) -> None:
     text(root / "image_class_labels.txt", *(f"{i} {i % 2 + 1}" for i in count))
     text(root / "classes.txt", "1 001.Bird", "2 002.Bird")
     text(root / "train_test_split.txt", *(f"{i} {int(i < 6)}" for i in count))
-    text(root / "attributes.txt", "1 wing::red", "2 wing::blue")
+    text(root / "attributes" / "attributes.txt", "1 wing::red", "2 wing::blue")
     lines = [f"{i} {a} {i % 2} 3 1.0" for i in count for a in (1, 2)]
     text(root / "attributes" / "image_attribute_labels.txt", *lines)
     for i in count:
@@ -120,6 +120,46 @@ def stl10(root: Path) -> None:
         (place / f"{name}_y.bin").write_bytes(bytes([1, 2, 3, 4]))
 
 
+def eurosat(root: Path) -> None:
+    for i in range(10):
+        image(root / "eurosat" / "2750" / ("Forest" if i % 2 else "River") / f"{i}.png")
+
+
+def aircraft_of_torchvision(root: Path) -> None:
+    data = root / "fgvc-aircraft-2013b" / "data"
+    text(data / "variants.txt", "707-320", "Spitfire Mk I")
+    for i, part in enumerate(("train", "val", "test")):
+        names = [f"{2 * i + k:07d}" for k in range(2)]
+        lines = [f"{names[0]} 707-320", f"{names[1]} Spitfire Mk I"]
+        text(data / f"images_variant_{part}.txt", *lines)
+        for name in names:
+            image(data / "images" / f"{name}.jpg")
+
+
+def food101(root: Path) -> None:
+    for part in ("train", "test"):
+        names = {kind: [f"{kind}/{part}{i}" for i in range(3)] for kind in ("pie", "soup")}
+        text(root / "food-101" / "meta" / f"{part}.json", json.dumps(names))
+        for name in (*names["pie"], *names["soup"]):
+            image(root / "food-101" / "images" / f"{name}.jpg")
+
+
+def pets(root: Path) -> None:
+    place = root / "oxford-iiit-pet"
+    for part in ("trainval", "test"):
+        names = [f"{kind}_{part}{i}" for kind in ("Abyssinian", "beagle") for i in range(3)]
+        lines = [f"{name} {1 + (name[0] == 'b')} 1 1" for name in names]
+        text(place / "annotations" / f"{part}.txt", *lines)
+        for name in names:
+            image(place / "images" / f"{name}.jpg")
+
+
+def imagenette(root: Path) -> None:
+    for part in ("train", "val"):
+        for i, kind in enumerate(("n01440764", "n02102040", "n02979186", "n03000684")):
+            image(root / "imagenette2" / part / kind / f"{part}{i}.JPEG")
+
+
 def of_torchvision(name: str) -> Callable[[Path], None]:
     """What stands where torchvision's set should: its arrays, its lists, or only the like."""
 
@@ -149,14 +189,28 @@ SAMPLES: dict[str, Callable[[Path], None]] = {
     "npz": npz, "folder": folder, "ut-zappos50k": zappos, "wider-attribute": wider, "cub200": cub,
     "dtd-split1": dtd, "vgg-flower": flower, "gtsrb": gtsrb, "fgvc-aircraft": aircraft,
     "imagenet": imagenet, "imagenet100": imagenet, "stl10": stl10,
-    **{name: of_torchvision(name) for name in SETS},
+    **{name: of_torchvision(name) for name in SETS}, "eurosat": eurosat,
+    "aircraft": aircraft_of_torchvision, "food101": food101, "pets": pets,
+    "imagenette": imagenette,
 }  # fmt: skip
 """What each source that reads files is shown, before it is damaged."""
 WITHOUT_FILES = ("shapes", "digits", "spirals")
+CHECKED_BY_SUM = ("cifar10", "cifar100", "svhn", "flowers102", "usps")
+"""torchvision compares their files with checksums, or they are too large to be drawn up here: no
+sample opens, so that only their refusal is tested."""
 
 
 def test_every_source_has_a_sample() -> None:
     assert {*SAMPLES, *WITHOUT_FILES} == {*SOURCES}
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLES if name not in CHECKED_BY_SUM])
+def test_a_sample_opens_before_it_is_damaged(name: str, tmp_path: Path) -> None:
+    """Otherwise each damage would be met by the same refusal."""
+    SAMPLES[name](tmp_path)
+    row = SOURCES[name]
+    source = open_source(f"{name}:{tmp_path}" if row.bare else name, root=tmp_path, size=8)
+    assert len(source.train) >= 2
 
 
 def flipped(data: bytes, rng: np.random.Generator) -> bytes:

@@ -234,7 +234,7 @@ def test_wrong_input_is_named(choice: Choice) -> None:
             Bank(N, DIM, size=40, nearest=6)
     with pytest.raises(ValidationError, match="Extra inputs"):
         choice.row.options(sise=3)
-    with pytest.raises(ValidationError, match="greater than 0"):
+    with pytest.raises(ValidationError, match="greater than or equal to 1"):
         choice.row.options(size=0)
 
 

@@ -72,7 +72,7 @@ def test_a_run_repeats_by_its_seed_and_differs_by_it() -> None:
 
 
 def test_a_diverging_run_says_so() -> None:
-    found = tiny(0.0, optimizer={"lr": 1e6, "clip": None})
+    found = tiny(0.0, optimizer={"lr": 1000, "weight_decay": 1e6, "clip": None})
     assert "loss became" in found["stopped"]
     assert found["accuracy"] is None
     assert found["loss"] is None

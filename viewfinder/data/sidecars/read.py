@@ -87,7 +87,7 @@ def _normal_path(text: str) -> str:
 def _keys(file: Path, key: str, cells: Mapping[str, list[str]]) -> list[Hashable]:
     if key == "path":
         return [_normal_path(text) for text in cells["path"]]
-    bad = [text for text in cells["index"] if not text.isdecimal()]
+    bad = [text[:20] for text in cells["index"] if not text.isdecimal() or len(text) > 18]
     if bad:
         raise UserError(
             f"{file}: column index must hold whole numbers from 0; "
