@@ -71,7 +71,7 @@ def pretrain_commands(page: Path) -> Iterator[list[str]]:
     """
     text = re.sub(r"\s*\\\n\s*", " ", page.read_text())
     for found in re.findall(r"viewfinder(?:\.cli)? pretrain\b([^`\n]*)", text):
-        words = shlex.split(found.replace("$s", "0"), comments=True)
+        words = shlex.split(found.replace("$s", "1"), comments=True)
         if not any(word.startswith("$") for word in words):
             yield [word.rstrip(";") for word in words]
 

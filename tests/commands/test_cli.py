@@ -698,7 +698,7 @@ def test_a_folder_that_exists_is_a_source_everywhere(
     words += ["evaluation.baselines=false", "evaluation.k=2", "evaluation=[knn]", "accelerator=cpu"]
     assert run(monkeypatch, "data", "photos") == 0
     assert run(monkeypatch, "pretrain", "simclr", "data=photos", *words, "--out", "run") == 0
-    assert build(file=Path("run/recipe.yaml")).data.source == "folder:photos"
+    assert build(file=Path("run/recipe.yaml")).data.source == f"folder:{tmp_path / 'photos'}"
     for spec in ("photos", "./photos", "folder:photos"):
         assert run(monkeypatch, "evaluate", "run", "--data", spec) == 0
         out = ["--out", "v.parquet"]

@@ -13,7 +13,7 @@ from viewfinder.core.console import console, say
 from viewfinder.core.errors import InterruptedRun
 from viewfinder.core.files import writing
 from viewfinder.papers.experiment import RECIPES
-from viewfinder.papers.registry import EXPERIMENTS
+from viewfinder.papers.registry import EXPERIMENTS, find
 from viewfinder.papers.registry import judge as judge_stored
 from viewfinder.papers.registry import reproduce as run_experiment
 
@@ -35,6 +35,7 @@ def reproduce(
     def progress(done: int, total: int, what: str) -> None:
         say(f"{done}/{total} {what}")
 
+    find(name)
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
     try:

@@ -69,10 +69,10 @@ def nearest_keys(key: str, valid: Iterable[str]) -> list[str]:
     return [guess] if guess else []
 
 
-def unknown(kind: str, name: str, valid: Iterable[str]) -> UserError:
+def unknown(kind: str, name: object, valid: Iterable[str]) -> UserError:
     """The error for a name that is not in the list: names it, the nearest match and all choices."""
     choices = sorted(valid)
-    guess = nearest(name, choices)
+    guess = nearest(name, choices) if isinstance(name, str) else None
     hint = f" Did you mean {guess!r}?" if guess else ""
     return UserError(f"unknown {kind} {in_words(name)}.{hint} Known: {', '.join(choices)}")
 

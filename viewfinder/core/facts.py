@@ -26,6 +26,13 @@ def check_facts(row: Any) -> None:
             raise UserError(
                 f"{row.name}: {own.name} is {value!r}; {described(hint)} is expected", fix=shown
             )
+    for fact, names in (("paths", row.paths), ("instead", sum(row.instead, ()))):
+        if not {*names} <= row.options.model_fields.keys():
+            options = ", ".join(row.options.model_fields) or "it has none"
+            raise UserError(
+                f"{row.name}: {fact} is {getattr(row, fact)!r}; a tuple of its options is expected:"
+                f" {options}"
+            )
 
 
 def check_count(row: Any, least: int, most: int | None) -> None:

@@ -111,9 +111,9 @@ class Table(Mapping[str, R], Generic[R]):
     def __len__(self) -> int:
         return len(self._rows)
 
-    def find(self, name: str) -> R:
+    def find(self, name: object) -> R:
         """The row of that name; raises UserError with the nearest name otherwise."""
-        if spelling(name) not in self._rows:
+        if not isinstance(name, str) or spelling(name) not in self._rows:
             raise unknown(self.kind, name, self._rows)
         return self[name]
 

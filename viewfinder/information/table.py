@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 from torch import Tensor
 
 from viewfinder.core.table import Options, Row, Table
@@ -59,7 +59,9 @@ class Bound(Row):
 class SmileOptions(Options):
     """Of ``smile``."""
 
-    clip: PositiveFloat = Field(5.0, description="the scores of the partition are cut to ± this")
+    clip: float = Field(
+        5.0, ge=0.01, le=100, description="the scores of the partition are cut to ± this"
+    )
 
 
 class MineOptions(Options):
