@@ -245,6 +245,34 @@ def test_without_a_share_of_the_old_a_row_is_the_last_view(row: Any) -> None:
     torch.testing.assert_close(bank.table[INDEX], torch.nn.functional.normalize(keys, dim=1))
 
 
+@pytest.mark.parametrize("row", MEMORY, ids=lambda row: row.name)
+def test_the_memory_is_filled_with_uniform_draws_first(row: Any) -> None:
+    """Instance discrimination for so many epochs; what is logged is the same before and after."""
+    if "start" not in row.options.model_fields:
+        return
+    options = {"size": 9} if "size" in row.options.model_fields else {"draws": 2000}
+    options |= {"draws": 9} if row.name == "annulus" else {}
+    cold, started = (
+        row.build(
+            row.options(start=start, **options), Spec(Domain("images", (3, 8, 8)), n=N, dim=DIM)
+        )
+        for start in (0, 2)
+    )
+    found = []
+    for epoch in range(3):
+        started.begin(epoch)
+        started.step.fill_(epoch)
+        rows = started.propose(torch.randn(3, DIM), INDEX).rows
+        found.append((rows, set(started.said)))
+    cold.step.fill_(2)
+    assert torch.equal(found[2][0], cold.propose(torch.randn(3, DIM), INDEX).rows)
+    assert len({frozenset(said) for _, said in found}) == 1
+    if "size" not in options:
+        for rows, _ in found[:2]:
+            spread(rows, normalised(others(pool()).double()))
+    assert (found[0][0] != INDEX[:, None]).all()
+
+
 def test_positions_by_weight_invert_the_cumulative_sum() -> None:
     weights = torch.tensor([[0.0, 2.0, 0.0, 1.0, 1.0, 0.0]])
     u = torch.tensor([[0.0, 0.49, 0.5, 0.74, 0.76, 1 - 2**-31]], dtype=torch.float64)

@@ -27,7 +27,7 @@ def of(method: str, *words: str) -> tuple[Recipe, np.ndarray | None]:
     recipe = complete(build(method, parse_overrides([*SMALL, *words])), (3, 16, 16))
     named = recipe.positives.name != "instance"
     z = np.arange(50) % 5 if named else None
-    if recipe.objective.name == "pcl":
+    if recipe.positives.row.kind(recipe.objective.row.positives) == "clusterings":
         z = np.zeros((50, 3), np.int64)
     return recipe, z
 

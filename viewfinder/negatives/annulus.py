@@ -81,7 +81,7 @@ def _build(o: AnnulusOptions, spec: Spec) -> Bank:
     choose = partial(
         annulus, size=o.size, draws=o.draws, upper=o.upper, inner=o.inner, clusters=o.clusters
     )
-    return o.memory(spec, choose, labelled=False)
+    return o.memory(spec, o.draws or o.size, choose, labelled=False, tells=True)
 
 
 ANNULUS = memory_row(

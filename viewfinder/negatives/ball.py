@@ -53,7 +53,7 @@ def check_ball(size: int, spec: Spec) -> None:
 
 def _build(o: BallOptions, spec: Spec) -> Bank:
     check_ball(o.size, spec)
-    return o.memory(spec, partial(ball, size=o.size, draws=o.draws))
+    return o.memory(spec, o.draws or o.size, partial(ball, size=o.size, draws=o.draws))
 
 
 BALL = memory_row(

@@ -13,7 +13,7 @@ from torch import Tensor
 from viewfinder.core.errors import UserError
 from viewfinder.core.expect import check_same_device, check_whole_numbers, check_word
 from viewfinder.core.randomness import derive, drawn_for, torch_generator
-from viewfinder.core.ranges import Fraction, Rows
+from viewfinder.core.ranges import CountOrNone, Fraction, Rows
 from viewfinder.core.table import Options
 from viewfinder.data.domain import Spec
 from viewfinder.negatives.contract import (
@@ -25,8 +25,7 @@ from viewfinder.negatives.contract import (
     no_clusters,
     of_all_ranks,
 )
-from viewfinder.negatives.neighbours import nearest_rows
-from viewfinder.negatives.pool import Choice, Pool
+from viewfinder.negatives.pool import Choice, Pool, after
 
 Draws = Literal["each", "shared"]
 By = Literal["current", "memory"]
@@ -109,7 +108,7 @@ class Bank(Negatives):
         if nearest is not None and draws == "shared":
             raise ValueError("neighbours are each query's own: draws cannot be shared")
         _check_pool(size, nearest, "")
-        self.choose, self.labelled = choose, labelled
+        self.choose, self.labelled, self.epoch = choose, labelled, 0
         self.size, self.alpha = size, alpha
         self.renormalise, self.unit_keys = renormalise, unit_keys
         self.draws, self.nearest, self.by, self.own, self.seed = draws, nearest, by, own, seed
@@ -119,6 +118,9 @@ class Bank(Negatives):
         self.register_buffer("index", torch.arange(n), persistent=False)
         self.register_buffer("cluster", no_clusters(n, clusterings))
         self.register_buffer("step", torch.tensor(0))
+
+    def begin(self, epoch: int) -> None:
+        self.epoch = epoch
 
     def propose(self, query: Tensor, index: Tensor, z: Tensor | None = None) -> Contrast:
         """Rows for queries (N, dim) of the data ``index`` (N,). The table is the bank itself, not a
@@ -138,29 +140,24 @@ class Bank(Negatives):
         )
 
     def _rows(self, query: Tensor, index: Tensor) -> Tensor | None:
-        without = index if self.own == "excluded" else None
         at = self.table[index] if self.by == "memory" else query
+        excluded = self.own == "excluded"
+        pool = Pool(self.table, at, index, self.cluster, self._seed(), self.epoch, excluded)
         if self.choose is not None:
-            seed, excluded = self._seed(), without is not None
-            pool = Pool(self.table, at, index, self.cluster, seed, without_own=excluded)
             rows, empty = self.choose(pool)
             self.said = {} if empty is None else {"empty_sets": empty.to(self.table.dtype).mean()}
             return rows
         if self.nearest is not None:
-            near = nearest_rows(at, self.table, self.nearest, own=without)
-            return near if self.size is None else near.gather(1, self._draw(index, self.nearest))
+            near, _ = pool.nearest(self.nearest)
+            return (
+                near if self.size is None else near.gather(1, pool.draws(self.size, self.nearest))
+            )
         if self.size is None:
             return None
         if self.draws == "shared":
-            return self._draw(index.new_zeros(1), len(self.table))[0]
-        if without is None:
-            return self._draw(index, len(self.table))
-        drawn = self._draw(index, len(self.table) - 1)
-        return drawn.add_(drawn >= without[:, None])
-
-    def _draw(self, index: Tensor, below: int) -> Tensor:
-        assert self.size is not None
-        return drawn_for(index, self.size, below, self._seed())
+            seed = self._seed()
+            return drawn_for(index.new_zeros(1), self.size, len(self.table), seed)[0]
+        return pool.uniform(self.size)
 
     def _seed(self) -> int:
         return derive(self.seed, "negatives", step=int(self.step))
@@ -232,10 +229,24 @@ class MemoryOptions(Options):
     )
     own: Own = Field("excluded", description="the query's own row: excluded, or kept as any other")
 
-    def memory(self, spec: Spec, choose: Choice, *, labelled: bool = True) -> Bank:
-        """The bank with a proposal of its own."""
+    start: CountOrNone = Field(
+        0, description="epochs before, in which as many rows are drawn uniformly"
+    )
+
+    def memory(
+        self,
+        spec: Spec,
+        draws: int,
+        choose: Choice,
+        *,
+        labelled: bool = True,
+        tells: bool = False,
+    ) -> Bank:
+        """The bank with a proposal of its own, of ``draws`` rows for each query; ``tells``: it says
+        where it found none."""
         _check_data(spec)
-        kept = {name: getattr(self, name) for name in MemoryOptions.model_fields}
+        kept = {n: getattr(self, n) for n in MemoryOptions.model_fields if n != "start"}
+        choose = partial(after, self.start, draws, choose, tells) if self.start else choose
         clusterings = len(spec.sizes) or None
         return Bank(
             spec.n,

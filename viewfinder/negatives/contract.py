@@ -124,6 +124,9 @@ class Negatives(nn.Module):
         self.options = options
         self.said: dict[str, Tensor] = {}
 
+    def begin(self, epoch: int) -> None:
+        """An epoch begins, counted from 0."""
+
     def propose(self, query: Tensor, index: Tensor, z: Tensor | None = None) -> Contrast | None:
         """What queries (N, D) of the data ``index`` int64 (N,) are contrasted against; None: with
         what the batch holds. ``z`` int64 (N,), or (N, G) of G clusterings: their clusters."""

@@ -22,6 +22,7 @@ class Pool:
     index    int64 (N,), the query's own row
     cluster  int64 (M,) or (M, G), what counts as the same; negative: not known
     seed     of the draws of this step, which depend on it and the index alone
+    epoch    the epoch of the run, from 0
     without_own  whether the query's own row is none of those that are chosen
     """
 
@@ -30,6 +31,7 @@ class Pool:
     index: Tensor
     cluster: Tensor
     seed: int
+    epoch: int = 0
     without_own: bool = True
 
     @property
@@ -49,6 +51,13 @@ class Pool:
     def fractions(self, count: int) -> Tensor:
         """So many numbers of [0, 1) for each query, uniform: float64 (N, count)."""
         return self.draws(count, 1 << 31).double() / (1 << 31)
+
+    def uniform(self, count: int) -> Tensor:
+        """So many of all rows for each query, uniform with replacement: int64 (N, count)."""
+        if self.own is None:
+            return self.draws(count, len(self.table))
+        drawn = self.draws(count, len(self.table) - 1)
+        return drawn.add_(drawn >= self.own[:, None])
 
     def drawn(self, count: int, weigh: Callable[[Tensor], Tensor]) -> Chosen:
         """``count`` rows for each query, with replacement, by weights that depend on the cosine.
@@ -85,6 +94,15 @@ class Chosen(NamedTuple):
 
 Choice = Callable[[Pool], Chosen]
 """Which rows of a memory the queries are contrasted with."""
+
+
+def after(start: int, draws: int, choose: Choice, tells: bool, pool: Pool) -> Chosen:
+    """``choose`` from epoch ``start`` on, and before it uniform draws: instance discrimination,
+    with which the papers fill a memory first. ``tells``: whether the choice says what was empty."""
+    if pool.epoch >= start:
+        return choose(pool)
+    nothing = torch.zeros_like(pool.index, dtype=torch.bool)
+    return Chosen(pool.uniform(draws), nothing if tells else None)
 
 
 def by_weight(weights: Tensor, u: Tensor) -> Tensor:

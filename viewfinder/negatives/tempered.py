@@ -43,7 +43,7 @@ class TemperedOptions(MemoryOptions):
 
 
 def _build(o: TemperedOptions, spec: Spec) -> Bank:
-    return o.memory(spec, partial(tempered, draws=o.draws, temperature=o.temperature))
+    return o.memory(spec, o.draws, partial(tempered, draws=o.draws, temperature=o.temperature))
 
 
 TEMPERED = memory_row(

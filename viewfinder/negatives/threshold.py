@@ -43,7 +43,8 @@ class ThresholdOptions(MemoryOptions):
 
 
 def _build(o: ThresholdOptions, spec: Spec) -> Bank:
-    return o.memory(spec, partial(threshold, draws=o.draws, lower=o.lower, upper=o.upper))
+    choose = partial(threshold, draws=o.draws, lower=o.lower, upper=o.upper)
+    return o.memory(spec, o.draws, choose, tells=True)
 
 
 THRESHOLD = memory_row(

@@ -47,7 +47,7 @@ class UniformOptions(MemoryOptions):
 
 
 def _build(o: UniformOptions, spec: Spec) -> Bank:
-    return o.memory(spec, partial(uniform, draws=o.draws))
+    return o.memory(spec, o.draws, partial(uniform, draws=o.draws))
 
 
 UNIFORM = memory_row(

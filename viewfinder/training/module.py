@@ -27,6 +27,10 @@ from viewfinder.training.parts import Parts
 class Pretraining(Parts):
     """Views -> networks -> pairs -> objective (+ regularizers), as the recipe says: one step."""
 
+    def on_train_epoch_start(self) -> None:
+        for one in set(map(self.negatives_of, range(len(self.view_networks)))):
+            one.begin(self.current_epoch)
+
     def training_step(self, batch: Batch, step: int) -> dict[str, Any]:
         self._seed_networks(step)
         noise = self._generator("noise", step, batch.data.device)
