@@ -140,6 +140,8 @@ class Bank(Negatives):
         )
 
     def _rows(self, query: Tensor, index: Tensor) -> Tensor | None:
+        if self.choose is None and self.nearest is None and self.size is None:
+            return None
         at = self.table[index] if self.by == "memory" else query
         excluded = self.own == "excluded"
         pool = Pool(self.table, at, index, self.cluster, self._seed(), self.epoch, excluded)
@@ -149,11 +151,10 @@ class Bank(Negatives):
             return rows
         if self.nearest is not None:
             near, _ = pool.nearest(self.nearest)
-            return (
-                near if self.size is None else near.gather(1, pool.draws(self.size, self.nearest))
-            )
-        if self.size is None:
-            return None
+            if self.size is None:
+                return near
+            return near.gather(1, pool.draws(self.size, self.nearest))
+        assert self.size is not None
         if self.draws == "shared":
             seed = self._seed()
             return drawn_for(index.new_zeros(1), self.size, len(self.table), seed)[0]
