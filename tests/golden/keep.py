@@ -22,6 +22,7 @@ LATER = [
     *("barlow_twins", "vicreg", "carl", "carl_lambda_schedule", "sinkhorn", "swav", "dino"),
     *("cl_infonce", "pcl_protonce", "pcl_concentration", "infocl", "color"),
     *("instance_discrimination", "memory_bank_update", "cmc_nce"),
+    *("local_aggregation", "vince_family"),
 ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -32,25 +32,53 @@ SMALL: dict[str, list[dict[str, Any]]] = {
         {"size": 5, "nearest": 6, "by": "memory"},
         {"size": 5, "alpha": 0.0, "renormalise": False},
     ],
+    "ball": [{"size": 6}, {"size": N - 1, "draws": 5}, {"size": 6, "by": "current"}],
+    "annulus": [
+        {"size": 9},
+        {"size": 9, "inner": 3, "draws": 4},
+        {"size": 9, "upper": 0.3, "clusters": False},
+        {"size": 3, "upper": -1.0, "draws": 3},  # nothing is left
+    ],
+    "threshold": [
+        {"draws": 5},
+        {"draws": 5, "lower": 0.0},
+        {"draws": 5, "upper": 0.2, "by": "current"},
+        {"draws": 5, "lower": 0.999},  # none is accepted
+    ],
+    "tempered": [{"draws": 5}, {"draws": 5, "temperature": 0}, {"draws": 5, "temperature": 1e6}],
+    "uniform": [{"draws": 5}],
 }
-KEPT = [("bank", {"own": "kept", **options}) for options in SMALL["bank"][:4]]
+KEPT = [
+    (name, {"own": "kept", **options})
+    for name, choices in SMALL.items()
+    for options in choices[: 4 if name == "bank" else 1]
+    if "own" in NEGATIVES[name].options.model_fields
+]
 
 
 @dataclass(frozen=True)
 class Choice:
     row: NegativesRow
     options: dict[str, Any] = field(default_factory=dict)
+    sizes: tuple[int, ...] = ()  # of several clusterings
 
     def __str__(self) -> str:
-        return "-".join([self.row.name, *(f"{k}={v}" for k, v in self.options.items())])
+        several = ["clusterings"] if self.sizes else []
+        return "-".join([self.row.name, *(f"{k}={v}" for k, v in self.options.items()), *several])
 
     def build(self, dtype: torch.dtype = torch.float64) -> Negatives:
-        return self.row.build(self.row.options(**self.options), SPEC).to(dtype)
+        spec = replace(SPEC, sizes=self.sizes)
+        return self.row.build(self.row.options(**self.options), spec).to(dtype)
 
 
 SAFE = [Choice(row, o) for row in NEGATIVES.values() for o in SMALL.get(row.name, [{}])]
 ALL = [*SAFE, *(Choice(NEGATIVES[name], o) for name, o in KEPT)]
+# the same with Z as two clusterings
+SEVERAL = [
+    Choice(row, SMALL[row.name][0], (5, 2)) for row in NEGATIVES.values() if row.kind == "table"
+]
 every = pytest.mark.parametrize("choice", ALL, ids=str)
+every_z = pytest.mark.parametrize("choice", [*ALL, *SEVERAL], ids=str)
 every_table = pytest.mark.parametrize("choice", [c for c in ALL if c.row.kind == "table"], ids=str)
 
 
@@ -64,9 +92,16 @@ def keys(step: int, rows: slice = slice(None), size: int = 8) -> tuple[Tensor, T
     return vectors[rows], index[rows], z[rows]
 
 
+def in_form(negatives: Negatives, z: Tensor) -> Tensor:
+    """Clusters (N,), or two clusterings (N, 2) where those are kept."""
+    held = dict(negatives.named_buffers()).get("cluster")
+    return z if held is None or held.ndim == 1 else torch.stack([z, z % 2], dim=1)
+
+
 def taught(negatives: Negatives, steps: range, rows: slice = slice(None), size: int = 8) -> None:
     for step in steps:
         vectors, index, z = keys(step, rows, size)
+        z = in_form(negatives, z)
         negatives.propose(vectors, index, z)
         negatives.update(vectors, index, z)
 
@@ -74,6 +109,7 @@ def taught(negatives: Negatives, steps: range, rows: slice = slice(None), size: 
 def loss(negatives: Negatives, step: int, rows: slice = slice(None)) -> Tensor | None:
     """InfoNCE of the next step's queries; None where nothing is proposed."""
     vectors, index, z = keys(step, rows)
+    z = in_form(negatives, z)
     contrast = negatives.propose(vectors, index, z)
     if contrast is None:
         return None
@@ -124,7 +160,7 @@ def test_precision_in_is_precision_out(choice: Choice, dtype: torch.dtype) -> No
     assert all(x.dtype == dtype for x in under.buffers() if x.is_floating_point())
 
 
-@every
+@every_z
 def test_a_resumed_run_repeats_the_uninterrupted_one(choice: Choice) -> None:
     """All that it needs is in its state: what was kept, and where its draws stand."""
     whole, first, second = choice.build(), choice.build(), choice.build()
@@ -145,12 +181,18 @@ def test_draws_differ_from_step_to_step_and_not_within(choice: Choice) -> None:
     first, again = (negatives.propose(*keys(0)) for _ in range(2))
     assert first is not None
     assert again is not None
-    if first.rows is None or not choice.options.get("size"):
+    assert (first.rows is None) == (again.rows is None)
+    if first.rows is not None:
+        assert torch.equal(first.rows, again.rows)
+    counts = [choice.options.get("draws"), choice.row.name == "bank" and choice.options.get("size")]
+    chance = any(isinstance(x, int) and x for x in counts)
+    if not chance or choice.options.get("temperature") == 0:
         return
-    assert torch.equal(first.rows, again.rows)
+    assert first.rows is not None
     negatives.update(*keys(0))
     later = negatives.propose(*keys(0))
     assert later is not None
+    assert later.rows is not None
     assert not torch.equal(first.rows, later.rows)
 
 
@@ -179,20 +221,27 @@ def test_no_positive_is_its_own_negative(choice: Choice, size: int) -> None:
     assert value.item() == pytest.approx(0, abs=1e-12)
 
 
-@every
+@every_z
 def test_clusters_are_renewed_by_index(choice: Choice) -> None:
     negatives = choice.build()
     taught(negatives, range(4))
-    z = torch.randperm(N, generator=torch.Generator().manual_seed(0)) % 3
+    z = in_form(negatives, torch.randperm(N, generator=torch.Generator().manual_seed(0)) % 3)
     negatives.relabel(z)
-    contrast = negatives.propose(*keys(4))
+    vectors, index, _ = keys(4)
+    contrast = negatives.propose(vectors, index)
     if contrast is None:
         return
     assert contrast.index is not None
     assert contrast.cluster is not None
     known = contrast.index >= 0
-    assert torch.equal(contrast.cluster[known], z[contrast.index[known]])
+    if choice.row.name == "annulus":  # what is close was left out: no row is a positive
+        assert (contrast.cluster == -1).all()
+        assert torch.equal(negatives.get_buffer("cluster"), z)
+    else:
+        assert torch.equal(contrast.cluster[known], z[contrast.index[known]])
     assert (contrast.cluster[~known] == -1).all()
+    with pytest.raises(ValueError, match="clusters of each of the data"):
+        negatives.relabel(z[:3])
 
 
 @every
@@ -235,7 +284,7 @@ def test_wrong_input_is_named(choice: Choice) -> None:
     with pytest.raises(ValidationError, match="Extra inputs"):
         choice.row.options(sise=3)
     with pytest.raises(ValidationError, match="greater than or equal to 1"):
-        choice.row.options(size=0)
+        choice.row.options(**{str(choice.row.bare): 0})
 
 
 SIZES = {2: (3, 5), 3: (1, 5, 2)}
@@ -249,12 +298,12 @@ def worker(rank: int, folder: str, sizes: tuple[int, ...]) -> None:
     ends = list(accumulate(sizes))
     rows = slice(ends[rank] - sizes[rank], ends[rank])
     results = {}
-    for choice in ALL:
+    for choice in (*ALL, *SEVERAL):
         if choice.row.kind == "table":
             vectors, index, z = keys(0, rows)
             wrong = index.float() if rank == 0 else index
             with pytest.raises(ValueError, match="index must be whole numbers"):
-                choice.build().update(vectors, wrong, z)
+                choice.build().update(vectors, wrong, in_form(choice.build(), z))
         negatives = choice.build()
         taught(negatives, range(4), rows)
         results[str(choice)] = (negatives.state_dict(), loss(negatives, 4, rows))
@@ -275,7 +324,7 @@ def ranks(
     return [torch.load(folder / f"{rank}.pt") for rank in range(len(sizes))]
 
 
-@every
+@every_z
 def test_several_processes_equal_one(choice: Choice, ranks: list[dict[str, Any]]) -> None:
     """State after updates with different data, and different amounts of it; and the losses."""
     one = choice.build()

@@ -93,6 +93,9 @@ class Situation:
         **options: Any,
     ) -> Tensor:
         samples = len(online[0])
+        if self.positives == "clusterings" and cluster is not None and cluster.ndim == 1:
+            several = "clusters" in self.objective.positives  # the same ones several times
+            cluster = torch.stack([cluster] * len(CLUSTERINGS), dim=1) if several else cluster
         index = torch.arange(samples) if index is None else index
         learned = temperature if isinstance(temperature, Tensor) else None
         if temperature is not None and learned is None:
@@ -121,6 +124,9 @@ class Situation:
         """The table, whose rows of a query's own image are known; some of its rows for each."""
         if self.negatives not in ("table", "rows"):
             return None
+        if self.positives == "clusterings" and table.cluster is not None:
+            columns = [table.cluster] * len(CLUSTERINGS)
+            table = replace(table, cluster=torch.stack(columns, dim=1))
         if self.negatives == "table":
             return replace(table, own=index)
         size = len(table.table)

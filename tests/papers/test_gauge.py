@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from viewfinder.negatives import NEGATIVES
 from viewfinder.papers.claims import Claim, better, judge
 from viewfinder.papers.gauge import Way, gauge
 from viewfinder.papers.result import Spread
@@ -89,3 +90,15 @@ def test_an_arm_under_half_of_the_way_gets_no_verdict() -> None:
     assert (barred.holds, barred.verdict) == (None, "no verdict: b went 48 % of the way")
     (beside,) = judge(claims, {"a": half, "b": Way(unknown="not known")})
     assert (beside.holds, beside.verdict) == (True, "yes (not known how far b went)")
+
+
+@pytest.mark.parametrize("name", [n for n, row in NEGATIVES.items() if row.kind == "table"])
+def test_every_table_of_negatives_has_known_ends_or_none(name: str) -> None:
+    """A memory of which all rows are taken has as many as there are images."""
+    recipe = {"method": "moco", "negatives": {"name": name}}
+    way = gauge({**HERE, **recipe}, [run(5.0)] * 2)
+    assert way is not None
+    if name == "bank":
+        assert (way.chance, way.least) == (None, None)
+    else:
+        assert way.chance == pytest.approx(math.log(4097))

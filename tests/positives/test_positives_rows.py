@@ -112,8 +112,9 @@ def test_clusters_are_due_every_so_many_epochs_after_the_start(
 
 def test_the_first_form_that_is_accepted_is_taken() -> None:
     row = POSITIVES["kmeans"]
-    assert row.gives == ("clusters", "clusterings")
-    assert row.kind(("instance", "clusterings", "clusters")) == "clusters"
+    assert row.gives == ("clusterings", "clusters")
+    assert row.kind(("instance", "clusterings", "clusters")) == "clusterings"
+    assert row.kind(("instance", "clusters")) == "clusters"
     assert row.kind(("clusterings",)) == "clusterings"
     assert row.kind(("instance", "tags")) is None
 

@@ -90,9 +90,40 @@ def test_a_bank_knows_its_clusters_from_the_start(split: Split) -> None:
         (["negatives=bank:many"], "negatives.size is 'many'"),
         (["negatives=quueue"], "Did you mean 'queue'"),
         (["negatives=batch:3", "target=shared"], "takes nothing behind a colon"),
-        (["negatives=batch", "negatives.size=3"], r"has no option 'size' \(queue, bank have it\)"),
+        (["negatives=batch", "negatives.size=3"], r"has no option 'size' \(queue, bank,"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(words: list[str], says: str, split: Split) -> None:
     with pytest.raises(UserError, match=says):
         network(recipe_of(*words), split)
+
+
+class Seen(L.Callback):
+    """What the memory holds of Z, and knows of the epoch, at the end of each."""
+
+    def __init__(self) -> None:
+        self.epochs: list[int] = []
+        self.alone: list[bool] = []
+        self.right: list[bool] = []
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        module: Any = pl_module
+        bank = module.negatives["main"]
+        self.epochs.append(bank.epoch)
+        self.alone.append(bool((bank.cluster == torch.arange(50)[:, None]).all()))
+        self.right.append(torch.equal(bank.cluster, module.clusters))
+
+
+@pytest.mark.parametrize("method", ["la", "annulus"])
+def test_a_memory_keeps_all_clusterings_and_is_told_of_epochs(
+    method: str, split: Split, tmp_path: Path
+) -> None:
+    """Until the first clustering every image is alone in its cluster, so that nothing is close: the
+    warm start of local aggregation is instance discrimination."""
+    words = ["positives.k=[5,5,3]", "positives.start=2", "negatives.size=20", "negatives.start=2"]
+    recipe = build(method, parse_overrides([*WORDS, *words]))
+    seen = Seen()
+    fit(complete(recipe, (3, 16, 16)), split, Run(tmp_path), QUIET, "", [seen])
+    assert seen.epochs == [0, 1, 2, 3]
+    assert seen.alone == [True, True, False, False]
+    assert seen.right == [True] * 4

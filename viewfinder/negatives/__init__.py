@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
+from viewfinder.negatives.annulus import annulus
+from viewfinder.negatives.ball import ball
 from viewfinder.negatives.bank import Bank
 from viewfinder.negatives.contract import Contrast, Negatives, NegativesRow
+from viewfinder.negatives.pool import Chosen, Pool
 from viewfinder.negatives.queue import Queue
 from viewfinder.negatives.table import NEGATIVES
+from viewfinder.negatives.tempered import tempered
+from viewfinder.negatives.threshold import threshold
+from viewfinder.negatives.uniform import uniform
 
-__all__ = ["NEGATIVES", "Bank", "Contrast", "Negatives", "NegativesRow", "Queue"]
+__all__ = [
+    "NEGATIVES",
+    "Bank",
+    "Chosen",
+    "Contrast",
+    "Negatives",
+    "NegativesRow",
+    "Pool",
+    "Queue",
+    "annulus",
+    "ball",
+    "tempered",
+    "threshold",
+    "uniform",
+]

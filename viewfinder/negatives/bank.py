@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Literal, Self
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from viewfinder.core.errors import UserError
 from viewfinder.core.expect import check_same_device, check_whole_numbers, check_word
 from viewfinder.core.randomness import derive, drawn_for, torch_generator
-from viewfinder.core.ranges import Fraction, Rows
+from viewfinder.core.ranges import CountOrNone, Fraction, Rows
 from viewfinder.core.table import Options
 from viewfinder.data.domain import Spec
 from viewfinder.negatives.contract import (
@@ -21,9 +22,10 @@ from viewfinder.negatives.contract import (
     NegativesRow,
     clusters_of,
     finite_rows,
+    no_clusters,
     of_all_ranks,
 )
-from viewfinder.negatives.neighbours import nearest_rows
+from viewfinder.negatives.pool import Choice, Pool, after
 
 Draws = Literal["each", "shared"]
 By = Literal["current", "memory"]
@@ -49,6 +51,10 @@ class Bank(Negatives):
                  the k of greatest cosine
     by           neighbours of the "current" query, as the code has it, or of its row in the
                  "memory", as the paper writes
+    choose       what chooses the rows of each query, in the place of ``size``, ``draws`` and
+                 ``nearest``: the proposal, see ``viewfinder.negatives.pool``
+    labelled     whether a proposal says the clusters of its rows; without, none is a positive
+    clusterings  so many clusterings are kept; None: Z is one
     own          "excluded": the query's own row is none of its negatives; "kept", as in released
                  code, whose draws and neighbours do not leave it out
     seed         of the first rows and the draws
@@ -56,7 +62,9 @@ class Bank(Negatives):
     At the start a row is drawn uniformly from [-sqrt(3/dim), sqrt(3/dim)], of length about 1, as in
     CMC's code; ``fill`` puts something better there. The draws depend on (seed, step, index) alone:
     a resumed run repeats them, and so do several ranks those of one process. State is in buffers:
-    table float (n, dim), cluster int64 (n,), step.
+    table float (n, dim), cluster int64 (n,) or (n, clusterings), step.
+    Where the choice left nothing of a query's rows and took others, ``said`` has the share of such
+    queries as ``empty_sets``.
 
     >>> bank = Bank(n=100, dim=8, size=16)
     >>> contrast = bank.propose(torch.randn(4, 8), torch.tensor([3, 1, 4, 59]))
@@ -82,6 +90,9 @@ class Bank(Negatives):
         nearest: int | None = None,
         by: By = "current",
         own: Own = "excluded",
+        choose: Choice | None = None,
+        labelled: bool = True,
+        clusterings: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -97,6 +108,7 @@ class Bank(Negatives):
         if nearest is not None and draws == "shared":
             raise ValueError("neighbours are each query's own: draws cannot be shared")
         _check_pool(size, nearest, "")
+        self.choose, self.labelled, self.epoch = choose, labelled, 0
         self.size, self.alpha = size, alpha
         self.renormalise, self.unit_keys = renormalise, unit_keys
         self.draws, self.nearest, self.by, self.own, self.seed = draws, nearest, by, own, seed
@@ -104,8 +116,11 @@ class Bank(Negatives):
         first = torch.rand(n, dim, generator=generator).mul_(2).sub_(1).mul_(math.sqrt(3 / dim))
         self.register_buffer("table", first)
         self.register_buffer("index", torch.arange(n), persistent=False)
-        self.register_buffer("cluster", torch.full((n,), -1))
+        self.register_buffer("cluster", no_clusters(n, clusterings))
         self.register_buffer("step", torch.tensor(0))
+
+    def begin(self, epoch: int) -> None:
+        self.epoch = epoch
 
     def propose(self, query: Tensor, index: Tensor, z: Tensor | None = None) -> Contrast:
         """Rows for queries (N, dim) of the data ``index`` (N,). The table is the bank itself, not a
@@ -120,35 +135,40 @@ class Bank(Negatives):
             rows,
             positive=self.table[index],
             index=self.index,
-            cluster=self.cluster,
+            cluster=self.cluster if self.labelled else torch.full_like(self.cluster, -1),
             own=index if told else None,
         )
 
     def _rows(self, query: Tensor, index: Tensor) -> Tensor | None:
-        without = index if self.own == "excluded" else None
-        if self.nearest is not None:
-            at = self.table[index] if self.by == "memory" else query
-            near = nearest_rows(at, self.table, self.nearest, own=without)
-            return near if self.size is None else near.gather(1, self._draw(index, self.nearest))
-        if self.size is None:
+        if self.choose is None and self.nearest is None and self.size is None:
             return None
-        if self.draws == "shared":
-            return self._draw(index.new_zeros(1), len(self.table))[0]
-        if without is None:
-            return self._draw(index, len(self.table))
-        drawn = self._draw(index, len(self.table) - 1)
-        return drawn.add_(drawn >= without[:, None])
-
-    def _draw(self, index: Tensor, below: int) -> Tensor:
+        at = self.table[index] if self.by == "memory" else query
+        excluded = self.own == "excluded"
+        pool = Pool(self.table, at, index, self.cluster, self._seed(), self.epoch, excluded)
+        if self.choose is not None:
+            rows, empty = self.choose(pool)
+            self.said = {} if empty is None else {"empty_sets": empty.to(self.table.dtype).mean()}
+            return rows
+        if self.nearest is not None:
+            near, _ = pool.nearest(self.nearest)
+            if self.size is None:
+                return near
+            return near.gather(1, pool.draws(self.size, self.nearest))
         assert self.size is not None
-        seed = derive(self.seed, "negatives", step=int(self.step))
-        return drawn_for(index, self.size, below, seed)
+        if self.draws == "shared":
+            seed = self._seed()
+            return drawn_for(index.new_zeros(1), self.size, len(self.table), seed)[0]
+        return pool.uniform(self.size)
+
+    def _seed(self) -> int:
+        return derive(self.seed, "negatives", step=int(self.step))
 
     @torch.no_grad()
     def update(self, keys: Tensor, index: Tensor, z: Tensor | None = None) -> None:
         """Renew the rows of keys (N, dim), any scale, but not by a key that is not finite. Of a
         datum that is there twice, on whichever ranks, the last counts."""
-        keys, index, z = of_all_ranks(keys, index, z, self.table.shape[1], self._check)
+        dim, clusterings = self.table.shape[1], self.cluster.shape[1:]
+        keys, index, z = of_all_ranks(keys, index, z, dim, self._check, clusterings)
         ordered, order = index.sort(stable=True)
         last = order[torch.searchsorted(ordered, index, right=True) - 1]
         keys, whole = finite_rows(keys[last].to(self.table))
@@ -161,7 +181,7 @@ class Bank(Negatives):
 
     @torch.no_grad()
     def relabel(self, z: Tensor) -> None:
-        """Take the clusters of all data, z int64 (n,)."""
+        """Take the clusters of all data, z int64 (n,) or (n, clusterings)."""
         self.cluster.copy_(clusters_of(self.index, z))
 
     @torch.no_grad()
@@ -198,6 +218,48 @@ def _check_pool(size: int | None, nearest: int | None, part: str) -> None:
         )
 
 
+class MemoryOptions(Options):
+    """What a memory of one vector per datum holds, whichever of its rows are chosen."""
+
+    alpha: Fraction = Field(0.5, description="share of the old row in its renewal")
+    renormalise: bool = Field(True, description="rows are divided by their length when renewed")
+    unit_keys: bool = Field(True, description="keys are divided by their length when they enter")
+    by: By = Field(
+        "memory",
+        description="neighbours of the datum's row in the memory, or of the current output",
+    )
+    own: Own = Field("excluded", description="the query's own row: excluded, or kept as any other")
+
+    start: CountOrNone = Field(
+        0, description="epochs before, in which as many rows are drawn uniformly"
+    )
+
+    def memory(
+        self,
+        spec: Spec,
+        draws: int,
+        choose: Choice,
+        *,
+        labelled: bool = True,
+        tells: bool = False,
+    ) -> Bank:
+        """The bank with a proposal of its own, of ``draws`` rows for each query; ``tells``: it says
+        where it found none."""
+        _check_data(spec)
+        kept = {n: getattr(self, n) for n in MemoryOptions.model_fields if n != "start"}
+        choose = partial(after, self.start, draws, choose, tells) if self.start else choose
+        clusterings = len(spec.sizes) or None
+        return Bank(
+            spec.n,
+            spec.dim,
+            choose=choose,
+            labelled=labelled,
+            clusterings=clusterings,
+            seed=spec.seed,
+            **kept,
+        )
+
+
 class BankOptions(Options):
     size: Rows | None = Field(
         None, description="uniform draws, with replacement; null: all rows, or all nearest ones"
@@ -218,9 +280,13 @@ class BankOptions(Options):
         return self
 
 
-def _build(o: BankOptions, spec: Spec) -> Bank:
+def _check_data(spec: Spec) -> None:
     if spec.n < 2:
-        raise UserError(f"negatives=bank keeps a row per datum; there are {spec.n}")
+        raise UserError(f"a memory bank keeps a row per datum; there are {spec.n}")
+
+
+def _build(o: BankOptions, spec: Spec) -> Bank:
+    _check_data(spec)
     if o.nearest is not None and o.nearest >= spec.n:
         raise UserError(
             f"negatives.nearest={o.nearest}, but a datum has only {spec.n - 1} others",
@@ -230,18 +296,20 @@ def _build(o: BankOptions, spec: Spec) -> Bank:
         raise UserError(
             "negatives.draws=shared: neighbours are each query's own", fix="negatives.draws=each"
         )
-    return Bank(spec.n, spec.dim, seed=spec.seed, **o.model_dump())
+    clusterings = len(spec.sizes) or None
+    return Bank(spec.n, spec.dim, clusterings=clusterings, seed=spec.seed, **o.model_dump())
 
 
-BANK = NegativesRow(
+memory_row = partial(NegativesRow, kind="table", gives_positive=True, stable_index=True)
+"""A row whose memory is a bank."""
+
+
+BANK = memory_row(
     name="bank",
     summary="a memory of one vector per datum, of which rows are drawn, or the nearest taken",
     paper="Wu et al. 2018; VINCE, Wu et al. 2020, equation 7",
     options=BankOptions,
     bare="size",
     build=_build,
-    kind="table",
-    gives_positive=True,
-    stable_index=True,
     drawn=lambda o: (o.size or 0) if o.draws == "each" else 0,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -32,7 +32,7 @@ class Contrast:
     positive  float (N, D), where the table also has what each query is to be like
     index     int64 (M,), position in the dataset of each row of the table; -1 an empty slot, never
               a negative; -2 not known
-    cluster   int64 (M,), what counts as the same (Z); negative: not known
+    cluster   int64 (M,), what counts as the same (Z); (M, G) for G clusterings; negative: not known
     own       int64 (N,), position in the dataset of each query: rows of that index are of the
               query's own image. None: not known, or the rows leave them out already
 
@@ -56,9 +56,9 @@ class Contrast:
             if (x := getattr(self, name)) is not None:
                 check_whole_numbers(name, x)
                 check_same_device(name, x, "the table of negatives", self.table)
-        for name in ("index", "cluster"):
+        for name, dims in (("index", 1), ("cluster", 2)):
             x = getattr(self, name)
-            if x is not None and x.shape != self.table.shape[:1]:
+            if x is not None and (x.ndim > dims or x.shape[:1] != self.table.shape[:1]):
                 raise ValueError(
                     f"{name} must be ({len(self.table)},), one per row of the table, "
                     f"not {tuple(x.shape)}"
@@ -116,15 +116,20 @@ class Negatives(nn.Module):
     This one keeps nothing: the other samples of the batch are the negatives, or there are none.
 
     options  as it was built with, where it was given them
+    said     named scalars () of the last proposal, for the log of a run
     """
 
     def __init__(self, options: Any = None, spec: Spec | None = None) -> None:
         super().__init__()
         self.options = options
+        self.said: dict[str, Tensor] = {}
+
+    def begin(self, epoch: int) -> None:
+        """An epoch begins, counted from 0."""
 
     def propose(self, query: Tensor, index: Tensor, z: Tensor | None = None) -> Contrast | None:
         """What queries (N, D) of the data ``index`` int64 (N,) are contrasted against; None: with
-        what the batch holds. ``z`` int64 (N,): their clusters."""
+        what the batch holds. ``z`` int64 (N,), or (N, G) of G clusterings: their clusters."""
         return None
 
     def update(self, keys: Tensor, index: Tensor, z: Tensor | None = None) -> None:
@@ -132,7 +137,7 @@ class Negatives(nn.Module):
         samples, and all hold the same state afterwards."""
 
     def relabel(self, z: Tensor) -> None:
-        """Z was made anew, int64 (N_data,): renew the clusters that are stored."""
+        """Z was made anew, int64 (N_data,) or (N_data, G): renew the clusters that are stored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,36 +167,44 @@ def of_all_ranks(
     z: Tensor | None,
     dim: int,
     further: Callable[[Tensor], None] = lambda index: None,
+    clusterings: torch.Size | tuple[int, ...] = (),
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Keys (N, dim), their index and clusters (-1 where none are given), of all ranks in order.
+    """Keys (N, dim), their index (N,) and clusters, (N,) or (N, G), of all ranks in order; clusters
+    are -1 where none are given.
 
-    ``further`` raises where it finds something else wrong with an index.
+    ``further`` raises where it finds something else wrong with an index; ``clusterings`` is () or
+    (G,).
 
     Raises ValueError on every rank where one has not one index and one cluster per key.
     """
 
     def check() -> None:
-        _check_keys(keys, index, z, dim)
+        _check_keys(keys, index, z, dim, clusterings)
         further(index)
 
     given = [keys, index] if z is None else [keys, index, z]
     sizes = shares("the memory of negatives", given, check, least=0)
     if z is None:
-        z = torch.full_like(index, -1)
+        z = index.new_full((len(index), *clusterings), -1)
     index, z = index.long(), z.long()
     if world_size() > 1:
         keys = gather(keys, sizes)
-        index, z = gather(torch.stack([index, z], dim=1), sizes).unbind(1)
+        both = gather(torch.cat([index[:, None], z.reshape(len(z), -1)], dim=1), sizes)
+        index, z = both[:, 0], both[:, 1:].reshape(-1, *z.shape[1:])
     return keys, index, z
 
 
-def _check_keys(keys: Tensor, index: Tensor, z: Tensor | None, dim: int) -> None:
+def _check_keys(
+    keys: Tensor, index: Tensor, z: Tensor | None, dim: int, clusterings: Sequence[int]
+) -> None:
     known = {"index": index} if z is None else {"index": index, "z": z}
     for name, x in known.items():
         check_whole_numbers(name, x)
         check_same_device(name, x, "the keys are", keys)
     shapes = {tuple(x.shape) for x in known.values()}
-    if keys.ndim != 2 or keys.shape[1] != dim or shapes != {(len(keys),)}:
+    wanted = {"index": (len(keys),), "z": (len(keys), *clusterings)}
+    right = all(tuple(x.shape) == wanted[name] for name, x in known.items())
+    if keys.ndim != 2 or keys.shape[1] != dim or not right:
         told = ", ".join(str(shape) for shape in sorted(shapes))
         raise ValueError(
             f"keys must be (N, {dim}) with one index each, and one cluster where there are any, "
@@ -209,14 +222,24 @@ def finite_rows(keys: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def clusters_of(index: Tensor, z: Tensor) -> Tensor:
-    """The cluster in z (N_data,) of each index (M,); -1 where the index names no datum.
+    """The clusters in z (N_data,) or (N_data, G) of each index (M,), (M,) or (M, G); -1 where the
+    index names no datum.
 
     Raises ValueError where z is not as long as the data are many.
     """
     check_whole_numbers("z", z)
-    if z.ndim != 1 or int(index.max()) >= len(z):
+    if index.is_meta:  # only the shapes of a run are asked for
+        return index.new_empty((*index.shape, *z.shape[1:]))
+    if z.ndim not in (1, 2) or int(index.max()) >= len(z):
         raise ValueError(
-            f"z must be (N,), a cluster for each of the data, not {tuple(z.shape)} for positions "
-            f"up to {int(index.max())}"
+            f"z must be (N,) or (N, G), clusters of each of the data, not {tuple(z.shape)} for "
+            f"positions up to {int(index.max())}"
         )
-    return torch.where(index >= 0, z.to(index.device)[index.clamp(min=0)], -1)
+    found = z.to(index.device)[index.clamp(min=0)]
+    return found.masked_fill((index < 0).view(-1, *[1] * (z.ndim - 1)), -1)
+
+
+def no_clusters(rows: int, clusterings: int | None) -> Tensor:
+    """Where the clusters of so many rows are kept, none of them known yet: int64 (rows,), or for
+    so many clusterings (rows, clusterings)."""
+    return torch.full((rows,) if clusterings is None else (rows, clusterings), -1)

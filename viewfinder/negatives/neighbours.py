@@ -9,33 +9,40 @@ from torch import Tensor
 BLOCK = 1 << 24
 
 
-@torch.no_grad()
 def nearest_rows(query: Tensor, table: Tensor, k: int, *, own: Tensor | None = None) -> Tensor:
-    """The k rows of greatest cosine with each query: (N, D), (M, D) -> int64 (N, k), in any order.
+    """The rows of ``nearest`` alone, int64 (N, k).
+
+    >>> table = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
+    >>> nearest_rows(table[:1], table, 1, own=torch.tensor([0])).tolist()
+    [[1]]
+    """
+    return nearest(query, table, k, own=own)[0]
+
+
+@torch.no_grad()
+def nearest(
+    query: Tensor, table: Tensor, k: int, *, own: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The k rows of greatest cosine with each query, the nearest first: (N, D), (M, D) -> int64
+    (N, k), and their cosines (N, k).
 
     A block of the table after the other is compared, and only the best k so far are kept: N x M is
     never there.
 
     own  int64 (N,), a row that is none of the query's neighbours
     Raises ValueError where the table has no k rows to choose from.
-
-    >>> table = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
-    >>> nearest_rows(table[:1], table, 1, own=torch.tensor([0])).tolist()
-    [[1]]
     """
     most = len(table) - (own is not None)
     if not 1 <= k <= most:
         raise ValueError(f"{k} neighbours are asked for, and there are {most} rows to choose from")
     columns = max(4 * k, BLOCK // max(1, len(query)))
-    query = query.to(table.dtype)
+    query = unit(query.to(table.dtype))
     best = query.new_empty(len(query), 0)
     rows = torch.empty(len(query), 0, dtype=torch.int64, device=query.device)
     with torch.autocast(query.device.type, enabled=False):
         for start in range(0, len(table), columns):
             block = table[start : start + columns]
-            length = torch.linalg.vector_norm(block, dim=1)
-            # the query's own length changes no order
-            s = (query @ block.T).div_(length.masked_fill_(length == 0, 1))
+            s = query @ unit(block).T
             if own is not None:
                 there = (own >= start) & (own < start + len(block))
                 at = torch.where(there, own - start, 0)[:, None]
@@ -43,6 +50,12 @@ def nearest_rows(query: Tensor, table: Tensor, k: int, *, own: Tensor | None = N
             names = torch.arange(start, start + len(block), device=query.device)
             s = torch.cat([best, s], dim=1)
             rows = torch.cat([rows, names.expand(len(query), -1)], dim=1)
-            best, at = s.topk(min(k, s.shape[1]), dim=1, sorted=False)
+            best, at = s.topk(min(k, s.shape[1]), dim=1)
             rows = rows.gather(1, at)
-    return rows
+    return rows, best
+
+
+def unit(x: Tensor) -> Tensor:
+    """Rows divided by their length; a row of zeros stays one: it has cosine 0 with all."""
+    length = torch.linalg.vector_norm(x, dim=1, keepdim=True)
+    return x / length.masked_fill_(length == 0, 1)

@@ -16,6 +16,7 @@ from viewfinder.negatives.contract import (
     NegativesRow,
     clusters_of,
     finite_rows,
+    no_clusters,
     of_all_ranks,
 )
 
@@ -27,9 +28,10 @@ class Queue(Negatives):
     so a batch need not divide the size; of a larger batch the last ``size`` keys stay. A key that
     is not finite leaves its slot empty.
     Slots that were never written have index -1 and are never used as negatives. All state is in
-    buffers, saved with the weights: table (size, dim) of keys as they were given, index and cluster
-    int64 (size,), pointer. With several processes every rank writes the keys of all ranks in the
-    order of the ranks, so the queue is the same everywhere.
+    buffers, saved with the weights: table (size, dim) of keys as they were given, index int64
+    (size,), cluster int64 (size,) or (size, clusterings) where Z is several clusterings, pointer.
+    With several processes every rank writes the keys of all ranks in the order of the ranks, so the
+    queue is the same everywhere.
 
     Compute the loss before ``update``, or every positive would be its own negative.
 
@@ -44,13 +46,13 @@ class Queue(Negatives):
     cluster: Tensor
     pointer: Tensor
 
-    def __init__(self, size: int, dim: int) -> None:
+    def __init__(self, size: int, dim: int, *, clusterings: int | None = None) -> None:
         super().__init__()
         if size < 1 or dim < 1:
             raise ValueError(f"a queue needs a positive size and dim, not {size} and {dim}")
         self.register_buffer("table", torch.zeros(size, dim))
         self.register_buffer("index", torch.full((size,), EMPTY))
-        self.register_buffer("cluster", torch.full((size,), -1))
+        self.register_buffer("cluster", no_clusters(size, clusterings))
         self.register_buffer("pointer", torch.tensor(0))
 
     @property
@@ -76,7 +78,8 @@ class Queue(Negatives):
         """
         if index is None:
             index = torch.full((len(keys),), UNKNOWN, device=keys.device)
-        self.write(*of_all_ranks(keys, index, z, self.table.shape[1]))
+        dim, clusterings = self.table.shape[1], self.cluster.shape[1:]
+        self.write(*of_all_ranks(keys, index, z, dim, clusterings=clusterings))
 
     @torch.no_grad()
     def write(self, keys: Tensor, index: Tensor | None = None, z: Tensor | None = None) -> None:
@@ -93,7 +96,7 @@ class Queue(Negatives):
 
     @torch.no_grad()
     def relabel(self, z: Tensor) -> None:
-        """Look the cluster of every key up anew, in z int64 (N_data,)."""
+        """Look the clusters of every key up anew, in z int64 (N_data,) or (N_data, G)."""
         self.cluster.copy_(clusters_of(self.index, z))
 
 
@@ -107,7 +110,7 @@ QUEUE = NegativesRow(
     paper="MoCo, He et al. 2020, algorithm 1",
     options=QueueOptions,
     bare="size",
-    build=lambda o, spec: Queue(o.size, spec.dim),
+    build=lambda o, spec: Queue(o.size, spec.dim, clusterings=len(spec.sizes) or None),
     kind="table",
     needs_momentum=True,
 )

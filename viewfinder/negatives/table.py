@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from viewfinder.core.table import Table
+from viewfinder.negatives.annulus import ANNULUS
+from viewfinder.negatives.ball import BALL
 from viewfinder.negatives.bank import BANK
 from viewfinder.negatives.contract import Negatives, NegativesRow
 from viewfinder.negatives.queue import QUEUE
+from viewfinder.negatives.tempered import TEMPERED
+from viewfinder.negatives.threshold import THRESHOLD
+from viewfinder.negatives.uniform import UNIFORM
 
 NEGATIVES: Table[NegativesRow] = Table(
     "negatives",
@@ -18,6 +23,11 @@ NEGATIVES: Table[NegativesRow] = Table(
         ),
         QUEUE,
         BANK,
+        BALL,
+        ANNULUS,
+        THRESHOLD,
+        TEMPERED,
+        UNIFORM,
         NegativesRow(
             name="none",
             summary="no negatives",

@@ -17,6 +17,7 @@ from viewfinder.objectives.info_nce import (
     info_nce_from_scores,
     info_nce_with_negatives,
 )
+from viewfinder.objectives.local_aggregation import local_aggregation
 from viewfinder.objectives.modules import (
     BarlowTwins,
     CIInfoNCE,
@@ -70,6 +71,7 @@ __all__ = [
     "info_nce_from_scores",
     "info_nce_with_negatives",
     "kl_to_uniform",
+    "local_aggregation",
     "log_normaliser",
     "moved_center",
     "nce",

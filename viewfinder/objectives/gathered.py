@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from viewfinder.negatives.contract import Contrast
 from viewfinder.objectives.log_partition import (
     full_precision,
     refuse_second_derivative,
@@ -53,6 +54,14 @@ def gathered(
         table = compared(table, similarity).to(query.dtype)
     ready = whole or similarity == "dot"
     return list(_Gathered.apply(query, table, rows, reduce, results, dense, ready))
+
+
+def each_or_all(negatives: Contrast) -> tuple[Tensor, Tensor | None]:
+    """A table, and the rows of it that are each query's own; None: all of it."""
+    table, rows = negatives.table, negatives.rows
+    if rows is None or rows.ndim == 2:
+        return table, rows
+    return table[rows.clamp(min=0)], None
 
 
 class _Gathered(torch.autograd.Function):

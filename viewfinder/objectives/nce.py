@@ -14,7 +14,7 @@ from viewfinder.core.across_ranks import shares, world_size
 from viewfinder.core.ranges import Divisor, Fraction
 from viewfinder.negatives.contract import EMPTY, Contrast
 from viewfinder.objectives.contract import Inputs, Objective, Options
-from viewfinder.objectives.gathered import Reduced, gathered
+from viewfinder.objectives.gathered import Reduced, each_or_all, gathered
 from viewfinder.objectives.info_nce import check_positives, positive_scores
 from viewfinder.objectives.log_partition import Temperature
 from viewfinder.objectives.relations import Relations
@@ -75,7 +75,7 @@ def log_normaliser(
         counts[block] = s.isfinite().sum(dim=1).to(s.dtype)
         return [(s.logsumexp(dim=1), s)]
 
-    (noise,) = gathered(query / temperature, *_noise_rows(negatives), reduce, 1)
+    (noise,) = gathered(query / temperature, *each_or_all(negatives), reduce, 1)
     total = torch.cat([own, noise]).double().logsumexp(dim=0)
     seen = torch.stack([total, (counts.double() + 1).sum()])
     if world_size() > 1:
@@ -84,14 +84,6 @@ def log_normaliser(
         sums, numbers = torch.stack(everyone).unbind(1)
         seen = torch.stack([sums.logsumexp(dim=0), numbers.sum()])
     return seen[0] - seen[1].log() + math.log(len(negatives.table))
-
-
-def _noise_rows(negatives: Contrast) -> tuple[Tensor, Tensor | None]:
-    """A table, and the rows of it that are each query's own; None: all of it."""
-    table, rows = negatives.table, negatives.rows
-    if rows is None or rows.ndim == 2:
-        return table, rows
-    return table[rows.clamp(min=0)], None
 
 
 def _noise(
@@ -109,7 +101,7 @@ def _noise(
         above = s.sub_(noisy[:, None] + log_z)
         return [((F.softplus(above) * counts).sum(dim=1), above.sigmoid() * counts)]
 
-    (total,) = gathered(query, *_noise_rows(pairs.contrast), reduce, 1)
+    (total,) = gathered(query, *each_or_all(pairs.contrast), reduce, 1)
     return count, total
 
 

@@ -18,7 +18,8 @@ Stale = Literal["excluded", "positive", "negative"]
 class Relations:
     """The pairs of N queries with what they are contrasted against.
 
-    cluster  int64 (N,), of each query; None: only its own key is like it
+    cluster  int64 (N,), of each query; of G clusterings (N, G), and what is in one cluster in any
+             of them is alike; None: only its own key is like it
     stale    what rows of a query's own image are: left out, positives or negatives
 
     Raises ValueError where contrast and queries do not fit.
@@ -33,12 +34,17 @@ class Relations:
         check_word("stale", self.stale, Stale)
         if self.cluster is not None:
             check_whole_numbers("cluster", self.cluster)
-            if self.cluster.shape != (self.queries,):
+            if self.cluster.shape[:1] != (self.queries,) or self.cluster.ndim > 2:
                 raise ValueError(
                     f"cluster must be ({self.queries},), not {tuple(self.cluster.shape)}"
                 )
-        if self.cluster is not None and self.contrast.cluster is None:
-            raise ValueError("positives by cluster need the clusters of the negatives")
+            if self.contrast.cluster is None:
+                raise ValueError("positives by cluster need the clusters of the negatives")
+            if self.contrast.cluster.shape[1:] != self.cluster.shape[1:]:
+                raise ValueError(
+                    f"the clusters of the queries are {tuple(self.cluster.shape)}, those of the "
+                    f"negatives {tuple(self.contrast.cluster.shape)}: as many clusterings of both"
+                )
 
     @property
     def has_positives(self) -> bool:
@@ -62,6 +68,7 @@ class Relations:
         found = torch.zeros((), dtype=torch.bool, device=self.contrast.table.device)
         if self.cluster is not None and theirs is not None:
             found = (self.cluster[block, None] == theirs) & (theirs >= 0)
+            found = found.any(dim=2) if self.cluster.ndim == 2 else found
         if (same := self._same_image(block, index)) is not None:
             found = found | same if self.stale == "positive" else found & ~same
         out = self.left_out(block)

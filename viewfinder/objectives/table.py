@@ -11,6 +11,7 @@ from viewfinder.objectives.cosine import COSINE_OBJECTIVE
 from viewfinder.objectives.cross_entropy import CROSS_ENTROPY_OBJECTIVE
 from viewfinder.objectives.dino import DINO_OBJECTIVE
 from viewfinder.objectives.info_nce import INFO_NCE_OBJECTIVE
+from viewfinder.objectives.local_aggregation import LOCAL_AGGREGATION_OBJECTIVE
 from viewfinder.objectives.nce import NCE_OBJECTIVE
 from viewfinder.objectives.nt_xent import NT_XENT_OBJECTIVE
 from viewfinder.objectives.pcl import PCL_OBJECTIVE
@@ -24,6 +25,7 @@ OBJECTIVES: Table[Objective] = Table(
         NT_XENT_OBJECTIVE,
         INFO_NCE_OBJECTIVE,
         NCE_OBJECTIVE,
+        LOCAL_AGGREGATION_OBJECTIVE,
         SUPCON_OBJECTIVE,
         COSINE_OBJECTIVE,
         BARLOW_TWINS_OBJECTIVE,

@@ -80,7 +80,11 @@ def _ends(
     row, options = OBJECTIVES[recipe.objective.name], recipe.objective.options()
     samples, views = recipe.batch_size, recipe.views.count
     if NEGATIVES[recipe.negatives.name].kind == "table":
-        samples = recipe.negatives.options().size + 1  # and the key
+        chosen = recipe.negatives.options()
+        drawn = recipe.negatives.row.drawn(chosen) or getattr(chosen, "size", None)
+        if drawn is None:  # all rows of a memory, whose number is that of the images
+            return None, None, bool(recipe.regularizers.chosen)
+        samples = drawn + 1  # and the key
     classes: float = samples
     if "clusters" in row.positives and recipe.positives.name != "instance" and clusters:
         equal = 2 ** (clusters["i"] + clusters["h_z_given_t"])  # H(Z) = I(Z;T) + H(Z|T)

@@ -61,7 +61,7 @@ class Positives(Row):
 
     build     (options, given) -> Assignment. The same for the same arguments, and it may count on
               what the row needs
-    gives     the forms it can give, the usual one first
+    gives     the forms it can give, first that which is taken where several can be
     needs     what it must be given: "labels"; "attributes", or a file of them; "classes", a tree of
               the classes, or a file of it; the "file" of its options; "features" of the network.
               With features it is made anew between epochs, and its options are RefreshedOptions

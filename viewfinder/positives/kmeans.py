@@ -137,7 +137,7 @@ KMEANS = Positives(
     paper="CI-InfoNCE, Tsai et al. 2021, algorithm 1; PCL, Li et al. 2021",
     options=KMeansOptions,
     build=_build,
-    gives=("clusters", "clusterings"),
+    gives=("clusterings", "clusters"),
     needs=("features",),
     sized_by="k",
 )

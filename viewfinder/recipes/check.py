@@ -105,7 +105,7 @@ def _check_positives(recipe: Recipe) -> None:
 _UNUSED: dict[Kind, tuple[str, str]] = {
     "instance": ("it learns from labels or clusters", "positives=labels"),
     "clusters": ("only the views of one image are positives in it", "objective=supcon"),
-    "clusterings": ("only the views of one image are positives in it", "objective=pcl"),
+    "clusterings": ("only the views of one image are positives in it", "objective=supcon"),
     "tags": ("it knows no degrees of being the same", "objective=supcon"),
 }
 """Why positives of a form can be of no use to an objective, and what helps."""

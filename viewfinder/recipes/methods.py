@@ -206,6 +206,53 @@ METHODS = Table(
             },
         ),
         Method(
+            name="ball",
+            summary="instance discrimination against the nearest images of the memory alone",
+            paper="VINCE, Wu et al. 2020, definition 5.2",
+            settings={
+                "views": {"preset": "moco", "count": 1},
+                "negatives": {"name": "ball", "size": 256, "start": 1},  # paper: 4096 of a million
+                "objective": {"name": "info-nce", "temperature": 0.07},
+                "target": {"name": "bank"},
+            },
+        ),
+        Method(
+            name="annulus",
+            summary="ball discrimination without the images that are in the query's own clusters",
+            paper="VINCE, Wu et al. 2020, definition 5.3",
+            settings={
+                "views": {"preset": "moco", "count": 1},
+                "positives": {"name": "kmeans", "k": [100, 100, 100], "start": 1},
+                "negatives": {"name": "annulus", "size": 256, "start": 1},
+                "objective": {"name": "la", "temperature": 0.07},
+                "target": {"name": "bank"},
+            },
+        ),
+        Method(
+            name="la-simple",
+            summary="local aggregation with no close neighbour but the image, which is ball",
+            paper="VINCE, Wu et al. 2020, theorem 5.4",
+            settings={
+                "views": {"preset": "moco", "count": 1},
+                "negatives": {"name": "ball", "size": 256, "start": 1},
+                "objective": {"name": "la", "temperature": 0.07},
+                "target": {"name": "bank"},
+            },
+        ),
+        Method(
+            name="la",
+            summary="an image and those of its clusters, together, are told from its neighbours",
+            paper="Zhuang et al. 2019; VINCE, Wu et al. 2020, equation 8",
+            settings={
+                "views": {"preset": "moco", "count": 1},
+                # VINCE: ten times 30000 clusters of a million images, after ten epochs
+                "positives": {"name": "kmeans", "k": [100, 100, 100], "start": 1},
+                "negatives": {"name": "ball", "size": 256, "start": 1},
+                "objective": {"name": "la", "temperature": 0.07},
+                "target": {"name": "bank"},
+            },
+        ),
+        Method(
             name="cmc",
             summary="an image's luminance is told from the memory of its colours, and the reverse",
             paper="Tian et al. 2020",

@@ -52,8 +52,9 @@ def needs(
 ) -> Mapping[str, int]:
     """Bytes by the key of the recipe that they are for; empty where the network cannot be built
     without bytes."""
-    drawn = 8 * _share(recipe) * recipe.negatives.row.drawn(recipe.negatives.options())
-    found: Counter[str] = Counter({"workers": _ahead(recipe), "negatives.size": drawn})
+    row = recipe.negatives.row
+    drawn = 8 * _share(recipe) * row.drawn(recipe.negatives.options())
+    found: Counter[str] = Counter({"workers": _ahead(recipe), f"negatives.{row.bare}": drawn})
     try:
         with torch.device("meta"):
             parts = Parts(_without_weights(recipe), clusters, tags, n)

@@ -27,6 +27,10 @@ from viewfinder.training.parts import Parts
 class Pretraining(Parts):
     """Views -> networks -> pairs -> objective (+ regularizers), as the recipe says: one step."""
 
+    def on_train_epoch_start(self) -> None:
+        for one in set(map(self.negatives_of, range(len(self.view_networks)))):
+            one.begin(self.current_epoch)
+
     def training_step(self, batch: Batch, step: int) -> dict[str, Any]:
         self._seed_networks(step)
         noise = self._generator("noise", step, batch.data.device)
@@ -104,14 +108,14 @@ class Pretraining(Parts):
         if self.objective.scores == "views":
             online, keys = list(seen.compared.values()), list(target.values())
             return self.objective(online, keys, state=self.state_of(0), **given)
-        z = cluster if cluster is not None and cluster.ndim == 1 else None
         terms = []
         for i, j in self.pairs:
             query = seen.compared[i]
-            contrast = self.negatives_of(j).propose(query, index, z)
+            negatives = self.negatives_of(j)
+            contrast = negatives.propose(query, index, cluster)
             keys = [target[j]] if j in target else []  # else the negatives' memory has it
             given |= {"negatives": contrast, "state": self.state_of(j)}
-            terms.append(self.objective([query], keys, **given))
+            terms.append({**self.objective([query], keys, **given), **negatives.said})
         return combined(
             terms,
             summed=self.objective.summed(self.objective_options),
@@ -138,10 +142,9 @@ class Pretraining(Parts):
         """After the loss, so that a key is never its own query's negative: the last key of each
         network, or where the keys come from its memory, its last output."""
         cluster = self.clusters_of(index)
-        z = cluster if cluster is not None and cluster.ndim == 1 else None
         outputs = target or seen.compared
         for i in {self.view_networks[i]: i for i in outputs}.values():
-            self.negatives_of(i).update(outputs[i].detach(), index, z)
+            self.negatives_of(i).update(outputs[i].detach(), index, cluster)
 
     def _generator(self, purpose: str, step: int, device: torch.device) -> torch.Generator:
         at: Any = {"epoch": self.current_epoch, "step": step, "rank": self.global_rank}

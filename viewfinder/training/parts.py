@@ -160,18 +160,20 @@ class Parts(L.LightningModule):
     def _spec(self, name: str, n: int = 0) -> Spec:
         """What a part that belongs to a network will meet."""
         network = self.online[name]
+        several = self.clusters is not None and self.clusters.ndim == 2
         return Spec(
             self.domains[name],
             domains=self.maker.domains,
             n=n,
             feature_dim=network.feature_dim,
             dim=network.dim,
+            sizes=self.recipe.positives.sizes if several else (),
             seed=self.recipe.seed,
         )
 
     def relabel(self) -> None:
         """Tell whoever keeps clusters that Z is new."""
-        if self.clusters is not None and self.clusters.ndim == 1:
+        if self.clusters is not None:
             for one in self.negatives.values():
                 one.relabel(self.clusters)  # type: ignore[operator]
 
