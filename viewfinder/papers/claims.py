@@ -93,8 +93,11 @@ def exceeds(
 def better(
     known: Known, high: str, low: str, *, margin: float = 0.0, unit: str = "points"
 ) -> Statement:
-    """That one arm is better than another; with a margin, that it is no worse by more than that."""
-    a, b = known.get(high), known.get(low)
+    """That one arm is better than another; with a margin, that it is no worse by more than that.
+
+    Raises KeyError for an arm that is not there, as in numbers of an experiment that had others.
+    """
+    a, b = known[high], known[low]
     if a is None or b is None or len(a.values) != len(b.values):
         lost = tuple(name for name, spread in ((high, a), (low, b)) if spread is None)
         return Statement(OPEN, (), (high, low), lost)

@@ -18,7 +18,9 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from viewfinder.core.errors import InterruptedRun, RunStopped, UserError
+from viewfinder.core.randomness import numpy_generator
 from viewfinder.data.source import Source, Split
+from viewfinder.data.splits import held_out_rows, select
 from viewfinder.evaluation.probing import probe, untrained
 from viewfinder.information.discrete import information
 from viewfinder.papers.image_sets import expand
@@ -50,8 +52,46 @@ def train(settings: Mapping[str, Any]) -> dict[str, Any]:
     stopped        why the run was stopped (collapse, NaN), or None
     seconds        of training; seconds_probes: of the probes
     """
-    recipe = build(None, expand({**settings["recipe"], "accelerator": _accelerator(settings)}))
-    source = open_data(recipe.data, recipe.seed)
+    recipe = _recipe(settings)
+    return _trained(settings, recipe, open_data(recipe.data, recipe.seed))
+
+
+def train_on_part(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The same on train alone: a fifth of each class is held out and stands for test, whose images
+    are not looked at. Which fifth depends on the seed and the labels only."""
+    recipe = _recipe(settings)
+    return _trained(settings, recipe, held_out_of_train(recipe.data, recipe.seed))
+
+
+def held_out_of_train(part: Data, seed: int) -> Source:
+    """A source whose train and test are both of the train split of a recipe's data part.
+
+    Raises UserError where train has no labels, and where the source has no test images of its own:
+    those of other seeds are then among its train.
+    """
+    from viewfinder.data.sources.table import open_source
+
+    opened = open_source(part.source, **part.options(), seed=seed)
+    if opened.held_out:
+        raise UserError(
+            f"{part.source} has no test split, and the one that is drawn differs from seed to "
+            "seed: a choice would see test images of other seeds",
+            fix="a source with a test split of its own",
+        )
+    whole = opened.train
+    if whole.labels is None:
+        raise UserError(f"{part.source} has no labels to choose by", fix="a labelled source")
+    held = held_out_rows(len(whole), whole.labels, numpy_generator(seed, "papers/choice"))
+    rest = np.setdiff1d(np.arange(len(whole)), held)
+    splits = {"train": select(whole, rest, "train"), "test": select(whole, held, "test")}
+    return Source(part.source, splits, held_out=True)
+
+
+def _recipe(settings: Mapping[str, Any]) -> Recipe:
+    return build(None, expand({**settings["recipe"], "accelerator": _accelerator(settings)}))
+
+
+def _trained(settings: Mapping[str, Any], recipe: Recipe, source: Source) -> dict[str, Any]:
     recipe = complete(recipe, source.train.data.shape, source.train.data.modality)
     started = time.perf_counter()
     found: dict[str, Any] = {"stopped": None, "epochs": [], "watched": {}, "information": None}

@@ -70,8 +70,8 @@ MINIMAL_SUFFICIENT = (
         item="Table 3",
         claim="Taking away what views do not share, by IP or MIB, changes hardly anything.",
         run="viewfinder.papers.minimal_sufficient.mib:run",
-        minutes=6,
-        quick_minutes=0.5,
+        minutes=14,
+        quick_minutes=1,
         recipes=tuple(
             f"minimal-sufficient/cifar10-simclr{word}" for word in ("", "-ip", "-mib", "-noise")
         ),
@@ -83,8 +83,8 @@ MINIMAL_SUFFICIENT = (
         item="Table 4",
         claim="With labels, too, RC and LBE help on other sets and do no harm on the source.",
         run="viewfinder.papers.minimal_sufficient.supervised:run",
-        minutes=5,
-        quick_minutes=0.5,
+        minutes=12,
+        quick_minutes=1,
         recipes=tuple(
             f"minimal-sufficient/{data}-supervised{word}"
             for data in ("cifar10", "cifar100")
