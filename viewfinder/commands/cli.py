@@ -317,7 +317,9 @@ def reproduce(
     out: Annotated[
         Path | None, typer.Option(help="folder for results; default reproductions/NAME")
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="runs of each variant")] = 3,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="runs of each variant; default: as planned, 3 or 5")
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="a short form, minutes instead of an hour")
     ] = False,

@@ -190,6 +190,11 @@ def judge(
     ]
 
 
+def difference(statement: Statement) -> str:
+    """Of two arms the difference with its interval, for a table; a dash where there is none."""
+    return _measured(statement.parts[0]) if statement.parts else "-"
+
+
 def short(arm: str) -> str:
     """An arm's name without its set's."""
     return arm.partition(": ")[2] or arm
@@ -252,9 +257,11 @@ def _differences(parts: Sequence[Part]) -> list[str]:
 
 
 def _shown(part: Part) -> str:
-    if not part.differences:
-        return part.words
-    mean = f"{part.words} {_number(float(np.mean(part.differences)), part):}"
+    return f"{part.words} {_measured(part)}" if part.differences else part.words
+
+
+def _measured(part: Part) -> str:
+    mean = _number(float(np.mean(part.differences)), part)
     bounds = interval(part.differences)
     if bounds is None:
         return f"{mean} {part.unit} (1 seed)"

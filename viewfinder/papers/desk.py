@@ -58,6 +58,9 @@ class Cell:
     watch      "module:Class" of callbacks made as Class(recipe, split), whose ``rows``, a list of
                JSON values, are kept under their class's name
     points     fractions of training, below 1, after which the encoder is probed as at the end
+    rescaled   root mean squares that the features are brought to, all by one factor, to be read
+               once more by all protocols but the first: SGD at a fixed rate depends on that scale
+    prepare    "module:function" that makes of the source, and the seed, the one that is used
     choices    overrides over ``recipe``, by the words that tell of them, of which one is chosen on
                held-out rows of train: see ``choose``
     turn       when it runs: all seeds of a lower turn come first, so that a grid that is
@@ -71,6 +74,8 @@ class Cell:
     transfer: tuple[Overrides, ...] = field(default_factory=tuple)
     watch: tuple[str, ...] = ()
     points: tuple[float, ...] = ()
+    rescaled: tuple[float, ...] = ()
+    prepare: str = ""
     choices: Candidates = field(default_factory=dict)
     turn: int = 0
 
@@ -214,7 +219,7 @@ def _candidate(cell: Cell, word: str) -> Cell:
     from viewfinder.recipes.recipe import merge
 
     recipe = merge(cell.recipe, cell.choices[word])
-    return Cell(cell.name, recipe, cell.features, cell.protocols[:1])
+    return Cell(cell.name, recipe, cell.features, cell.protocols[:1], prepare=cell.prepare)
 
 
 def run_cells(
@@ -266,6 +271,9 @@ def settings(cell: Cell, seed: int, *, quick: bool = False, device: str = "cpu")
 
     recipe = build(None, merge(COMMON, cell.recipe, QUICK if quick else {}, {"seed": seed}))
     own = {k: v for k, v in asdict(cell).items() if k not in ("name", "choices", "turn")}
+    for key in ("rescaled", "prepare"):  # runs were stored before there were such things
+        if not own[key]:
+            del own[key]
     return {**own, "recipe": recipe.plain(), "transfer": list(cell.transfer), "device": device}
 
 

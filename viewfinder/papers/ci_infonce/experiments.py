@@ -79,4 +79,17 @@ CI_INFONCE = (
         recipes=("ci-infonce/imagenet100-hierarchy", "ci-infonce/imagenet-hierarchy"),
         on_gpu=True,
     ),
+    Experiment(
+        name="ci-infonce/longer",
+        paper=_CI_INFONCE,
+        item="Table 1 and Figure 6, trained for longer",
+        claim="Clusters from noisy attributes and from the class tree, contrasted, make better "
+        "features than instances and than the same clusters predicted from as many views.",
+        run="viewfinder.papers.ci_infonce.longer:run",
+        minutes=90,
+        quick_minutes=3,
+        recipes=("ci-infonce/imagenet100-hierarchy", "ci-infonce/cub200-attributes"),
+        on_gpu=True,
+        seeds=5,
+    ),
 )

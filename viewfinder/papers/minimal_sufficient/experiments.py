@@ -32,6 +32,18 @@ MINIMAL_SUFFICIENT = (
         on_gpu=True,
     ),
     Experiment(
+        name="minimal-sufficient/second-view",
+        paper=_SUFFICIENT,
+        item="Table 1, and a grey second view",
+        claim="RC and LBE keep what only one view shows, not merely features of a larger scale.",
+        run="viewfinder.papers.minimal_sufficient.second_view:run",
+        minutes=80,
+        quick_minutes=2,
+        recipes=_SUFFICIENT_SIMCLR,
+        on_gpu=True,
+        seeds=5,
+    ),
+    Experiment(
         name="minimal-sufficient/factors",
         paper=_SUFFICIENT,
         item="Theorem 1",

@@ -62,9 +62,11 @@ def cell(
     features: Any = "trained",
     points: tuple[float, ...] = (),
     choices: Candidates | None = None,
+    more: Mapping[str, Any] | None = None,
     **parts: Any,
 ) -> Cell:
-    """A cell on the source with the paper's views; ``parts`` are further parts of its recipe."""
+    """A cell on the source with the paper's views; ``parts`` are further parts of its recipe, and
+    ``more`` further fields of the cell."""
     recipe = {"method": method, "data": SOURCE, "views": VIEWS, "epochs": EPOCHS, **parts}
     if regularizers:
         recipe["regularizers"] = regularizers
@@ -75,6 +77,7 @@ def cell(
         transfer=tuple(transfer.values()),
         points=points,
         choices=choices or {},
+        **(more or {}),
     )
 
 
