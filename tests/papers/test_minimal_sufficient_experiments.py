@@ -207,7 +207,24 @@ def test_all_recipes_of_the_paper_are_named() -> None:
     assert {f for name in OWN for f in EXPERIMENTS[name].recipe_files()} == set(FILES)
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
+SMALL = [file for file in FILES if not file.stem.startswith("imagenet-")]
+
+
+@pytest.mark.parametrize("file", sorted({*FILES} - {*SMALL}), ids=lambda f: f.stem)
+def test_a_recipe_of_imagenet_has_the_numbers_of_the_papers_code(file: Path) -> None:
+    recipe = build(file=file)
+    assert str(recipe.encoder) == "resnet50"
+    assert (recipe.batch_size, recipe.optimizer.name, recipe.optimizer.lr) == (1024, "lars", 0.3)
+    assert (recipe.optimizer.weight_decay, recipe.schedule.name) == (1e-6, "cosine")
+    chosen = recipe.regularizers.chosen
+    assert set(chosen) == {word for word in ("rc", "lbe") if file.stem.endswith(f"-{word}")}
+    if "rc" in chosen:
+        assert chosen["rc"].weight == 0.1
+    if "lbe" in chosen:  # of the last stage alone
+        assert (chosen["lbe"].rho, chosen["lbe"].stages) == (1 / 80, None)
+
+
+@pytest.mark.parametrize("file", SMALL, ids=lambda f: f.stem)
 def test_a_recipe_has_the_numbers_of_the_papers_code(file: Path) -> None:
     recipe = build(file=file)
     assert str(recipe.encoder) == "resnet18"

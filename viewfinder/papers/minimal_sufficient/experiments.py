@@ -8,11 +8,15 @@ _SUFFICIENT = (
     "Wang, Guo, Deng, Lu 2022, Rethinking Minimal Sufficient Representation in Contrastive "
     "Learning, and the report of 2023 that repeats it"
 )
-_SUFFICIENT_TABLE = tuple(
-    f"minimal-sufficient/{data}-{method}{regularizer}"
-    for data in ("cifar10", "stl10")
-    for method in ("simclr", "byol", "barlow-twins")
-    for regularizer in ("", "-rc", "-lbe")
+# in order of value: the cheapest source first, and ImageNet last
+_SUFFICIENT_TABLE = (
+    *(
+        f"minimal-sufficient/{data}-{method}{regularizer}"
+        for data in ("cifar10", "stl10")
+        for method in ("simclr", "byol", "barlow-twins")
+        for regularizer in ("", "-rc", "-lbe")
+    ),
+    *(f"minimal-sufficient/imagenet-simclr{regularizer}" for regularizer in ("", "-rc", "-lbe")),
 )
 _SUFFICIENT_SIMCLR = tuple(
     f"minimal-sufficient/cifar10-simclr{regularizer}" for regularizer in ("", "-rc", "-lbe")
