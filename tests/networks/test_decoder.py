@@ -28,3 +28,10 @@ def test_decoders_have_the_sizes_of_the_released_ones(size: int, dim: int, first
     convolutions = [m for m in decoder.body if isinstance(m, nn.ConvTranspose2d)]
     strides = {32: [2, 2, 2, 1], 64: [2, 2, 2, 2, 1], 224: [2, 2, 2, 2, 2]}
     assert [c.stride[0] for c in convolutions] == strides[size]
+
+
+def test_a_slim_decoder_has_a_share_of_the_channels() -> None:
+    slim = Decoder(8, 3, 32, width=0.25)
+    assert slim(torch.zeros(2, 8)).shape == (2, 3, 32, 32)
+    channels = [m.out_channels for m in slim.modules() if isinstance(m, nn.ConvTranspose2d)]
+    assert (slim.map[0], channels) == (16, [64, 32, 16, 3])  # of 64 and 256, 128, 64

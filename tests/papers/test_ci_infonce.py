@@ -12,10 +12,11 @@ import pytest
 
 from viewfinder.core.errors import UserError
 from viewfinder.papers import desk, desk_train, image_sets
-from viewfinder.papers.ci_infonce import fig3, fig4, fig5, fig6, table1
+from viewfinder.papers.ci_infonce import fig3, fig4, fig5, fig6, longer, table1
 from viewfinder.papers.ci_infonce import shared as ci_infonce
 from viewfinder.papers.claims import judge
 from viewfinder.papers.experiment import RECIPES
+from viewfinder.papers.paper_numbers import TOP1
 from viewfinder.papers.registry import EXPERIMENTS, reproduce
 from viewfinder.papers.registry import judge as judge_stored
 from viewfinder.papers.result import Spread, percent
@@ -92,6 +93,8 @@ def _tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(fig4, "K", 6)
     monkeypatch.setattr(fig5, "KS", {"fashion": (1, 2, 4), "shapes": (1, 2, 4)})
     monkeypatch.setattr(fig6, "LEVELS", (2, 3))
+    for name, value in {"LEVELS": (2, 3), "LABELS": 3, "EPOCHS": 1, "RATES": (0.003,)}.items():
+        monkeypatch.setattr(longer, name, value)
     return folder
 
 
@@ -367,9 +370,35 @@ MAY_DIFFER = {"data", "encoder", "head", "epochs", "batch_size", "optimizer", "s
 MAY_DIFFER |= {"evaluation", "workers", "checkpoint_every", "logger", "precision", "accelerator"}
 
 
-@pytest.mark.parametrize(
-    "file", sorted((RECIPES / "ci-infonce").glob("*.yaml")), ids=lambda f: f.stem
-)
+FILES = sorted((RECIPES / "ci-infonce").glob("*.yaml"))
+CLUSTERED = [file for file in FILES if build(file=file).method == "ci-infonce-batch"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
+def test_a_baseline_has_the_budget_of_ours_on_its_data(file: Path) -> None:
+    """Data, views, encoder, length, optimiser and probe are those of a run of ours."""
+    shared = {"data", "encoder", "epochs", "batch_size", "schedule", "evaluation", "precision"}
+
+    def budget(path: Path) -> str:
+        plain = build(file=path).plain()
+        views = {k: v for k, v in plain["views"].items() if k not in ("count", "small_count")}
+        return json.dumps([{k: plain[k] for k in sorted(shared)}, views], sort_keys=True)
+
+    made = ("labels", "instance")
+    ours = {budget(one) for one in CLUSTERED if build(file=one).positives.name not in made}
+    assert budget(file) in ours
+
+
+def test_every_number_of_a_paper_has_a_recipe_that_is_listed() -> None:
+    listed = {recipe for experiment in EXPERIMENTS.values() for recipe in experiment.recipes}
+    assert set(TOP1) <= listed
+    for data in ("ut-zappos50k", "wider", "cub200"):
+        recipes = EXPERIMENTS["ci-infonce/table1"].recipes
+        rows = {recipe.removeprefix(f"ci-infonce/{data}-") for recipe in recipes}
+        assert {"ce-labels", "supcon", "ce-attributes", "attributes", "moco", "simclr"} <= rows
+
+
+@pytest.mark.parametrize("file", CLUSTERED, ids=lambda f: f.stem)
 def test_a_recipe_of_the_paper_is_a_desk_cell_on_other_data(file: Path) -> None:
     full = build(file=file)
     z = full.positives.model_dump()

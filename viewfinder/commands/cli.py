@@ -317,7 +317,9 @@ def reproduce(
     out: Annotated[
         Path | None, typer.Option(help="folder for results; default reproductions/NAME")
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="runs of each variant")] = 3,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="runs of each variant; default: as planned, 3 or 5")
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="a short form, minutes instead of an hour")
     ] = False,
@@ -325,8 +327,34 @@ def reproduce(
         bool,
         typer.Option("--judge", help="train nothing: verdicts anew from the numbers in --out"),
     ] = False,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="over every recipe, with --scale paper"),
+    ] = None,
+    scale: Annotated[str, typer.Option(help="desk, or paper: its recipes one by one")] = "desk",
+    data_root: Annotated[Path, typer.Option(help="folder of the data, with --scale paper")] = Path(
+        "data"
+    ),
+    only_list: Annotated[
+        bool, typer.Option("--list", help="with --scale paper: the runs in order, none trained")
+    ] = False,
 ) -> None:
-    """List, or run, the papers' tables and figures at desk scale."""
+    """List, or run, the papers' tables and figures at desk scale or at the paper's."""
     from viewfinder.commands import reproduce as command
+    from viewfinder.core.errors import UserError
 
+    if scale not in ("desk", "paper"):
+        raise UserError(f"--scale is {scale!r}; desk or paper is expected", fix="--scale paper")
+    if scale == "paper":
+        if name is None or quick or judge or seeds is not None:
+            raise UserError(
+                "--scale paper is of one table, and goes neither with --quick, --judge nor --seeds",
+                fix="viewfinder reproduce ci-infonce/table1 --scale paper --data-root data",
+            )
+        from viewfinder.commands.paper_scale import reproduce_at_scale
+
+        reproduce_at_scale(name, out, data_root, overrides or (), only_list=only_list)
+        return
+    if overrides or only_list:
+        raise UserError("KEY=VALUE and --list are of --scale paper", fix="--scale paper")
     command.reproduce(name, out, seeds=seeds, quick=quick, judge=judge)

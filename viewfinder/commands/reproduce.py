@@ -19,7 +19,7 @@ from viewfinder.papers.registry import reproduce as run_experiment
 
 
 def reproduce(
-    name: str | None, out: Path | None, *, seeds: int, quick: bool, judge: bool = False
+    name: str | None, out: Path | None, *, seeds: int | None, quick: bool, judge: bool = False
 ) -> None:
     """List the reproductions, or run one; runs that are finished are used again. ``judge``: make
     its tables and verdicts anew from the numbers in ``out``."""
@@ -48,7 +48,7 @@ def reproduce(
 
 
 def _list() -> None:
-    say("viewfinder reproduce NAME [--quick] [--seeds 3]; minutes on two cores, (quick)")
+    say("viewfinder reproduce NAME [--quick] [--seeds N]; minutes on two cores, (quick)")
     for paper, members in groupby(EXPERIMENTS.values(), key=lambda e: e.paper):
         table = Table(title=paper, title_justify="left", box=SIMPLE_HEAD)
         for heading in ("name", "item", "claim", "minutes"):

@@ -24,19 +24,20 @@ class Decoder(nn.Module):
 
     as in the released code of Wang et al. 2022, which has no 96 px: there the first map is larger.
     Other sizes up to 32 px have the layers of 32, up to 127 px those of 64 and 96, above those of
-    224, on a first map as large as they need, and the image is cut from the middle. Raises
-    ValueError for a size below 4.
+    224, on a first map as large as they need, and the image is cut from the middle. All channels
+    but the image's are multiplied by ``width``. Raises ValueError for a size below 4.
 
     >>> import torch
     >>> Decoder(512, 3, 32)(torch.zeros(2, 512)).shape
     torch.Size([2, 3, 32, 32])
     """
 
-    def __init__(self, dim: int, channels: int, size: int) -> None:
+    def __init__(self, dim: int, channels: int, size: int, *, width: float = 1.0) -> None:
         super().__init__()
         if size < 4:
             raise ValueError(f"a decoder makes images of at least 4 px, not {size}")
         first, widths, last_stride = _plan(size)
+        first, *widths = (max(1, round(width * channels)) for channels in (first, *widths))
         doublings = len(widths) + (last_stride == 2)
         self.size = size
         self.map = (first, -(-size // 2**doublings), -(-size // 2**doublings))

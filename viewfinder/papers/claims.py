@@ -93,8 +93,11 @@ def exceeds(
 def better(
     known: Known, high: str, low: str, *, margin: float = 0.0, unit: str = "points"
 ) -> Statement:
-    """That one arm is better than another; with a margin, that it is no worse by more than that."""
-    a, b = known.get(high), known.get(low)
+    """That one arm is better than another; with a margin, that it is no worse by more than that.
+
+    Raises KeyError for an arm that is not there, as in numbers of an experiment that had others.
+    """
+    a, b = known[high], known[low]
     if a is None or b is None or len(a.values) != len(b.values):
         lost = tuple(name for name, spread in ((high, a), (low, b)) if spread is None)
         return Statement(OPEN, (), (high, low), lost)
@@ -187,6 +190,11 @@ def judge(
     ]
 
 
+def difference(statement: Statement) -> str:
+    """Of two arms the difference with its interval, for a table; a dash where there is none."""
+    return _measured(statement.parts[0]) if statement.parts else "-"
+
+
 def short(arm: str) -> str:
     """An arm's name without its set's."""
     return arm.partition(": ")[2] or arm
@@ -249,9 +257,11 @@ def _differences(parts: Sequence[Part]) -> list[str]:
 
 
 def _shown(part: Part) -> str:
-    if not part.differences:
-        return part.words
-    mean = f"{part.words} {_number(float(np.mean(part.differences)), part):}"
+    return f"{part.words} {_measured(part)}" if part.differences else part.words
+
+
+def _measured(part: Part) -> str:
+    mean = _number(float(np.mean(part.differences)), part)
     bounds = interval(part.differences)
     if bounds is None:
         return f"{mean} {part.unit} (1 seed)"

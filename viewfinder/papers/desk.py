@@ -18,12 +18,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from viewfinder.core.errors import UserError
 from viewfinder.papers.claims import Claim
 from viewfinder.papers.image_sets import expand
 from viewfinder.papers.judged import judged
 from viewfinder.papers.progress import Progress, silent
 from viewfinder.papers.result import PIXELS, Result, Results, Spread
 from viewfinder.papers.runs import run_all
+from viewfinder.papers.selection import SEEDS, Candidates, best
 
 COMMON: Mapping[str, Any] = {
     "epochs": 14,
@@ -56,6 +58,13 @@ class Cell:
     watch      "module:Class" of callbacks made as Class(recipe, split), whose ``rows``, a list of
                JSON values, are kept under their class's name
     points     fractions of training, below 1, after which the encoder is probed as at the end
+    rescaled   root mean squares that the features are brought to, all by one factor, to be read
+               once more by all protocols but the first: SGD at a fixed rate depends on that scale
+    prepare    "module:function" that makes of the source, and the seed, the one that is used
+    choices    overrides over ``recipe``, by the words that tell of them, of which one is chosen on
+               held-out rows of train: see ``choose``
+    turn       when it runs: all seeds of a lower turn come first, so that a grid that is
+               interrupted has what says most
     """
 
     name: str
@@ -65,6 +74,10 @@ class Cell:
     transfer: tuple[Overrides, ...] = field(default_factory=tuple)
     watch: tuple[str, ...] = ()
     points: tuple[float, ...] = ()
+    rescaled: tuple[float, ...] = ()
+    prepare: str = ""
+    choices: Candidates = field(default_factory=dict)
+    turn: int = 0
 
 
 UNTRAINED = "untrained encoder"
@@ -73,8 +86,8 @@ UNTRAINED = "untrained encoder"
 def baselines(like: Cell, prefix: str = "") -> list[Cell]:
     """An untrained encoder and the pixels themselves, on the data and with the probes of a cell."""
     return [
-        replace(like, name=f"{prefix}{UNTRAINED}", features="untrained"),
-        replace(like, name=f"{prefix}{PIXELS}", features="raw pixels"),
+        replace(like, name=f"{prefix}{UNTRAINED}", features="untrained", choices={}),
+        replace(like, name=f"{prefix}{PIXELS}", features="raw pixels", choices={}),
     ]
 
 
@@ -84,6 +97,8 @@ def experiment(
     claims: Callable[[Results], Sequence[Claim]],
     tables: Callable[[Results], Sequence[str]],
     barred: Callable[[Mapping[str, Overrides]], Mapping[str, str]] = lambda recipes: {},
+    *,
+    first: int = 0,
 ) -> tuple[Callable[..., Result], Callable[[Mapping[str, Any]], Result]]:
     """The ``run`` and the ``judge`` of an experiment: see ``viewfinder.papers.experiment``.
 
@@ -93,6 +108,7 @@ def experiment(
     claims   of the results: what is to be judged
     tables   of the results: the paper's tables with what was found
     barred   of the arms' recipes: arms that no claim can rest on, and why
+    first    the first seed: not 0 where the experiment was planned after runs with seeds from 0
     """
 
     def run(
@@ -105,15 +121,22 @@ def experiment(
         progress: Progress = silent,
     ) -> Result:
         grid = cells(quick)
-        results = run_cells(
-            grid, out, seeds=seeds, quick=quick, device=device, workers=workers, progress=progress
-        )
-        own, found = report(results, out, quick), numbers(results, grid)
+        check(grid)
+        how: dict[str, Any] = {"quick": quick, "device": device, "workers": workers}
+        found: dict[str, Any] = {}
+        for turn in sorted({cell.turn for cell in grid}):
+            own = [cell for cell in grid if cell.turn == turn]
+            settled, choices = choose(own, out, **how, progress=progress)
+            done = run_cells(settled, out, seeds=seeds, first=first, **how, progress=progress)
+            found |= numbers(done, settled, choices)
+        found = {cell.name: found[cell.name] for cell in grid}
+        results = {name: arm["seeds"] for name, arm in found.items()}
+        own_part = report(results, out, quick)
         return replace(
-            own,
-            protocol={**protocol(grid, seeds, device, quick), **own.protocol},
+            own_part,
+            protocol={**protocol(grid, seeds, device, quick, first), **own_part.protocol},
             numbers=found,
-            notes=[*own.notes, *stopped(results)],
+            notes=[*own_part.notes, *stopped(results, first)],
             **judged(found, claims, tables, barred, COMMON),
         )
 
@@ -124,17 +147,93 @@ def experiment(
     return run, judge
 
 
+def check(cells: Sequence[Cell]) -> None:
+    """Raise UserError where a cell needs data that are not there; ValueError for a name twice."""
+    names = [cell.name for cell in cells]
+    if len(set(names)) < len(names):
+        raise ValueError(f"cells have the same name: {names}")
+    for cell in cells:
+        expand([cell.recipe, cell.transfer])
+
+
+def choose(
+    cells: Sequence[Cell],
+    out: Path,
+    *,
+    quick: bool = False,
+    device: str = "cpu",
+    workers: int = 2,
+    progress: Progress = silent,
+) -> tuple[list[Cell], dict[str, Any]]:
+    """The cells with their best candidate in the recipe; and of each that had any, as JSON data,
+    which was chosen, and the scores of all.
+
+    Each candidate is trained with the seeds ``viewfinder.papers.selection.SEEDS`` (quick: the first
+    of them) on four fifths of train and scored on the last one: see ``desk_train.train_on_part``.
+    Runs are stored in ``out``/runs and used again, as those of ``run_cells``. A single candidate is
+    taken without training.
+    """
+    from viewfinder.papers.desk_train import train_on_part
+    from viewfinder.recipes.recipe import merge
+
+    seeds = SEEDS[:1] if quick else SEEDS
+    tasks = [
+        (cell, word, seed)
+        for cell in cells
+        if len(cell.choices) > 1
+        for word in cell.choices
+        for seed in seeds
+    ]
+    done = run_all(
+        train_on_part,
+        [settings(_candidate(cell, word), seed, quick=quick, device=device)
+         for cell, word, seed in tasks],
+        out / "runs",
+        workers=1 if device != "cpu" else workers,
+        progress=_named(progress, "candidates", [cell for cell, _, _ in tasks]),
+    )  # fmt: skip
+    scores: dict[str, dict[str, list[float | None]]] = {
+        cell.name: {word: [] for word in cell.choices} for cell in cells if cell.choices
+    }
+    for (cell, word, _), result in zip(tasks, done, strict=True):
+        scores[cell.name][word].append(result["top1"])
+    choices: dict[str, dict[str, Any]] = {
+        name: {"chosen": best(among), "among": among, "seeds": list(seeds)}
+        for name, among in scores.items()
+    }
+    settled = [
+        replace(
+            cell,
+            recipe=merge(cell.recipe, cell.choices[choices[cell.name]["chosen"]]),
+            choices={},
+        )
+        if cell.choices
+        else cell
+        for cell in cells
+    ]
+    return settled, choices
+
+
+def _candidate(cell: Cell, word: str) -> Cell:
+    """The cell as it is trained while choosing: nothing is looked at but its accuracy."""
+    from viewfinder.recipes.recipe import merge
+
+    recipe = merge(cell.recipe, cell.choices[word])
+    return Cell(cell.name, recipe, cell.features, cell.protocols[:1], prepare=cell.prepare)
+
+
 def run_cells(
     cells: Sequence[Cell],
     out: Path,
     *,
     seeds: int,
+    first: int = 0,
     quick: bool = False,
     device: str = "cpu",
     workers: int = 2,
     progress: Progress = silent,
 ) -> dict[str, list[dict[str, Any]]]:
-    """The results of all cells, each with seeds 0 ... seeds - 1, in the order of the cells.
+    """The results of all cells, each with ``seeds`` seeds from ``first`` on, in their order.
 
     Finished runs lie in ``out``/runs and are used again. On a GPU runs go one after another, on
     the CPU ``workers`` side by side, each on one thread.
@@ -143,20 +242,23 @@ def run_cells(
     """
     from viewfinder.papers.desk_train import train
 
-    names = [cell.name for cell in cells]
-    if len(set(names)) < len(names):
-        raise ValueError(f"cells have the same name: {names}")
-    for cell in cells:
-        expand([cell.recipe, cell.transfer])
-    grid = [(cell, seed) for seed in range(seeds) for cell in cells]
+    check(cells)
+    if any(cell.choices for cell in cells):
+        raise ValueError("cells with choices are settled first, by choose")
+    if set(range(first, first + seeds)) & set(SEEDS):
+        raise UserError(
+            f"seeds {first} to {first + seeds - 1} have those that choices are made with",
+            fix=f"--seeds {min(SEEDS) - first} at most",
+        )
+    grid = [(cell, seed) for seed in range(first, first + seeds) for cell in cells]
     done = run_all(
         train,
         [settings(cell, seed, quick=quick, device=device) for cell, seed in grid],
         out / "runs",
         workers=1 if device != "cpu" else workers,
-        progress=_named(progress, grid),
+        progress=_named(progress, "runs", cells),
     )
-    results: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    results: dict[str, list[dict[str, Any]]] = {cell.name: [] for cell in cells}
     for (cell, _), result in zip(grid, done, strict=True):
         results[cell.name].append(result)
     return results
@@ -168,7 +270,10 @@ def settings(cell: Cell, seed: int, *, quick: bool = False, device: str = "cpu")
     from viewfinder.recipes.recipe import build, merge
 
     recipe = build(None, merge(COMMON, cell.recipe, QUICK if quick else {}, {"seed": seed}))
-    own = {k: v for k, v in asdict(cell).items() if k != "name"}
+    own = {k: v for k, v in asdict(cell).items() if k not in ("name", "choices", "turn")}
+    for key in ("rescaled", "prepare"):  # runs were stored before there were such things
+        if not own[key]:
+            del own[key]
     return {**own, "recipe": recipe.plain(), "transfer": list(cell.transfer), "device": device}
 
 
@@ -183,10 +288,17 @@ def accuracies(results: Results, measure: str = "top1") -> dict[str, Spread | No
     return {name: accuracy(runs, measure) for name, runs in results.items()}
 
 
-def numbers(results: Results, cells: Sequence[Cell]) -> dict[str, Any]:
-    """For results.json: each cell's recipe and the results of its seeds, with their protocols."""
+def numbers(
+    results: Results, cells: Sequence[Cell], choices: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """For results.json: each cell's recipe, the results of its seeds, with their protocols, and
+    what was chosen for it, where anything was."""
     recipes = {one.name: one.recipe for one in cells}
-    return {name: {"recipe": recipes[name], "seeds": list(runs)} for name, runs in results.items()}
+    chosen = {name: {"choice": choice} for name, choice in (choices or {}).items()}
+    return {
+        name: {"recipe": recipes[name], "seeds": list(runs), **chosen.get(name, {})}
+        for name, runs in results.items()
+    }
 
 
 def sets(results: Results) -> list[str]:
@@ -200,7 +312,9 @@ def of_set(results: Results, name: str) -> dict[str, Sequence[Mapping[str, Any]]
     return {full.removeprefix(prefix): r for full, r in results.items() if full.startswith(prefix)}
 
 
-def protocol(cells: Sequence[Cell], seeds: int, device: str, quick: bool) -> dict[str, Any]:
+def protocol(
+    cells: Sequence[Cell], seeds: int, device: str, quick: bool, first: int = 0
+) -> dict[str, Any]:
     """What the runs of a grid have in common, for the Protocol line of a result."""
     recipes = [settings(cell, 0, quick=quick)["recipe"] for cell in cells]
     encoder, optimizer = COMMON["encoder"], COMMON["optimizer"]
@@ -220,26 +334,28 @@ def protocol(cells: Sequence[Cell], seeds: int, device: str, quick: bool) -> dic
         "precision": COMMON["precision"],
         "probe": "linear on frozen features after pooling, weight decay chosen on held-out rows of "
         "train; last epoch of training",
-        "seeds": seeds,
+        "seeds": f"{first} to {first + seeds - 1}" if first else seeds,
         "device": device,
     }
 
 
-def stopped(results: Results) -> list[str]:
+def stopped(results: Results, first: int = 0) -> list[str]:
     """A sentence for every run that was stopped, with the reason."""
     return [
         f"{name}, seed {seed}: stopped, {result['stopped']}"
         for name, runs in results.items()
-        for seed, result in enumerate(runs)
+        for seed, result in enumerate(runs, first)
         if result.get("stopped")
     ]
 
 
-def _named(progress: Progress, grid: Sequence[tuple[Cell, int]]) -> Progress:
-    """The progress with a word on the size of the grid instead of a file's name."""
-    cells = len({cell.name for cell, _ in grid})
+def _named(progress: Progress, what: str, cells: Sequence[Cell]) -> Progress:
+    """The progress with a word on the size of the grid instead of a file's name; silent where there
+    is nothing to run."""
+    count = len({cell.name for cell in cells})
 
-    def told(done: int, total: int, what: str) -> None:
-        progress(done, total, f"runs of {cells} cells done ({what})")
+    def told(done: int, total: int, file: str) -> None:
+        if total:
+            progress(done, total, f"{what} of {count} cells done ({file})")
 
     return told

@@ -18,13 +18,17 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from viewfinder.core.errors import InterruptedRun, RunStopped, UserError
+from viewfinder.core.randomness import numpy_generator
 from viewfinder.data.source import Source, Split
+from viewfinder.data.splits import held_out_rows, select
 from viewfinder.evaluation.probing import probe, untrained
 from viewfinder.information.discrete import information
+from viewfinder.networks.frozen_features import extract
 from viewfinder.papers.image_sets import expand
+from viewfinder.papers.image_statistics import wanted, with_statistics
 from viewfinder.recipes.parts import Data
 from viewfinder.recipes.recipe import Recipe, build, complete
-from viewfinder.runs.run import Run
+from viewfinder.runs.run import Run, pick_device
 from viewfinder.training.assignment import first_clusters
 from viewfinder.training.fit import fit
 
@@ -32,6 +36,8 @@ PIXELS = 768  # 16 x 16 in three channels: raw pixels are averaged down to this 
 KEPT = ("loss", "objective", "rankme", "feature_std")  # of metrics.csv
 
 Probes = Callable[[nn.Module | None], dict[str, Any]]
+Kind = tuple[Sequence[str], nn.Module | None, Mapping[str, Any]]
+"""Of features: the protocols they are read by, what makes them, and what their scores shall say."""
 Further = tuple[Recipe, Source, tuple[str | None, ...]]
 
 
@@ -41,6 +47,7 @@ def train(settings: Mapping[str, Any]) -> dict[str, Any]:
     top1, top5     accuracy of the first protocol on the test part; None where stopped
     scores         every protocol's top1 and top5, with its protocol
     transfer       the same for each further data, in their order; of a quantity r2, error and unit
+    feature_rms    the root mean square of the features of train, where they were rescaled
     points         scores and transfer as they were on the way, with the epoch
     information    of the clusters at the end (of several clusterings the first) and the labels of
                    train, in bits (``bits``)
@@ -50,8 +57,48 @@ def train(settings: Mapping[str, Any]) -> dict[str, Any]:
     stopped        why the run was stopped (collapse, NaN), or None
     seconds        of training; seconds_probes: of the probes
     """
-    recipe = build(None, expand({**settings["recipe"], "accelerator": _accelerator(settings)}))
-    source = open_data(recipe.data, recipe.seed)
+    recipe = _recipe(settings)
+    return _trained(settings, recipe, open_data(recipe.data, recipe.seed))
+
+
+def train_on_part(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The same on train alone: a fifth of each class is held out and stands for test, whose images
+    are not looked at. Which fifth depends on the seed and the labels only."""
+    recipe = _recipe(settings)
+    return _trained(settings, recipe, held_out_of_train(recipe.data, recipe.seed))
+
+
+def held_out_of_train(part: Data, seed: int) -> Source:
+    """A source whose train and test are both of the train split of a recipe's data part.
+
+    Raises UserError where train has no labels, and where the source has no test images of its own:
+    those of other seeds are then among its train.
+    """
+    from viewfinder.data.sources.table import open_source
+
+    opened = open_source(part.source, **part.options(), seed=seed)
+    if opened.held_out:
+        raise UserError(
+            f"{part.source} has no test split, and the one that is drawn differs from seed to "
+            "seed: a choice would see test images of other seeds",
+            fix="a source with a test split of its own",
+        )
+    whole = opened.train
+    if whole.labels is None:
+        raise UserError(f"{part.source} has no labels to choose by", fix="a labelled source")
+    held = held_out_rows(len(whole), whole.labels, numpy_generator(seed, "papers/choice"))
+    rest = np.setdiff1d(np.arange(len(whole)), held)
+    splits = {"train": select(whole, rest, "train"), "test": select(whole, held, "test")}
+    return Source(part.source, splits, held_out=True)
+
+
+def _recipe(settings: Mapping[str, Any]) -> Recipe:
+    return build(None, expand({**settings["recipe"], "accelerator": _accelerator(settings)}))
+
+
+def _trained(settings: Mapping[str, Any], recipe: Recipe, source: Source) -> dict[str, Any]:
+    if settings.get("prepare"):
+        source = _named(settings["prepare"])(source, recipe.seed)
     recipe = complete(recipe, source.train.data.shape, source.train.data.modality)
     started = time.perf_counter()
     found: dict[str, Any] = {"stopped": None, "epochs": [], "watched": {}, "information": None}
@@ -152,7 +199,7 @@ def _encoder(
         return None
     if settings["features"] == "untrained":
         return untrained(recipe)
-    watching = [_callback(path)(recipe, split) for path in settings["watch"]]
+    watching = [_named(path)(recipe, split) for path in settings["watch"]]
     points = Points(epochs_of(settings["points"], recipe.epochs), probes)
     with tempfile.TemporaryDirectory(prefix="viewfinder-") as folder:
         run = Run(Path(folder))
@@ -169,7 +216,7 @@ def _encoder(
     return module.encoder
 
 
-def _callback(path: str) -> Any:
+def _named(path: str) -> Any:
     module, name = path.split(":")
     return getattr(importlib.import_module(module), name)
 
@@ -189,6 +236,7 @@ def _further(settings: Mapping[str, Any], recipe: Recipe) -> list[Further]:
         data = Data(**{**shape, **{k: v for k, v in other.items() if k != "targets"}})
         source = open_data(Data(**expand(data.model_dump())), recipe.seed)
         targets = tuple(other.get("targets", (None,)))
+        source = with_statistics(source) if wanted(targets) else source
         found.append((recipe.model_copy(update={"data": data}), source, targets))
     return found
 
@@ -203,21 +251,65 @@ def _probes(
     """The scores on the source and on the transfer data."""
     part = recipe.data.model_copy(update={"source": settings["recipe"]["data"]["source"]})
     own = recipe.model_copy(update={"data": part})
-    scores = partial(_scores, settings, encoder)
-    return {
+    kinds: list[tuple[Sequence[str], nn.Module | None, dict[str, Any]]] = [
+        (settings["protocols"], encoder, {})
+    ]
+    rms: float | None = None
+    if encoder is not None and settings.get("rescaled"):
+        rms = feature_rms(encoder, own, source)
+        again = settings["protocols"][1:]
+        kinds += [
+            (again, Scaled(encoder, to / rms), {"scale": f"root mean square brought to {to:g}"})
+            for to in settings["rescaled"]
+        ]
+
+    def scores(*one: Any) -> list[dict[str, Any]]:
+        classes = one[-1] == (None,)  # ridge regression does not depend on the scale
+        return [
+            score
+            for kind in (kinds if classes else kinds[:1])
+            for score in _scores(settings, *kind, *one)
+        ]
+
+    found = {
         "scores": scores(own, source, (None,)),
         "transfer": [scores(*one) for one in further],
     }
+    return found if rms is None else {**found, "feature_rms": rms}
+
+
+class Scaled(nn.Module):
+    """An encoder whose features are multiplied by a number."""
+
+    def __init__(self, encoder: nn.Module, factor: float) -> None:
+        super().__init__()
+        self.encoder, self.factor = encoder, factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        features: Tensor = self.encoder(x)
+        return features * self.factor
+
+
+def feature_rms(encoder: nn.Module, recipe: Recipe, source: Source) -> float:
+    """The root mean square of all features of train."""
+    device = pick_device(recipe.accelerator)
+    view = recipe.view_maker().frozen
+    x = extract(encoder, source.train.data, view, device=device, precision=recipe.precision)
+    return float(x.double().square().mean().sqrt())
 
 
 def _scores(
     settings: Mapping[str, Any],
+    protocols: Sequence[str],
     encoder: nn.Module | None,
+    facts: Mapping[str, Any],
     recipe: Recipe,
     source: Source,
     targets: Sequence[str | None],
 ) -> list[dict[str, Any]]:
     named = replace(source, spec=recipe.data.source)  # with ROOT for where the folder lies
-    kind, protocols = settings["features"], settings["protocols"]
-    found = probe(kind, encoder, recipe, named, protocols, targets=targets, largest=PIXELS)
+    kind = settings["features"]
+    found = probe(
+        kind, encoder, recipe, named, protocols, targets=targets, largest=PIXELS, facts=facts
+    )
     return [one.model_dump(exclude={"features", "per_class", "n_test"}) for one in found]

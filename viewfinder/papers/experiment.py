@@ -24,6 +24,7 @@ class Experiment:
     minutes        about how long it takes on two cores; quick_minutes: with ``quick``
     recipes        the same at the paper's scale: names in ``RECIPES``, without .yaml
     on_gpu         whether it gains by a GPU, and so takes one where there is one
+    seeds          how many, where the user does not say
     """
 
     name: str
@@ -35,6 +36,7 @@ class Experiment:
     quick_minutes: float
     recipes: tuple[str, ...] = ()
     on_gpu: bool = False
+    seeds: int = 3
 
     def recipe_files(self) -> list[Path]:
         """The files of ``recipes``."""

@@ -9,6 +9,7 @@ from viewfinder.papers.claims import MARGIN, Claim, Known, better, judge
 from viewfinder.papers.gauge import HALF, Way, gauge
 from viewfinder.papers.judgement import LEVEL, POWER
 from viewfinder.papers.result import PIXELS, Finding, Results, Spread, table
+from viewfinder.papers.selection import choice_table
 
 Numbers = Mapping[str, Any]
 """For each arm its recipe and the results of its seeds, as results.json holds them."""
@@ -36,7 +37,11 @@ def judged(
     found = judge(claims(results), ways, barred(recipes))
     return {
         "findings": found,
-        "tables": [*tables(results), training_table(results, ways)],
+        "tables": [
+            one
+            for one in (*tables(results), choice_table(numbers), training_table(results, ways))
+            if one
+        ],
         "rule": [rule(found), GATE],
     }
 

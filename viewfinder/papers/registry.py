@@ -36,7 +36,7 @@ def reproduce(
     name: str,
     out: Path | str,
     *,
-    seeds: int = 3,
+    seeds: int | None = None,
     quick: bool = False,
     device: str | None = None,
     workers: int = 2,
@@ -47,13 +47,14 @@ def reproduce(
     Training runs that are finished are kept in ``out``/runs and used again, so an interrupted
     command continues where it was, and a repeated one only draws.
 
-    seeds     how many seeds, 0 ... seeds - 1; the spread is over them
+    seeds     how many seeds, the spread is over them; None: as many as the experiment plans
     quick     a shorter form, whose numbers are only a hint
     device    "cpu" or "cuda"; None: a GPU if there is one and the experiment gains by it
     workers   processes that train at the same time, each on one thread
     Raises UserError for an unknown name, and for fewer than one seed or worker.
     """
     experiment = find(name)
+    seeds = experiment.seeds if seeds is None else seeds
     for key, value in (("seeds", seeds), ("workers", workers)):
         if value < 1:
             raise UserError(f"{key} is {value}; at least 1 is expected", fix=f"{key}=1")

@@ -88,6 +88,9 @@ class RCOptions(RegularizerOptions):
         "mean", description="mean over the numbers of a view, as the weights of the paper's "
         "experiments are for; or sum, as its formula has it"
     )  # fmt: skip
+    width: float = Field(
+        1.0, gt=0, le=4, description="of the decoder's layers, as a share of the paper's"
+    )
 
 
 class Reconstruction(Term):
@@ -97,7 +100,9 @@ class Reconstruction(Term):
         super().__init__()
         self.options, self.dim = options, spec.feature_dim
         domain = spec.domain
-        self.decoder = fast_layout(Decoder(spec.feature_dim, domain.channels, domain.size))
+        self.decoder = fast_layout(
+            Decoder(spec.feature_dim, domain.channels, domain.size, width=options.width)
+        )
 
     def forward(self, seen: EncoderPass) -> Tensor:
         check_width(seen, self.dim)

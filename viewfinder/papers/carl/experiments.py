@@ -25,6 +25,22 @@ CARL = (
         on_gpu=True,
     ),
     Experiment(
+        name="carl/equal-heads",
+        paper=_CARL,
+        item="Table 1 and Figure 2, heads of one shape",
+        claim="With equal budgets and heads CARL is better than MoCo v2, on par with BYOL and "
+        "SimCLR, and best with a weight of equal usage that falls.",
+        run="viewfinder.papers.carl.equal_heads:run",
+        minutes=90,
+        quick_minutes=4,
+        recipes=(
+            *(f"carl/cifar10-{method}" for method in ("carl", "moco", "simclr", "byol")),
+            *("carl/stl10-carl", "carl/stl10-constant", "carl/stl10-small"),
+        ),
+        on_gpu=True,
+        seeds=5,
+    ),
+    Experiment(
         name="carl/fig2",
         paper=_CARL,
         item="Figure 2",

@@ -8,10 +8,18 @@ _CI_INFONCE = (
     "Tsai, Li, Liu, Liao, Salakhutdinov, Morency 2021, "
     "Integrating Auxiliary Information in Self-supervised Learning"
 )
-_ATTRIBUTES = (
-    "ci-infonce/ut-zappos50k-attributes",
-    "ci-infonce/wider-attributes",
-    "ci-infonce/cub200-attributes",
+# At the paper's scale in order of value: the smallest set first, on each set what is claimed, what
+# it is compared with, and the ends of the scale.
+_SETS = ("ut-zappos50k", "cub200", "wider")
+_ATTRIBUTES = tuple(f"ci-infonce/{data}-attributes" for data in _SETS)
+_TABLE_1 = tuple(
+    f"ci-infonce/{data}-{row}"
+    for data in _SETS
+    for row in ("attributes", "ce-attributes", "simclr", "moco", "supcon", "ce-labels")
+)
+_FIGURE_4 = (
+    *(f"ci-infonce/{data}-{row}" for data in _SETS for row in ("kmeans", "pcl", "simclr", "moco")),
+    *(f"ci-infonce/imagenet100-{row}" for row in ("kmeans", "pcl", "swav", "simclr", "moco")),
 )
 
 CI_INFONCE = (
@@ -24,7 +32,7 @@ CI_INFONCE = (
         run="viewfinder.papers.ci_infonce.table1:run",
         minutes=7,
         quick_minutes=1,
-        recipes=_ATTRIBUTES,
+        recipes=_TABLE_1,
         on_gpu=True,
     ),
     Experiment(
@@ -47,12 +55,7 @@ CI_INFONCE = (
         run="viewfinder.papers.ci_infonce.fig4:run",
         minutes=7,
         quick_minutes=1,
-        recipes=(
-            "ci-infonce/ut-zappos50k-kmeans",
-            "ci-infonce/wider-kmeans",
-            "ci-infonce/cub200-kmeans",
-            "ci-infonce/imagenet100-kmeans",
-        ),
+        recipes=_FIGURE_4,
         on_gpu=True,
     ),
     Experiment(
@@ -76,7 +79,24 @@ CI_INFONCE = (
         run="viewfinder.papers.ci_infonce.fig6:run",
         minutes=6,
         quick_minutes=1,
-        recipes=("ci-infonce/imagenet100-hierarchy", "ci-infonce/imagenet-hierarchy"),
+        recipes=(
+            *("ci-infonce/imagenet100-hierarchy", "ci-infonce/imagenet100-ce-hierarchy"),
+            *("ci-infonce/imagenet100-simclr", "ci-infonce/imagenet100-supcon"),
+            "ci-infonce/imagenet-hierarchy",
+        ),
         on_gpu=True,
+    ),
+    Experiment(
+        name="ci-infonce/longer",
+        paper=_CI_INFONCE,
+        item="Table 1 and Figure 6, trained for longer",
+        claim="Clusters from noisy attributes and from the class tree, contrasted, make better "
+        "features than instances and than the same clusters predicted from as many views.",
+        run="viewfinder.papers.ci_infonce.longer:run",
+        minutes=90,
+        quick_minutes=3,
+        recipes=("ci-infonce/imagenet100-hierarchy", "ci-infonce/cub200-attributes"),
+        on_gpu=True,
+        seeds=5,
     ),
 )

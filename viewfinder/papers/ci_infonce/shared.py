@@ -36,13 +36,15 @@ def cell(
     *,
     watch: tuple[str, ...] = (),
     features: Any = "trained",
+    fields: Mapping[str, Any] | None = None,
     **parts: Any,
 ) -> Cell:
-    """A cell with the paper's views; ``parts`` are further parts of its recipe."""
+    """A cell with the paper's views; ``parts`` are further parts of its recipe, and ``fields``
+    further ones of the cell."""
     recipe = {"method": method, "data": data, "views": VIEWS, **parts}
     if positives is not None:
         recipe["positives"] = positives
-    return Cell(name, recipe, features=features, watch=watch)
+    return Cell(name, recipe, features=features, watch=watch, **(fields or {}))
 
 
 def ci_infonce(name: str, data: Overrides, positives: Overrides, **more: Any) -> Cell:

@@ -7,13 +7,14 @@ Contrastive Learning", and of the report that repeats it with thirty epochs.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from viewfinder.papers import desk
 from viewfinder.papers.desk import Cell, Overrides, accuracies
 from viewfinder.papers.image_sets import ROOT
 from viewfinder.papers.result import Results, Spread, percent, table
+from viewfinder.papers.selection import Candidates
 
 EPOCHS = 10
 SOURCE: Overrides = {"source": f"npz:{ROOT}/cifar10", "limit": 3000}
@@ -46,6 +47,12 @@ def lbe(weight: float) -> dict[str, Any]:
     return {"lbe": {"weight": weight, "stages": STAGES}}
 
 
+def weights(part: Callable[[float], Overrides], values: Sequence[float]) -> Candidates:
+    """Candidates that differ in the weight of a regularizer: ``part`` makes the regularizers part
+    of each."""
+    return {f"weight {value:g}": {"regularizers": part(value)} for value in values}
+
+
 def cell(
     name: str,
     method: str,
@@ -54,13 +61,24 @@ def cell(
     transfer: Mapping[str, Overrides] = TRANSFER,
     features: Any = "trained",
     points: tuple[float, ...] = (),
+    choices: Candidates | None = None,
+    more: Mapping[str, Any] | None = None,
     **parts: Any,
 ) -> Cell:
-    """A cell on the source with the paper's views; ``parts`` are further parts of its recipe."""
+    """A cell on the source with the paper's views; ``parts`` are further parts of its recipe, and
+    ``more`` further fields of the cell."""
     recipe = {"method": method, "data": SOURCE, "views": VIEWS, "epochs": EPOCHS, **parts}
     if regularizers:
         recipe["regularizers"] = regularizers
-    return Cell(name, recipe, features, transfer=tuple(transfer.values()), points=points)
+    return Cell(
+        name,
+        recipe,
+        features,
+        transfer=tuple(transfer.values()),
+        points=points,
+        choices=choices or {},
+        **(more or {}),
+    )
 
 
 def baselines(**parts: Any) -> list[Cell]:
@@ -96,12 +114,6 @@ def courses(runs: Sequence[Mapping[str, Any]]) -> tuple[dict[float, Spread], dic
     return source, transfer
 
 
-def _held_out(runs: Sequence[Mapping[str, Any]]) -> float:
-    if any(run["stopped"] for run in runs):
-        return -1.0
-    return statistics.fmean(max(run["scores"][0]["protocol"]["held_out_top1"]) for run in runs)
-
-
 def _averaged(transfers: Sequence[Sequence[Any]]) -> Spread | None:
     if not all(transfers):
         return None
@@ -123,13 +135,6 @@ def transfer_table(results: Results, sets: Mapping[str, Overrides], head: str = 
         for name, runs in results.items()
     ]
     return table([head, "source", *sets, "mean of the transfers"], rows)
-
-
-def best(results: Results, kind: str) -> str:
-    """The row of a kind, the last word of its name, with the highest mean accuracy on the images of
-    the source's train part that its probe held out; the first one where none has any."""
-    rows = {name: _held_out(runs) for name, runs in results.items() if name.split()[-1] == kind}
-    return max(rows, key=lambda name: rows[name])
 
 
 def paper_table(paper: Mapping[str, Sequence[float]]) -> str:
