@@ -111,9 +111,24 @@ def test_the_score_says_which_part_it_is_of(
     score, *_ = evaluate(copy, ["knn"], overrides=labels)
     transfer([copy], [], labels, protocols=["knn"], baselines=False)
     assert read_results(copy.results_file) == [score]  # the same part, so the same score
-    sentence = "the images that the run held out are held out here, 6 of its 6"
+    sentence = "6 of the 6 images that the run held out are held out here"
     assert sentence in str(score.protocol["split"])
     assert sentence in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_folder_that_was_moved_keeps_the_part(copy: Run, folder: Path, tmp_path: Path) -> None:
+    moved, held_out = shutil.copytree(folder, tmp_path / "moved"), copy.held_out()
+    assert held_out is not None
+    _, test = parts(copy, f"folder:{moved}")
+    assert {*test} == {*held_out.tolist()}
+    labels = parse_overrides([f"data.labels={folder.parent / 'labels.csv'}"])
+    score, *_ = evaluate(copy, ["knn"], f"folder:{moved}", overrides=labels)
+    transfer([copy], [f"folder:{moved}"], labels, protocols=["knn"], baselines=False)
+    for one in [score, *read_results(copy.results_file)]:
+        assert "6 of the 6 images that the run held out" in str(one.protocol["split"])
+    (moved / next(iter(test))).unlink()  # not all of them: other images, whose part is their own
+    _, other = parts(copy, f"folder:{moved}")
+    assert {*other} != {*test}
 
 
 def test_labels_of_two_tables_are_two_scores(copy: Run, folder: Path) -> None:

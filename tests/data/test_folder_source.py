@@ -88,7 +88,7 @@ def test_one_folder_of_photos_of_mixed_sizes(tmp_path: Path, make_picture: Maker
     assert source.test is not None
     assert (len(source.train), len(source.test)) == (9, 2)
     assert any("no labels" in note for note in source.notes)
-    assert any("random fifth of 2" in note for note in source.notes)
+    assert any("2 images, a random fifth" in note for note in source.notes)
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_held_out_parts_are_the_whole_and_everything_stays_aligned() -> None:
     assert sorted(rows) == list(range(50))
     assert source.test is not None
     assert np.bincount(source.test.labels).tolist() == [2] * 5
-    assert "stratified fifth of 10 images was held out with seed 3" in source.notes[-1]
+    assert "10 images, a stratified fifth, were held out with seed 3" in source.notes[-1]
 
 
 def test_selecting_twice_keeps_the_row_of_the_source() -> None:

@@ -24,7 +24,7 @@ VALUES: dict[str, list[Any]] = {
     "split": [
         "train -> test",
         "train -> test, limited to 300 each",
-        "train -> test (a stratified fifth of 60 images was held out with seed 0)",
+        "train -> test (60 images, a stratified fifth, were held out with seed 0)",
     ],
     "n_train": [100, 240],
     "seed": [0, 1],
@@ -120,7 +120,7 @@ def one(kind: str, seed: int, split: str = "train -> test", n_test: int = 60) ->
 
 
 def test_seeds_are_averaged_though_each_holds_out_a_part_of_its_own() -> None:
-    words = "train -> test (a stratified fifth of {} images was held out with seed {})"
+    words = "train -> test ({} images, a stratified fifth, were held out with seed {})"
     entries = [one("trained", s, words.format(60 + s, s), 60 + s) for s in (0, 1)]
     (table,) = tables(entries)
     assert table.values == {"trained": {"digits": [0.5, 0.5]}}

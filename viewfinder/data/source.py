@@ -94,7 +94,7 @@ class Source:
 
     ``splits`` has "train"; "test" where the source has one or where labels allow a held-out part;
     other names (stl10's "unlabeled") as they come. ``notes`` are sentences for the user
-    ("no test split: a stratified fifth of 500 images was held out with seed 0"). ``held_out``:
+    ("no test split: 500 images, a stratified fifth, were held out with seed 0"). ``held_out``:
     "test" is such a part of train, not one of the source's own.
     """
 

@@ -166,12 +166,12 @@ def _drawn_note(train: Split, count: int, seed: int) -> str:
     if count == 0:
         return "no test split, and none could be held out: no class has two images"
     if train.labels is not None:
-        part = f"a stratified fifth of {count} images"
+        part = "a stratified fifth"
     elif count < UNLABELLED_HELD_OUT:
-        part = f"a random fifth of {count} images"
+        part = "a random fifth"
     else:
-        part = f"a random part of {count} images"
-    return f"no test split: {part} was held out with seed {seed}"
+        part = "drawn at random"
+    return f"no test split: {count} images, {part}, were held out with seed {seed}"
 
 
 def _held_out_again(train: Split, held_out: np.ndarray) -> np.ndarray:
@@ -189,4 +189,4 @@ def _held_out_again(train: Split, held_out: np.ndarray) -> np.ndarray:
 def _again_note(count: int, of: int) -> str:
     if count == 0:
         return f"no test split: none of the {of} images that the run held out is here"
-    return f"no test split: the images that the run held out are held out here, {count} of its {of}"
+    return f"no test split: {count} of the {of} images that the run held out are held out here"

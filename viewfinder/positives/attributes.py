@@ -178,7 +178,7 @@ def _parted(ranking: Ranking, chosen: Sequence[BinaryAttribute]) -> list[str]:
         return []
     return [
         f"an attribute of several values counts as a column for each of them "
-        f"({first_five(parts)}); positives.columns takes an attribute whole"
+        f"(such as {parts[0]}); positives.columns takes an attribute whole"
     ]
 
 

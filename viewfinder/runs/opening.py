@@ -14,7 +14,7 @@ from rich.console import Console
 from viewfinder.core.console import console, say
 from viewfinder.core.errors import UserError
 from viewfinder.data.source import Source, Split
-from viewfinder.data.sources.table import full_spec, open_source, same_source
+from viewfinder.data.sources.table import full_spec, open_source, place_of, same_source
 from viewfinder.data.splits import identities
 from viewfinder.networks.encoders import ENCODERS, check_modality
 from viewfinder.recipes.check import check_data
@@ -91,6 +91,17 @@ def _with_batch_of(recipe: Recipe, split: Split, where: Console | None) -> Recip
     return recipe.model_copy(update={"batch_size": size})
 
 
+def is_of_run(spec: str, run: Run, trained: Recipe) -> bool:
+    """Whether a source is the data of a run: the same, or a folder that has files of all the names
+    that the run held out, so a copy of it or the folder in another place."""
+    if same_source(spec, trained.data.source):
+        return True
+    held_out, place = run.held_out(), place_of(full_spec(spec))
+    if held_out is None or held_out.dtype.kind != "U" or place is None:
+        return False
+    return all((Path(place).expanduser() / name).is_file() for name in held_out.tolist())
+
+
 def reopened(
     run: Run, data: Data, seed: int, trained: Recipe, where: Console | None = None
 ) -> Source:
@@ -103,7 +114,7 @@ def reopened(
     data, seed  what is to be opened, and the seed of a part that has to be drawn
     trained     the recipe of the run
     """
-    if not same_source(data.source, trained.data.source):
+    if not is_of_run(data.source, run, trained):
         return open_data(data, seed, where)
     held_out = run.held_out()
     source = open_data(data, seed, where, held_out=held_out)

@@ -20,13 +20,12 @@ from viewfinder.core.console import say
 from viewfinder.core.errors import UserError
 from viewfinder.data.fingerprint import content_key
 from viewfinder.data.source import Source
-from viewfinder.data.sources.table import same_source
 from viewfinder.evaluation.probes.scores import AnyScore
 from viewfinder.evaluation.probes.targets import find_target
 from viewfinder.evaluation.probing import check_protocols, probe, untrained
 from viewfinder.recipes.parts import Data
 from viewfinder.recipes.recipe import Recipe
-from viewfinder.runs.opening import open_data, override, reopened
+from viewfinder.runs.opening import is_of_run, open_data, override, reopened
 from viewfinder.runs.run import Run
 
 KINDS = ("trained", "untrained", "raw pixels")
@@ -170,7 +169,7 @@ def opened_set(
     run  whose encoder is measured, of the recipe ``trained``: its own data are ``reopened``
     """
     key, own = f"{seed} {data.model_dump_json()}", None
-    if run is not None and same_source(data.source, trained.data.source):
+    if run is not None and is_of_run(data.source, run, trained):
         own, held_out = run, run.held_out()
         before = "" if held_out is None else hashlib.sha256(held_out.tobytes()).hexdigest()
         key += f" {trained.seed} {trained.data.model_dump_json()} {before}"
