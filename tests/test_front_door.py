@@ -18,8 +18,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 import viewfinder as vf
+from viewfinder import objectives
 from viewfinder.core.errors import UserError
 from viewfinder.core.extras import APP
+from viewfinder.evaluation import probes
 from viewfinder.recipes.recipe import build, parse_overrides
 from viewfinder.runs.model import Model
 from viewfinder.runs.run import Run
@@ -60,6 +62,32 @@ def test_the_import_alone_imports_nothing_heavy() -> None:
     assert told.strip() == "set()"
 
 
+@pytest.mark.parametrize(
+    ("name", "offers"),
+    [
+        *(("losses", "NTXent"), ("negatives", "Queue"), ("probes", "knn")),
+        *(("register", "step"), ("regularizers", "RC"), ("views", "preset")),
+    ],
+)
+def test_a_module_of_the_front_door_can_be_imported_by_its_name(name: str, offers: str) -> None:
+    """Whichever way comes first, it is the same one."""
+    ways = [f"import viewfinder as vf; a = vf.{name}", f"import viewfinder.{name} as a"]
+    for first in ways:
+        told = python(
+            f"{first}\nimport viewfinder as vf, viewfinder.{name} as b\n"
+            f"from viewfinder.{name} import {offers}\n"
+            f"print(a is b is vf.{name}, {offers} is vf.{name}.{offers})"
+        )
+        assert told.split() == ["True", "True"]
+
+
+def test_the_modules_of_the_front_door_offer_what_their_layers_do() -> None:
+    for door, layer in ((vf.losses, objectives), (vf.probes, probes)):
+        offered = {n: x for n, x in vars(layer).items() if n in door.__all__}
+        assert offered == {n: getattr(door, n) for n in door.__all__}
+    assert {*vf.losses.__all__} == {*objectives.__all__}
+
+
 def test_every_name_is_there_and_known_to_type_checkers() -> None:
     assert {*vf.__all__} <= {*dir(vf)}
     assert all(getattr(vf, name) is not None for name in vf.__all__)
@@ -76,7 +104,7 @@ def test_the_package_says_that_it_is_typed() -> None:
 
 
 def test_no_part_imports_the_front_door() -> None:
-    door = ("viewfinder.api", "viewfinder.register")
+    door = [f"viewfinder.{name}" for name in ("api", "register", "losses", "probes")]
     for file in (ROOT / "viewfinder").rglob("*/*.py"):
         assert not [name for name in door if f"from {name}" in file.read_text()], file
 

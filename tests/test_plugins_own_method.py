@@ -214,8 +214,8 @@ def test_mistakes_are_told(facts: dict[str, Any], text: str | None, says: str) -
 
 
 def test_any_spelling_of_a_name_is_one_name() -> None:
-    @vf.register.step("My_Step")
+    @vf.register.step("my-step")
     class Mine(vf.views.Transform):
         """Mine."""
 
-    assert vf.views.STEPS["my-step"].build is Mine
+    assert vf.views.STEPS["My_Step"].build is Mine

@@ -14,11 +14,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from viewfinder import negatives, register, regularizers, views
-    from viewfinder import objectives as losses
+    from viewfinder import losses, negatives, probes, register, regularizers, views
     from viewfinder.api import embed, evaluate, load, open_data, pretrain, recipe, resume
     from viewfinder.core.table import Options
-    from viewfinder.evaluation import probes
     from viewfinder.information.estimator import mutual_information
     from viewfinder.negatives.contract import Contrast, Negatives
     from viewfinder.recipes.methods import METHODS as methods  # noqa: N811
@@ -45,14 +43,7 @@ __all__ = [
     "views",
 ]
 
-_MODULES = {
-    "losses": "viewfinder.objectives",
-    "negatives": "viewfinder.negatives",
-    "probes": "viewfinder.evaluation.probes",
-    "register": "viewfinder.register",
-    "regularizers": "viewfinder.regularizers",
-    "views": "viewfinder.views",
-}
+_MODULES = ("losses", "negatives", "probes", "register", "regularizers", "views")
 _OBJECTS = {
     "Contrast": ("viewfinder.negatives.contract", "Contrast"),
     "Negatives": ("viewfinder.negatives.contract", "Negatives"),
@@ -68,7 +59,7 @@ _OBJECTS = {
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        found: Any = import_module(_MODULES[name])
+        found: Any = import_module(f"viewfinder.{name}")
     elif name in _OBJECTS:
         module, attribute = _OBJECTS[name]
         found = getattr(import_module(module), attribute)

@@ -9,9 +9,9 @@
 What is a module (a step, a split, negatives, a regularizer, an encoder) is a class, called as
 ``Class(options, ...)`` with the arguments of its row's ``build``; what is a function (positives, an
 objective, a source, a probe) is one with the arguments of its row's. Options are a class within
-the class, or ``options=``. Names are lower case with hyphens. The first line of the docstring is
-the summary. Everything else is a declared fact: the class of the row, such as
-``viewfinder.views.contract.Step``, describes each.
+the class, or ``options=``. Names are lower case with hyphens; others are refused with a UserError.
+The first line of the docstring is the summary. Everything else is a declared fact: the class of the
+row, such as ``viewfinder.views.contract.Step``, describes each.
 
 Defining the same class again, as a notebook does, replaces its row; a name that is taken by
 anything else is refused with a UserError, and so is a fact that is not what its row says it is.
@@ -19,13 +19,15 @@ anything else is refused with a UserError, and so is a fact that is not what its
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
+from functools import wraps
 from inspect import getdoc
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar
 
 from viewfinder.core.errors import UserError, unknown
 from viewfinder.core.extras import needing_app
-from viewfinder.core.table import Options, R, Table, spelling
+from viewfinder.core.table import Options, R, Table
 from viewfinder.data.domain import Modality
 from viewfinder.evaluation.probes.contract import ProbeRow
 from viewfinder.evaluation.probes.table import PROBES
@@ -52,6 +54,7 @@ from viewfinder.views.maker import Split
 from viewfinder.views.table import SPLITS, STEPS
 
 T = TypeVar("T", bound=Callable[..., Any])
+P = ParamSpec("P")
 
 
 class Decorator(Protocol):
@@ -64,6 +67,41 @@ _origins: dict[tuple[str, str], str] = {}
 """Where the row of a table (kind, name) was defined, of those that were registered here."""
 
 
+def _named(register: Callable[P, Decorator]) -> Callable[P, Decorator]:
+    """With its first argument, the name of the row, looked at before any other."""
+
+    @wraps(register)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> Decorator:
+        for name in (*args[:1], *(kwargs[key] for key in kwargs if key == "name")):
+            _check_name(register.__name__, name)
+        return register(*args, **kwargs)
+
+    return checked
+
+
+def _check_name(of: str, name: object) -> None:
+    """Raise UserError unless it is a name, lower case with hyphens."""
+    if not isinstance(name, str):
+        met = getattr(name, "__name__", repr(name))
+        raise UserError(
+            f"@register.{of} is given {met} in the place of a name; it is called with the name of "
+            "the row",
+            fix=f'@register.{of}("{_as_name(met)}")',
+        )
+    if not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", name):
+        raise UserError(
+            f"@register.{of}: {name!r} is no name of a row, which is lower case with hyphens",
+            fix=f'"{_as_name(name)}"',
+        )
+
+
+def _as_name(words: str) -> str:
+    """The nearest name: ``MyStep`` and ``my_step`` are my-step."""
+    apart = re.sub("([a-z0-9])([A-Z])", r"\1-\2", words).lower()
+    return re.sub("[^a-z0-9]+", "-", apart).strip("-") or "my-row"
+
+
+@_named
 def step(
     name: str,
     *,
@@ -103,6 +141,7 @@ def step(
     )
 
 
+@_named
 def split(
     name: str,
     *,
@@ -129,6 +168,7 @@ def split(
     )
 
 
+@_named
 def positives(
     name: str,
     *,
@@ -154,6 +194,7 @@ def positives(
     )
 
 
+@_named
 def negatives(
     name: str,
     *,
@@ -184,6 +225,7 @@ def negatives(
     )
 
 
+@_named
 def objective(
     name: str,
     *,
@@ -238,6 +280,7 @@ def objective(
     )
 
 
+@_named
 def regularizer(
     name: str,
     *,
@@ -278,6 +321,7 @@ def regularizer(
     )
 
 
+@_named
 def encoder(
     name: str,
     *,
@@ -301,6 +345,7 @@ def encoder(
     )
 
 
+@_named
 def source(
     name: str,
     *,
@@ -327,6 +372,7 @@ def source(
     )
 
 
+@_named
 def probe(
     name: str,
     *,
@@ -339,6 +385,7 @@ def probe(
     return _into(PROBES, ProbeRow, "scores", name, options, paper=paper, phrase=phrase)
 
 
+@_named
 def method(name: str, *, paper: str = "") -> Decorator:
     """A method: ``function()`` that gives its settings, keys of a recipe as ``recipe`` takes them.
 
@@ -355,7 +402,7 @@ def method(name: str, *, paper: str = "") -> Decorator:
             from viewfinder.recipes.recipe import nested
 
         settings = nested(made().items())
-        row = Method(name=spelling(name), summary=_summary(made), paper=paper, settings=settings)
+        row = Method(name=name, summary=_summary(made), paper=paper, settings=settings)
         _put(METHODS, row, made)
         return made
 
@@ -385,7 +432,7 @@ def _into(
             option = facts.get(fact)
             if option is not None and option not in own.model_fields:
                 raise unknown(f"option of {table.kind} {name}", option, own.model_fields)
-        given = {"name": spelling(name), **facts, does: made}
+        given = {"name": name, **facts, does: made}
         _put(table, row(summary=_summary(made), options=own, **given), made)
         return made
 

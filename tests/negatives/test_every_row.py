@@ -123,6 +123,25 @@ def test_there_is_a_small_choice_for_every_row_with_options() -> None:
     assert set(SMALL) == {row.name for row in NEGATIVES.values() if row.options.model_fields}
 
 
+@every_table
+@pytest.mark.parametrize("position", [-1, -2, -3])
+def test_a_key_is_kept_or_refused_but_never_lost(choice: Choice, position: int) -> None:
+    """-2 says that nobody knows whose a key is; a memory of one row per datum has no place then."""
+    negatives = choice.build()
+    vectors, index, z = keys(0)
+    index = torch.arange(len(vectors)).index_fill(0, torch.tensor([3]), position)
+    before = {name: x.clone() for name, x in negatives.state_dict().items()}
+    if position == -2 and not choice.row.stable_index:
+        negatives.update(vectors, index, z)
+        kept = negatives.state_dict()["table"]
+        last = vectors[-len(kept) :]
+        assert all((kept == vector).all(dim=1).any() for vector in last)
+        return
+    with pytest.raises(ValueError, match=r"index (has|must be).* positions"):
+        negatives.update(vectors, index, z)
+    torch.testing.assert_close(negatives.state_dict(), before, rtol=0, atol=0)
+
+
 @every
 def test_it_is_what_it_declares(choice: Choice) -> None:
     row, negatives = choice.row, choice.build()

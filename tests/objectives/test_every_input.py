@@ -34,6 +34,9 @@ from viewfinder.objectives.relations import Stale
 from viewfinder.objectives.similarity import Similarity
 from viewfinder.objectives.supcon import Anchors, Missing
 from viewfinder.regularizers import (
+    LBE,
+    RC,
+    add_noise,
     inverse_predictive,
     lower_bound_estimate,
     reconstruction,
@@ -185,6 +188,38 @@ def test_a_word_that_is_none_is_refused_by_the_functions(call: Any, name: str, k
             call(close)
     with pytest.raises(UserError, match=f"{name} is True"):
         call(True)
+
+
+BYTES = torch.zeros(2, 3, 16, 16, dtype=torch.uint8)
+NOISE = torch.Generator()
+SLIPS = {
+    "a negative mean_exp": lambda: NCE(mean_exp=-1),
+    "a mean_exp of 0": lambda: NCE(mean_exp=0),
+    "a negative epsilon": lambda: NCE(epsilon=-1),
+    "a momentum above 1": lambda: DINO(16, center_momentum=2),
+    "a momentum of 1": lambda: DINO(16, center_momentum=1),
+    "no outputs": lambda: DINO(0),
+    "one output": lambda: DINO(1),
+    "one prototype": lambda: SwAV(16, 1),
+    "no dimensions": lambda: SwAV(0, 3),
+    "a negative queue": lambda: SwAV(16, 3, queue=-1),
+    "an epsilon of 0": lambda: SwAV(16, 3, epsilon=0.0),
+    "no iterations": lambda: SwAV(16, 3, iterations=0),
+    "no assigned view": lambda: SwAV(16, 3, assigned=0),
+    "a negative rho": lambda: lower_bound_estimate(X, X, -1.0),
+    "a rho of 0": lambda: lower_bound_estimate(X, X, 0.0),
+    "a rho that is none": lambda: lower_bound_estimate(X, X, float("nan")),
+    "a negative rho of the module": lambda: LBE(4, rho=-1.0),
+    "negative noise": lambda: add_noise(X, -0.1, NOISE),
+    "bytes as a view": lambda: reconstruction(BYTES.float(), BYTES),
+    "bytes as a view of the module": lambda: RC(4, 3, 16)([torch.zeros(2, 4)], [BYTES]),
+}
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_what_no_recipe_may_have_is_refused_in_a_loop_of_ones_own(slip: str) -> None:
+    with pytest.raises(ValueError, match=r"greater|less|positive|at least|from 0|floating point"):
+        SLIPS[slip]()
 
 
 @pytest.mark.parametrize("loss", [SupCon(), SwAV(3, 4), DINO(3)], ids=lambda m: type(m).__name__)

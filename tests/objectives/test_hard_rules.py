@@ -92,6 +92,39 @@ def test_gradcheck(situation: Situation, samples: int) -> None:
     torch.autograd.gradcheck(loss, data.leaves)
 
 
+@pytest.mark.parametrize(
+    "situation", [s for s in SITUATIONS if s.objective.name != "swav"], ids=str
+)
+@pytest.mark.parametrize("samples", [2, 5])  # fewer than half of the dimensions, and more
+def test_a_second_derivative_is_right_or_refused(situation: Situation, samples: int) -> None:
+    """The Hessian times a direction is what the gradient changes by along it."""
+    data = random_data(situation, samples)
+    generator = torch.Generator().manual_seed(1)
+    along = [torch.randn(x.shape, generator=generator, dtype=x.dtype) for x in data.leaves]
+
+    def gradient(step: float, **more: bool) -> list[torch.Tensor]:
+        pairs = zip(data.leaves, along, strict=True)
+        given = iter([(x.detach() + step * d).requires_grad_() for x, d in pairs])
+        moved = [next(given) for _ in data.online], [next(given, x) for x in data.target]
+        leaves = [x for x in (*moved[0], *moved[1]) if x.requires_grad]
+        loss = situation.loss(*moved, data.table)
+        found = torch.autograd.grad(loss, leaves, materialize_grads=True, **more)
+        if not more:
+            return list(found)
+        slope = sum((g * d).sum() for g, d in zip(found, along, strict=True))
+        return list(torch.autograd.grad(slope, leaves, materialize_grads=True))
+
+    try:
+        found = gradient(0.0, create_graph=True)
+    except RuntimeError as refused:
+        assert "no second derivative" in str(refused)  # noqa: PT017
+        return
+    step = 1e-5
+    ends = zip(gradient(step), gradient(-step), strict=True)
+    wanted = [(above - below) / (2 * step) for above, below in ends]
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
+
+
 def hadamard(size: int) -> torch.Tensor:
     """Orthogonal columns of ones and minus ones; all but the first have mean zero."""
     matrix = torch.ones(1, 1, dtype=torch.float64)

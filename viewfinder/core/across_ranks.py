@@ -103,6 +103,8 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        if torch.is_grad_enabled():  # what is summed over the ranks leaves no graph behind
+            raise RuntimeError("losses have no second derivative across processes: no create_graph")
         gradient = gradient.contiguous().clone()
         dist.all_reduce(gradient)
         return gradient[ctx.rows], None

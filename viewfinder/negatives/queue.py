@@ -6,6 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from viewfinder.core.errors import UserError
 from viewfinder.core.ranges import Rows
 from viewfinder.core.table import Options
 from viewfinder.negatives.contract import (
@@ -73,13 +74,14 @@ class Queue(Negatives):
     def update(self, keys: Tensor, index: Tensor | None = None, z: Tensor | None = None) -> None:
         """Write keys (N, dim) with their dataset positions and clusters, int64 (N,).
 
-        Without ``index`` nobody can tell which keys are of a query's own image: a key that is made
-        again before it has left the queue is then its own negative.
+        Without ``index``, or with -2 in it, nobody can tell which keys are of a query's own image:
+        a key that is made again before it has left the queue is then its own negative. Raises
+        UserError for any other position below 0: -1 marks empty slots.
         """
         if index is None:
             index = torch.full((len(keys),), UNKNOWN, device=keys.device)
         dim, clusterings = self.table.shape[1], self.cluster.shape[1:]
-        self.write(*of_all_ranks(keys, index, z, dim, clusterings=clusterings))
+        self.write(*of_all_ranks(keys, index, z, dim, _check_positions, clusterings))
 
     @torch.no_grad()
     def write(self, keys: Tensor, index: Tensor | None = None, z: Tensor | None = None) -> None:
@@ -98,6 +100,17 @@ class Queue(Negatives):
     def relabel(self, z: Tensor) -> None:
         """Look the clusters of every key up anew, in z int64 (N_data,) or (N_data, G)."""
         self.cluster.copy_(clusters_of(self.index, z))
+
+
+def _check_positions(index: Tensor) -> None:
+    """Raise UserError for a key that would be written as an empty slot, and so be lost."""
+    wrong = (index < 0) & (index != UNKNOWN)
+    if bool(wrong.any()):
+        raise UserError(
+            f"index has {int(index[wrong][0])}; positions in the dataset from 0, or {UNKNOWN} for "
+            "keys of which it is not known what image they are of, are expected",
+            fix="index=None, where none is known",
+        )
 
 
 class QueueOptions(Options):

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from viewfinder.objectives.log_partition import full_precision, row_blocks
 
@@ -26,7 +25,8 @@ def squared_norm(x: Tensor, y: Tensor) -> Tensor:
     The (D, D) matrix is never held. With few samples the same number comes from two (N, N)
     matrices, since || x^T y ||^2 = sum_ij (x x^T)_ij (y y^T)_ij, which is less work too; with many,
     the matrix is computed some rows at a time, and each block is turned into its share of the
-    gradients at once.
+    gradients at once. For a second derivative the
+    matrix is held after all.
     """
     with full_precision(x):
         if 2 * len(x) <= x.shape[1]:
@@ -47,11 +47,14 @@ class _ByBlocks(torch.autograd.Function):
                 to_x[:, columns] = y @ block.T
                 to_y.addmm_(x[:, columns], block)
         if wanted:
-            ctx.save_for_backward(to_x, to_y)
+            ctx.save_for_backward(x, y, to_x, to_y)
         return total
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        to_x, to_y = ctx.saved_tensors
+        x, y, to_x, to_y = ctx.saved_tensors
+        if torch.is_grad_enabled():  # create_graph: the shares of the blocks are constants
+            with full_precision(x):
+                matrix = x.T @ y
+                to_x, to_y = y @ matrix.T, x @ matrix
         return 2 * gradient * to_x, 2 * gradient * to_y

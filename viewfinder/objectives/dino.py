@@ -93,6 +93,8 @@ class DINO(nn.Module):
         self, outputs: int, student_temperature: Temperature = 0.1, *, center_momentum: float = 0.9
     ) -> None:
         super().__init__()
+        # refuses what no recipe may have either
+        DINOOptions(prototypes=outputs, center_momentum=center_momentum)
         self.register_buffer("center", torch.zeros(outputs))
         self.student_temperature = student_temperature
         self.center_momentum = center_momentum

@@ -136,6 +136,7 @@ class NCE(nn.Module):
         epsilon: float = 1e-7,
     ) -> None:
         super().__init__()
+        NCEOptions(mean_exp=mean_exp, epsilon=epsilon)  # refuses what no recipe may have either
         self.temperature, self.mean_exp, self.epsilon = temperature, mean_exp, epsilon
         self.register_buffer("log_mean", torch.tensor(float("-inf")))
 

@@ -111,6 +111,10 @@ class SwAV(nn.Module):
         queue: int = 0,
     ) -> None:
         super().__init__()
+        # refuses what no recipe may have either
+        SwAVOptions(prototypes=prototypes, epsilon=epsilon, iterations=iterations, queue=queue)
+        if dim < 1 or assigned < 1:
+            raise ValueError(f"dim and assigned must be at least 1, not {dim} and {assigned}")
         self.scores = CosineAssigner(dim, prototypes)
         self.queues = nn.ModuleList(Queue(queue, dim) for _ in range(assigned if queue else 0))
         self.temperature, self.assigned = temperature, assigned

@@ -58,7 +58,7 @@ def lower_bound_estimate(
     sum_over  "noisy": over z_l for each f(v_k), as equation 14; "means": over f(v_l) for each z_k,
               as the released code has it
     Returns a scalar, of the samples of this process; ``LBE`` is that of all processes. Raises
-    ValueError for other shapes.
+    ValueError for other shapes, and for a rho that is not positive.
 
     >>> one_place = torch.zeros(4, 2)
     >>> round(lower_bound_estimate(one_place, one_place).item(), 4)  # -log 4
@@ -67,6 +67,8 @@ def lower_bound_estimate(
     check_pair(mean, noisy, ("mean", "noisy"))
     check_word("sum_over", sum_over, SumOver)
     rho = default_rho(mean.shape[1]) if rho is None else rho
+    if not rho > 0:
+        raise ValueError(f"rho must be positive, not {rho}: below 0 the term would pull together")
     anchors, keys = (mean, noisy) if sum_over == "noisy" else (noisy, mean)
     return _spread(anchors, keys, rho)
 

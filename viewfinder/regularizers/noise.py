@@ -20,11 +20,13 @@ def add_noise(features: Tensor, sigma: float, generator: torch.Generator) -> Ten
     features   float (N, D)
     sigma      standard deviation, in the units of the features
     generator  on their device
-    Returns (N, D).
+    Returns (N, D). Raises ValueError for a negative sigma.
 
     >>> add_noise(torch.zeros(2, 3), 0.1, torch.Generator().manual_seed(0)).shape
     torch.Size([2, 3])
     """
+    if not sigma >= 0:
+        raise ValueError(f"sigma is a standard deviation, from 0, not {sigma}")
     noise = torch.randn(
         features.shape, generator=generator, dtype=features.dtype, device=features.device
     )

@@ -59,6 +59,7 @@ def reconstruction(
             f"decoded and view must be (N, ...) of one shape, not {tuple(decoded.shape)} and "
             f"{tuple(view.shape)}"
         )
+    _check_view(view)
     check_word("likelihood", likelihood, Likelihood)
     check_word("elements", elements, Elements)
     check_same_device("view", view, "decoded", decoded)
@@ -71,6 +72,14 @@ def reconstruction(
         _check_share(view)
         losses = F.binary_cross_entropy_with_logits(decoded, view, reduction="none")
     return losses.mean() if elements == "mean" else losses.flatten(1).sum(dim=1).mean()
+
+
+def _check_view(view: Tensor) -> None:
+    if not view.is_floating_point():
+        raise ValueError(
+            f"a view must be floating point, as the encoder saw it, not {view.dtype}: of bytes "
+            "give view / 255, normalised where the encoder's are"
+        )
 
 
 def _check_share(view: Tensor) -> None:
