@@ -103,6 +103,15 @@ def test_hostile_texts_stay_texts(hostile: ReportContent, hostile_names: list[st
     assert json.loads(parsed.scripts[0])["map"]["names"] == list(hostile.embedded.names)  # type: ignore[union-attr]
 
 
+def test_no_control_character_is_in_the_text_of_the_page(content: ReportContent) -> None:
+    name = "a\x00\x1b[2J\x7f\x9b\u202eb"
+    changed = replace(content, title=name, summary=name, method={name: name}, recipe=name)
+    parsed = Parsed(render(replace(changed, notes=[name])))
+    controls = {c for c in parsed.text if not c.isprintable()} - {" ", "\n", "\t", "\xa0"}
+    assert not controls & set(name)
+    assert "[2J" in parsed.text
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.text(max_size=30), min_size=3, max_size=3))
 def test_any_name_arrives_unchanged(names: list[str]) -> None:

@@ -8,6 +8,7 @@ import io
 import os
 import signal
 import sys
+import warnings
 from typing import Any, NoReturn
 
 APP = ("typer", "rich", "lightning")
@@ -26,13 +27,15 @@ def main() -> None:
         sys.exit(2)
     import typer
 
-    from viewfinder.core.errors import InterruptedRun, RunStopped, UserError
+    from viewfinder.core.errors import InterruptedRun, RunStopped, UserError, one_line, printable
 
     # SIGTERM ends a command as Ctrl-C does, from the first import on: what is half done is tidied.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     for stream in (sys.stdout, sys.stderr):  # the name of a file need not be text
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    plain = warnings.formatwarning
+    warnings.formatwarning = lambda *about: printable(plain(*about))
     try:
         from viewfinder.commands.cli import app
 
@@ -45,10 +48,10 @@ def main() -> None:
         sys.stderr.write("viewfinder: interrupted\n")
         sys.exit(130)
     except UserError as error:
-        sys.stderr.write(f"viewfinder: {error}\n")
+        sys.stderr.write(f"viewfinder: {one_line(str(error))}\n")
         sys.exit(2)
     except RunStopped as error:
-        sys.stderr.write(f"viewfinder: {error}\n")
+        sys.stderr.write(f"viewfinder: {one_line(str(error))}\n")
         sys.exit(130 if isinstance(error, InterruptedRun) else 1)
     except KeyboardInterrupt:
         sys.stderr.write("viewfinder: interrupted\n")
@@ -61,15 +64,18 @@ def main() -> None:
             _show(error)
         from viewfinder.commands.unexpected import told
 
-        sys.stderr.write(f"viewfinder: {told(error)}\n")
+        sys.stderr.write(f"viewfinder: {one_line(told(error))}\n")
         _close_output()
         sys.exit(1)
     finally:
+        warnings.formatwarning = plain
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _show(error: Any) -> NoReturn:
     """Say what typer finds wrong; for a key written like an option, how keys are written."""
+    from viewfinder.core.errors import one_line
+
     option = getattr(error, "option_name", None)
     told = None
     if option is not None:
@@ -79,7 +85,7 @@ def _show(error: Any) -> NoReturn:
     if told is None:
         error.show()
     else:
-        sys.stderr.write(f"viewfinder: {told}\n")
+        sys.stderr.write(f"viewfinder: {one_line(told)}\n")
     sys.exit(error.exit_code)
 
 

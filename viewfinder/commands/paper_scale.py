@@ -65,7 +65,7 @@ def reproduce_at_scale(
         raise refused[0]
     text = comparison(runs, reasons)
     write_atomically(out / TABLE, f"{text}\n")
-    say(text)
+    say(text.splitlines())
     say(f"table: {out / TABLE}")
 
 

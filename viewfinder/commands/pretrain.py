@@ -7,8 +7,6 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from viewfinder.core.console import console, say
 from viewfinder.core.errors import InterruptedRun, UserError
 from viewfinder.core.files import write_atomically
@@ -35,7 +33,7 @@ def completed(recipe: Recipe) -> Recipe:
     Notes go to standard error: standard output is for the recipe alone.
     """
     check_parts(recipe)
-    return with_data(recipe, Console(emoji=False, stderr=True))[0]
+    return with_data(recipe, console(stderr=True))[0]
 
 
 def pretrain(recipe: Recipe, out: Path | None = None) -> Run:

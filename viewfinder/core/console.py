@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from viewfinder.core.errors import one_line, printable
+
+
+class Printable(Console):
+    """A console whose text cannot steer the terminal: names of files and classes are others'
+    words. Its own colours and bars stay."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else printable(text), style, control)
 
 
 @cache
-def console() -> Console:
+def console(*, stderr: bool = False) -> Console:
     """Where progress and tables go."""
-    return Console(emoji=False)  # folder:one:x is a path, not a picture of a one
+    return Printable(emoji=False, stderr=stderr)  # folder:one:x is a path, no picture of a one
 
 
 @contextmanager
@@ -36,6 +50,8 @@ def progress(
         yield lambda steps: bar.advance(task, steps)
 
 
-def say(text: str, where: Console | None = None) -> None:
-    """Print text as it is: nothing in it is markup, and no line is broken for a narrow window."""
-    (where or console()).print(text, highlight=False, markup=False, soft_wrap=True)
+def say(text: str | Sequence[str], where: Console | None = None) -> None:
+    """Print a line, or several, as they are: nothing in them is markup or steers the terminal, and
+    none is broken, neither for a narrow window nor by a newline in the name of a file."""
+    for line in [text] if isinstance(text, str) else text:
+        (where or console()).print(one_line(line), highlight=False, markup=False, soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -85,6 +86,28 @@ def brief(problem: object, limit: int = 300) -> str:
     """
     words = " ".join(str(problem)[: 4 * limit].split()) or type(problem).__name__
     return words if len(words) <= limit else f"{words[: limit - 1]}…"
+
+
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Control characters but for newline and tab, and what turns the direction of a line."""
+
+
+def printable(text: str) -> str:
+    """Text without what would steer a terminal or a page: such characters become ``�``.
+
+    >>> printable("a\\x1b[2Jb")
+    'a�[2Jb'
+    """
+    return _STEERING.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def one_line(text: str) -> str:
+    """The same in one line: the name of a file may hold a newline, and must not forge a message.
+
+    >>> print(one_line("a\\nviewfinder: all is well"))
+    a\\nviewfinder: all is well
+    """
+    return printable(text.replace("\n", "\\n"))
 
 
 class RunStopped(RuntimeError):

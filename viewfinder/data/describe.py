@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from viewfinder.core.console import console
+from viewfinder.core.errors import one_line
 from viewfinder.data.source import Attributes, Data, Source, Split
 
 _LOOKED_AT = 5000
@@ -116,19 +118,17 @@ def _describe_attributes(attributes: Attributes) -> list[dict[str, Any]]:
 
 def print_description(description: dict[str, Any]) -> None:
     """Print what ``describe`` found as tables on standard output."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        out = Table(title=Text(_printable(title)), title_justify="left")
+        out = Table(title=Text(one_line(title)), title_justify="left")
         for i, name in enumerate(header):
             out.add_column(name, justify="left" if i == 0 else "right")
         for row in rows:
-            out.add_row(*(Text(_printable(cell)) for cell in row))
-        console.print(out)
+            out.add_row(*(Text(one_line(cell)) for cell in row))
+        console().print(out)
 
-    console = Console()
     splits = description["splits"]
     table(
         description["spec"],
@@ -167,7 +167,7 @@ def print_description(description: dict[str, Any]) -> None:
             [[item["path"], item["reason"]] for item in shown],
         )
     for note in description["notes"]:
-        console.print(Text(f"* {_printable(note)}"))
+        console().print(Text(f"* {one_line(note)}"))
 
 
 def _bits(row: dict[str, Any]) -> str:
@@ -195,8 +195,3 @@ def _balance_rows(splits: dict[str, Any], most: int = 30) -> list[list[str]]:
     rows.sort(key=lambda row: -counted[0].get(row[0], 0))
     gap = [f"... {len(rows) - most} more", *("" for _ in splits)]
     return [*rows[: most // 2], gap, *rows[-(most - most // 2) :]]
-
-
-def _printable(text: str) -> str:
-    """Without control characters: file and class names must not steer the terminal."""
-    return "".join(c if c.isprintable() else "�" for c in text)

@@ -150,7 +150,7 @@ def _supervised(recipe: Recipe, source: Source, run: Run) -> tuple[nn.Module, Vi
         views = {key: v for key, v in recipe.plain()["views"].items() if key != "count"}
     layers = merge(own, shared, {"views": views, "epochs": epochs})
     supervised = build("cross-entropy", layers)
-    inner = Run(run.folder / "baselines" / "supervised")
+    inner = Run(run.folder / "baselines" / "supervised", role="supervised baseline")
     split = _labelled(source.train)
     say(f"supervised baseline: the same encoder trained with labels, {_epochs(epochs)}")
     try:

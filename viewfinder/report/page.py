@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from viewfinder import __version__
+from viewfinder.core.errors import printable
 from viewfinder.core.files import write_atomically
 from viewfinder.evaluation.probes.scores import RegressionScore
 from viewfinder.report import sections
@@ -39,6 +40,7 @@ def render(content: ReportContent) -> str:
         loader=PackageLoader("viewfinder.report", "template"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_plain,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -65,6 +67,11 @@ def render(content: ReportContent) -> str:
             "map": embedded["data"] if embedded else None,
         },
     )
+
+
+def _plain(value: Any) -> Any:
+    """Text without control characters, which HTML does not allow; markup is our own and stays."""
+    return printable(value) if type(value) is str else value
 
 
 def _plotly() -> str:

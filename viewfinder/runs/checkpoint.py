@@ -14,7 +14,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,15 @@ NAME = re.compile(r"\.?epoch-(\d+)(?:\.old)?")
 """A checkpoint's folder by the epochs that were done, as it is or while it is replaced."""
 
 
-def save(path: Path, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
+def save(
+    path: Path,
+    weights: dict[str, Tensor],
+    state: dict[str, Any],
+    about: Mapping[str, str] | None = None,
+) -> None:
     """Write a checkpoint folder at ``path``, replacing the one there, atomically.
+
+    about  what both files say of themselves in their headers, such as the run they are of
 
     Raises UserError where the disk refuses (full, read-only); what was there before stays.
     """
@@ -46,8 +53,9 @@ def save(path: Path, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        save_file({k: v.detach().contiguous().cpu() for k, v in weights.items()}, partial / WEIGHTS)
-        save_file(tensors, partial / STATE, metadata={"tree": json.dumps(tree)})
+        whole = {k: v.detach().contiguous().cpu() for k, v in weights.items()}
+        save_file(whole, partial / WEIGHTS, metadata=dict(about or {}))
+        save_file(tensors, partial / STATE, metadata={**(about or {}), "tree": json.dumps(tree)})
         write_digests(partial)
         for name in (WEIGHTS, STATE, DIGESTS):
             _flush(partial / name)
@@ -167,13 +175,18 @@ def epoch_of(path: Path) -> int | None:
 
 
 class SafeCheckpointIO(CheckpointIO):
-    """Lightning's reading and writing of checkpoints, in the format above."""
+    """Lightning's reading and writing of checkpoints, in the format above; ``about`` as in
+    ``save``, to which the epochs that were done are added."""
+
+    def __init__(self, about: Mapping[str, str]) -> None:
+        self.about = about
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
     ) -> None:
         rest = {k: v for k, v in checkpoint.items() if k != "state_dict"}
-        save(Path(path), checkpoint["state_dict"], rest)
+        about = {**self.about, "epochs": str(checkpoint["epoch"] + 1)}
+        save(Path(path), checkpoint["state_dict"], rest, about)
 
     def load_checkpoint(
         self,
@@ -181,7 +194,14 @@ class SafeCheckpointIO(CheckpointIO):
         map_location: Any = None,
         weights_only: bool | None = None,
     ) -> dict[str, Any]:
-        return {**load_state(Path(path)), "state_dict": load_weights(Path(path))}
+        folder = Path(path)
+        loaded = {**load_state(folder), "state_dict": load_weights(folder)}
+        if _about(folder / STATE) != _about(folder / WEIGHTS):
+            raise UserError(
+                f"{folder / STATE} and {WEIGHTS} beside it are not of the same run and epoch",
+                fix=_without(folder),
+            )
+        return loaded
 
     def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
         shutil.rmtree(path, ignore_errors=True)
@@ -220,6 +240,12 @@ def _read(file: Path) -> dict[str, Tensor]:
             f"{file} is damaged or not a safetensors file: {brief(error)}",
             fix=_without(file.parent),
         ) from error
+
+
+def _about(file: Path) -> dict[str, str]:
+    """What a file's header says of it, without the tree of the state."""
+    with safe_open(file, framework="pt") as opened:
+        return {key: text for key, text in (opened.metadata() or {}).items() if key != "tree"}
 
 
 def _pack(value: Any, tensors: dict[str, Tensor]) -> Any:

@@ -43,7 +43,7 @@ def open_data(
         shown = [f"  {path}: {reason}" for path, reason in source.unreadable[:5]]
         more = len(source.unreadable) - len(shown)
         lines = [*shown, f"  and {more} more (viewfinder data lists them)"] if more else shown
-        say("\n".join(lines), where)
+        say(lines, where)
     return source
 
 

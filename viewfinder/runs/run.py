@@ -22,16 +22,20 @@ from viewfinder.data.domain import Domain
 from viewfinder.networks.channels_last import fast_layout
 from viewfinder.networks.encoders import ENCODERS, build_encoder
 from viewfinder.recipes.recipe import Recipe, build
-from viewfinder.runs.checkpoint import DIGESTS, WEIGHTS, damage, find_last, load_into, load_weights
+from viewfinder.runs.belonging import own_weights
+from viewfinder.runs.checkpoint import DIGESTS, WEIGHTS, damage, find_last, load_into
 
 
 @dataclass(frozen=True)
 class Run:
     """recipe.yaml, data.json, metrics.csv, checkpoints/, results.json, artifacts/, report.html in a
     folder; usage.csv, where there are prototypes; held_out.json, where the test images are part of
-    train, held out."""
+    train, held out.
+
+    ``role`` says which of the trainings in a run's folder it is."""
 
     folder: Path
+    role: str = "run"
 
     @property
     def recipe_file(self) -> Path:
@@ -188,7 +192,7 @@ def load_encoder(run: Run, checkpoint: Path | None = None) -> tuple[nn.Module, R
             f"{run.folder} has no checkpoint yet", fix=f"viewfinder pretrain --resume {run.folder}"
         )
     encoders = new_encoders(recipe, pretrained=False)  # the checkpoint has all weights
-    weights = load_weights(path)
+    weights = own_weights(path, recipe, run.role)
     for name, encoder in encoders.items():
         prefix = f"networks.{name}.encoder."
         own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}

@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import Logger
 
 from viewfinder.core.errors import UserError
 from viewfinder.recipes.recipe import Recipe
+from viewfinder.runs.belonging import belonging
 from viewfinder.runs.checkpoint import SafeCheckpointIO
 from viewfinder.runs.run import Run, pick_device
 
@@ -37,7 +38,7 @@ def engine(recipe: Recipe, run: Run, callbacks: Sequence[L.Callback]) -> L.Train
             # on other devices the module joins its batch norms itself
             sync_batchnorm=recipe.processes > 1 and device.type == "cuda",
             callbacks=[*callbacks],
-            plugins=[SafeCheckpointIO()],
+            plugins=[SafeCheckpointIO(belonging(recipe, run.role))],
             logger=_logger(recipe, run),
             log_every_n_steps=10,
             use_distributed_sampler=False,

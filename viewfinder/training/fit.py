@@ -15,7 +15,8 @@ from viewfinder.core.errors import InterruptedRun
 from viewfinder.data.source import Split
 from viewfinder.positives.sampler import SAMPLERS
 from viewfinder.recipes.recipe import Recipe
-from viewfinder.runs.checkpoint import WEIGHTS, epochs_done, load_into, load_weights
+from viewfinder.runs.belonging import own_weights
+from viewfinder.runs.checkpoint import WEIGHTS, epochs_done, load_into
 from viewfinder.runs.run import Run
 from viewfinder.training.assignment import first_clusters, refreshed_clusters
 from viewfinder.training.callbacks import Checkpoints, History, Measures, Present, ProgressBar
@@ -58,7 +59,7 @@ def fit(
     module = Pretraining(recipe, clusters.z, clusters.tags, len(split))
     last = run.last_checkpoint()
     if last is not None:
-        weights = load_weights(last)
+        weights = own_weights(last, recipe, run.role)
         if not recipe.positives.row.refreshed:
             check_same(module, weights, last)
         load_into(module, weights, f"the checkpoint {last / WEIGHTS}")

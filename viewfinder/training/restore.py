@@ -7,7 +7,8 @@ from torch import Tensor
 
 from viewfinder.core.errors import UserError
 from viewfinder.recipes.parts import NegativesPart
-from viewfinder.runs.checkpoint import WEIGHTS, load_into, load_weights
+from viewfinder.runs.belonging import own_weights
+from viewfinder.runs.checkpoint import WEIGHTS, load_into
 from viewfinder.runs.run import Run
 from viewfinder.training.assignment import clusters_until_made
 from viewfinder.training.module import Pretraining
@@ -26,11 +27,12 @@ def restored(run: Run) -> Pretraining:
         raise UserError(
             f"{run.folder} has no checkpoint yet", fix=f"viewfinder pretrain --resume {run.folder}"
         )
+    held = own_weights(path, recipe, run.role)
     if recipe.encoder.row.pretrained:  # the checkpoint has all weights
         own = recipe.encoder.model_copy(update={"pretrained": False})
         recipe = recipe.model_copy(update={"encoder": own})
     recipe = recipe.model_copy(update={"negatives": NegativesPart(name="none")})
-    weights = {k: v for k, v in load_weights(path).items() if not k.startswith("negatives.")}
+    weights = {k: v for k, v in held.items() if not k.startswith("negatives.")}
     z, tags = _array(weights, "clusters"), _array(weights, "tags")
     if z is not None and recipe.positives.row.refreshed:
         z = clusters_until_made(recipe, len(z))  # as large as in training, whatever was found since

@@ -1,0 +1,64 @@
+"""Which run a checkpoint is of: written in its files, compared whenever one is read.
+
+Weights of another run fit the same architecture, so their shapes do not tell; nor does a digest of
+the file, which moves with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from safetensors import safe_open
+from torch import Tensor
+
+from viewfinder.core.console import say
+from viewfinder.core.errors import UserError, in_words
+from viewfinder.recipes.recipe import Recipe
+from viewfinder.runs.checkpoint import NAME, WEIGHTS, load_weights
+
+MADE_BY = ("method", "seed", "objective", "encoder", "head", "target")
+"""The parts of a recipe that are the same as long as a run is: its data may move, its epochs be
+more, its machine another."""
+
+
+def belonging(recipe: Recipe, role: str) -> dict[str, str]:
+    """What the files of a checkpoint say of the run they are of: the digest of what made it, and
+    which of the trainings in its folder (``Run.role``)."""
+    plain = recipe.plain()
+    parts = json.dumps([plain.get(name) for name in MADE_BY], sort_keys=True)
+    return {"run": hashlib.sha256(parts.encode()).hexdigest(), "role": role}
+
+
+def own_weights(path: Path, recipe: Recipe, role: str) -> dict[str, Tensor]:
+    """The weights of a checkpoint of the run of ``recipe``; as ``load_weights``.
+
+    Raises UserError for those of another run, of another training of the same run, and of another
+    epoch than the name of the folder says. That a file does not say what it is of is printed.
+    """
+    weights = load_weights(path)
+    file = path / WEIGHTS
+    with safe_open(file, framework="pt") as opened:
+        said = opened.metadata() or {}
+    expected = belonging(recipe, role)
+    if not expected.keys() <= said.keys():
+        say(f"note: {file} does not say which run it is of; it is taken as this one's")
+        return weights
+    fix = "the run's own checkpoint, or the recipe.yaml that it was trained with"
+    if said["role"] != role:
+        raise UserError(f"{file} is of a {in_words(said['role'])}, not of a {role!r}", fix=fix)
+    if said["run"] != expected["run"]:
+        raise UserError(
+            f"{file} is of another run: its {', '.join(MADE_BY[:-1])} or {MADE_BY[-1]} are not "
+            "those of this recipe",
+            fix=fix,
+        )
+    named = NAME.fullmatch(path.name)
+    if named and said.get("epochs") != str(int(named[1])):
+        raise UserError(
+            f"{file} was written after {in_words(said.get('epochs'))} epochs, and the folder's "
+            f"name says {int(named[1])}",
+            fix="the folder under its own name",
+        )
+    return weights
