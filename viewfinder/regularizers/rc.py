@@ -117,7 +117,7 @@ class Reconstruction(Term):
         check_width(seen, self.dim)
         for number, view in enumerate(seen.views):
             _check_view(view)
-            if self.options.likelihood == "bernoulli":
+            if self.options.likelihood == "bernoulli" and len(view):
                 _check_share(seen.shown(view, number))
 
     def forward(self, seen: EncoderPass) -> Tensor:
