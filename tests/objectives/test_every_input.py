@@ -11,7 +11,7 @@ from situations import DIM, SITUATIONS, Situation, random_data
 from torch import Tensor
 
 from viewfinder.core.errors import UserError
-from viewfinder.negatives import Bank
+from viewfinder.negatives import Bank, Contrast, Queue
 from viewfinder.objectives import (
     CARL,
     DINO,
@@ -188,6 +188,24 @@ def test_a_word_that_is_none_is_refused_by_the_functions(call: Any, name: str, k
             call(close)
     with pytest.raises(UserError, match=f"{name} is True"):
         call(True)
+
+
+@every_situation
+def test_what_is_no_contrast_is_refused_with_what_makes_one(situation: Situation) -> None:
+    if situation.negatives != "table":
+        return
+    state, views = situation.state(torch.float32), ([torch.randn(4, DIM)], [torch.randn(4, DIM)])
+    known = {"cluster": situation.clusters(4), "state": state}
+    for memory in (Queue(5, DIM), Bank(9, DIM)):
+        with pytest.raises(UserError, match=r"Try: negatives.propose\(query, index\)"):
+            situation.objective(*views, negatives=memory, **known)
+    with pytest.raises(UserError, match=r"are a Tensor.*Try: Contrast.of\(vectors\)"):
+        situation.objective(*views, negatives=torch.randn(5, DIM), **known)
+    cluster = torch.zeros(0, dtype=torch.int64)
+    table = Contrast(torch.zeros(3, DIM), torch.zeros(4, 0, dtype=torch.int64))
+    for empty in (Contrast(torch.zeros(0, DIM), cluster=cluster), table):
+        with pytest.raises(ValueError, match="no negatives, 0 rows"):
+            situation.objective(*views, negatives=empty, **known)
 
 
 BYTES = torch.zeros(2, 3, 16, 16, dtype=torch.uint8)

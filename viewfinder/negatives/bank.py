@@ -10,6 +10,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from viewfinder.core.across_ranks import shares
 from viewfinder.core.errors import UserError
 from viewfinder.core.expect import check_same_device, check_whole_numbers, check_word
 from viewfinder.core.randomness import derive, drawn_for, torch_generator
@@ -124,8 +125,9 @@ class Bank(Negatives):
 
     def propose(self, query: Tensor, index: Tensor, z: Tensor | None = None) -> Contrast:
         """Rows for queries (N, dim) of the data ``index`` (N,). The table is the bank itself, not a
-        copy: use it before the next update."""
-        self._check(index)
+        copy: use it before the next update. With several processes every one must call this, and
+        an index that one refuses all of them refuse."""
+        shares("the bank", [index], partial(self._check, index), least=0)
         index = index.long()
         rows = self._rows(query.detach(), index)
         # rows that are each query's own leave its datum out already

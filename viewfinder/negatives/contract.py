@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from viewfinder.core.across_ranks import gather, shares, world_size
+from viewfinder.core.errors import UserError
 from viewfinder.core.expect import check_same_device, check_whole_numbers
 from viewfinder.core.table import Row
 from viewfinder.data.domain import Spec
@@ -67,6 +68,8 @@ class Contrast:
     def check_queries(self, query: Tensor) -> None:
         """Raise ValueError where queries (N, D) cannot be contrasted with this."""
         check_same_device("the table of negatives", self.table, "the queries are", query)
+        if not len(self.table) or (self.rows is not None and not self.rows.shape[-1]):
+            raise ValueError("there are no negatives, 0 rows: at least one is expected")
         if query.ndim != 2 or self.table.shape[1] != query.shape[1]:
             raise ValueError(
                 f"negatives must be (K, D) or (N, K, D) for queries (N, D): the table is "
@@ -159,6 +162,22 @@ class NegativesRow(Row):
     stable_index: bool = False
     needs_momentum: bool = False
     drawn: Callable[[Any], int] = lambda options: 0
+
+
+def check_proposed(negatives: object) -> None:
+    """Raise UserError for what is no ``Contrast``, though it may hold one."""
+    if isinstance(negatives, Contrast):
+        return
+    met = type(negatives).__name__
+    if isinstance(negatives, Negatives):
+        raise UserError(
+            f"negatives are a {met}, of which a Contrast is expected: what it proposes",
+            fix="negatives.propose(query, index)",
+        )
+    raise UserError(
+        f"negatives are a {met}; a Contrast is expected",
+        fix="Contrast.of(vectors), of vectors (K, D) or (N, K, D)",
+    )
 
 
 def of_all_ranks(

@@ -21,8 +21,9 @@ from viewfinder.core.expect import (
 )
 from viewfinder.core.facts import check_count
 from viewfinder.core.table import Options, Row
-from viewfinder.negatives.contract import Contrast
+from viewfinder.negatives.contract import Contrast, check_proposed
 from viewfinder.negatives.contract import Kind as NegativesKind
+from viewfinder.objectives.contrast import check_temperature
 from viewfinder.positives.contract import Kind
 
 __all__ = ["Inputs", "Objective", "Options", "Progress"]
@@ -165,8 +166,6 @@ class Objective(Row):
         that none waits for the others.
         """
         options = self.options() if options is None else options
-        if temperature is not None and self.temperature not in self.options.model_fields:
-            raise ValueError(f"{self.name} has no temperature")
         inputs = Inputs(
             online,
             online if target is None else target,
@@ -177,7 +176,9 @@ class Objective(Row):
             state,
             progress or Progress(),
         )
-        sizes = shares(self.name, _tensors(inputs), partial(self._check, inputs, options))
+        sizes = shares(
+            self.name, _tensors(inputs), partial(self._check, inputs, options, temperature)
+        )
         if temperature is not None:
             options = options.model_copy(update={self.temperature: temperature})
         if len(sizes) == 1:
@@ -205,8 +206,12 @@ class Objective(Row):
             )
         return {name: torch.as_tensor(term) for name, term in terms.items()}
 
-    def _check(self, inputs: Inputs, options: Any) -> None:
+    def _check(self, inputs: Inputs, options: Any, temperature: Tensor | None) -> None:
         """Raise ValueError for what cannot be right, before anything of it leaves this process."""
+        if temperature is not None:
+            if self.temperature not in self.options.model_fields:
+                raise ValueError(f"{self.name} has no temperature")
+            check_temperature(temperature)
         if type(options) is not self.options:
             raise UserError(
                 f"{self.name} is given {type(options).__name__}; options of {self.name} are "
@@ -227,6 +232,8 @@ class Objective(Row):
             raise ValueError(f"{self.name} takes {bound} views, not {count}")
         if inputs.negatives is not None and "table" not in self.negatives:
             raise ValueError(f"{self.name} has no place for given negatives")
+        if inputs.negatives is not None:
+            check_proposed(inputs.negatives)
         if inputs.negatives is None and "table" in self.negatives and len(self.negatives) == 1:
             raise ValueError(f"{self.name} contrasts with given negatives: give it some")
         if inputs.tags is not None and "tags" not in self.positives:

@@ -109,7 +109,13 @@ class DINO(nn.Module):
             return self.joined(student, teacher, teacher_temperature)
         # the centre needs the teacher's outputs of all ranks, each rank's loss only its own
         given = [*student, *teacher]
-        sizes = shares("dino", given, lambda: _check_views(student, teacher, self.center))
+
+        def check() -> None:
+            _check_views(student, teacher, self.center)
+            for temperature in (teacher_temperature, self.student_temperature):
+                check_temperature(temperature)
+
+        sizes = shares("dino", given, check)
         loss = dino(student, teacher, self.center, teacher_temperature, self.student_temperature)
         everyone = gather(torch.cat([x.detach() for x in teacher], dim=1), sizes)
         self.move(everyone.chunk(len(teacher), dim=1))

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from viewfinder.core.ranges import Divisor
-from viewfinder.negatives.contract import Contrast
+from viewfinder.negatives.contract import Contrast, check_proposed
 from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.contrast import (
     check_contrast,
@@ -140,6 +140,7 @@ def positive_scores(
 def check_positives(query: Tensor, key: Tensor | None, negatives: Contrast) -> Tensor:
     """The positive of each query (N, D): its key, or what the negatives know of it. Raises
     ValueError where they do not fit together."""
+    check_proposed(negatives)
     key = negatives.positive if key is None else key
     if key is None:
         raise ValueError("there is no key: give one, or negatives that know the positive (a bank)")

@@ -14,6 +14,7 @@ from viewfinder.core.across_ranks import shares, world_size
 from viewfinder.core.ranges import Divisor, Fraction
 from viewfinder.negatives.contract import EMPTY, Contrast
 from viewfinder.objectives.contract import Inputs, Objective, Options
+from viewfinder.objectives.contrast import check_temperature
 from viewfinder.objectives.gathered import Reduced, each_or_all, gathered
 from viewfinder.objectives.info_nce import check_positives, positive_scores
 from viewfinder.objectives.log_partition import Temperature
@@ -149,7 +150,13 @@ class NCE(nn.Module):
         temperature: Temperature | None = None,
     ) -> Tensor:
         given = [query] if key is None else [query, key]
-        sizes = shares("nce", given, lambda: check_positives(query, key, negatives))
+        learned = self.temperature if temperature is None else temperature
+
+        def check() -> None:
+            check_positives(query, key, negatives)
+            check_temperature(learned)
+
+        sizes = shares("nce", given, check)
         loss = self.own(query, key, negatives, temperature=temperature)
         return loss * (len(query) * len(sizes) / sum(sizes))
 

@@ -124,7 +124,12 @@ class SwAV(nn.Module):
         if world_size() == 1:
             _check_views(views)
             return self.joined(views)
-        sizes = shares("swav", [*views], lambda: _check_views(views))
+
+        def check() -> None:
+            _check_views(views)
+            check_temperature(self.temperature)
+
+        sizes = shares("swav", [*views], check)
         everyone = gather(torch.cat(list(views), dim=1), sizes)
         return self.joined(everyone.split([z.shape[1] for z in views], dim=1))
 

@@ -126,6 +126,9 @@ class Term(nn.Module):
         """The term of each view, float (V,); or one of all views, a scalar."""
         raise NotImplementedError
 
+    def check(self, seen: EncoderPass) -> None:
+        """Raise ValueError where the pass of this process is wrong; across ranks all refuse it."""
+
     def decoded(self, features: Tensor, shown: Callable[[Tensor], Tensor]) -> Tensor | None:
         """For the report: images in [0, 1] made of features (N, D), where the term makes any.
 
@@ -181,7 +184,7 @@ class Regularizer(Row):
         """
         seen = seen.only(self.needs)
         given = [x for own in seen.tensors() for x in own]
-        sizes = shares(self.name, given, partial(self._check, seen))
+        sizes = shares(self.name, given, partial(self._check, term, seen))
         rows = len(given[0])
         if len(sizes) > 1 and self.across_ranks != "nothing":
             seen = joined(seen, sizes)
@@ -205,7 +208,7 @@ class Regularizer(Row):
             fix="return torch.stack([... for each view])",
         )
 
-    def _check(self, seen: EncoderPass) -> None:
+    def _check(self, term: nn.Module, seen: EncoderPass) -> None:
         for name in self.needs:
             if name != "stages" and not len(getattr(seen, name)):
                 raise ValueError(f"{self.name} needs {name}, and there are none")
@@ -234,6 +237,8 @@ class Regularizer(Row):
                     f"{self.name} takes features with noise of the width of those without, not "
                     f"{tuple(noisy[0].shape)} for {tuple(plain[0].shape)}"
                 )
+        if isinstance(term, Term):
+            term.check(seen)
 
 
 def check_width(seen: EncoderPass, dim: int) -> None:

@@ -113,6 +113,13 @@ class Reconstruction(Term):
             Decoder(spec.feature_dim, domain.channels, domain.size, width=options.width)
         )
 
+    def check(self, seen: EncoderPass) -> None:
+        check_width(seen, self.dim)
+        for number, view in enumerate(seen.views):
+            _check_view(view)
+            if self.options.likelihood == "bernoulli" and len(view):
+                _check_share(seen.shown(view, number))
+
     def forward(self, seen: EncoderPass) -> Tensor:
         check_width(seen, self.dim)
         o = self.options
