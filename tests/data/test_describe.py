@@ -84,3 +84,9 @@ def test_printing_a_source_without_labels_and_one_with_many_classes(
     for name in ("plain", "many"):
         print_description(describe(open_source(f"npz:{tmp_path / name}.npz")))
     assert "70 more" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("largest", [2, 2**31, 2**62, 2**63 - 1])
+def test_entropy_is_of_shares_whatever_the_numbers_are(largest: int) -> None:
+    assert entropy_bits(np.array([0, 0, largest, largest])) == 1
+    assert entropy_bits(np.array([largest])) == 0

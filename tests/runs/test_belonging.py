@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -89,7 +90,7 @@ def test_an_older_checkpoint_under_a_newer_name_is_refused(
 def test_the_baselines_weights_are_not_the_runs(read: Callable[[Run], Any], run: Run) -> None:
     last = run.checkpoints / "epoch-00002"
     about = {**belonging(run.recipe(), "supervised baseline"), "epochs": "2"}
-    save_file(load_file(last / WEIGHTS), last / WEIGHTS, about)
+    save_file(load_file(last / WEIGHTS), last / WEIGHTS, {"about": json.dumps(about)})
     write_digests(last)
     with pytest.raises(UserError, match=r"weights\.safetensors is of a 'supervised baseline'"):
         read(run)

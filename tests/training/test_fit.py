@@ -211,9 +211,9 @@ def test_a_checkpoint_of_another_recipe_is_refused(split: Split, tmp_path: Path)
     fit(recipe_of("simclr", split), split, run, QUIET, "")
     other = recipe_of("simclr", split, encoder={"widths": [4, 16]})
     run.recipe_file.write_text(other.to_yaml())
-    with pytest.raises(UserError, match="does not fit the recipe"):
+    with pytest.raises(UserError, match="is of another run"):
         load_encoder(run)
-    with pytest.raises(UserError, match="does not fit the recipe"):
+    with pytest.raises(UserError, match="is of another run"):
         fit(other, split, run, QUIET, "")
 
 

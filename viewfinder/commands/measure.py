@@ -17,9 +17,10 @@ from torch.nn import functional as F
 
 from viewfinder.core.console import console, say
 from viewfinder.core.errors import UserError
-from viewfinder.core.files import write_atomically
+from viewfinder.core.files import file_of, write_atomically
 from viewfinder.core.randomness import torch_generator
 from viewfinder.data.source import Data
+from viewfinder.data.sources.npz import check_held, read_header
 from viewfinder.information.discrete import Unit, information
 from viewfinder.information.embeddings import of_embeddings
 from viewfinder.information.estimate import Estimate
@@ -189,7 +190,10 @@ def varying(x: Tensor) -> Tensor:
 def read(path: Path) -> np.ndarray:
     """The array of a .npy file, without pickles. Raises UserError for what is none."""
     try:
-        found = np.load(path, allow_pickle=False)
+        with file_of(path).open("rb") as file:
+            check_held(path.name, read_header(file), path.stat().st_size - file.tell())
+            file.seek(0)
+            found = np.load(file, allow_pickle=False)
     except FileNotFoundError:
         raise UserError(f"there is no file {path}") from None
     except (OSError, ValueError, EOFError) as error:

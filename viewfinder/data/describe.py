@@ -46,8 +46,8 @@ def _channel_statistics(images: Data, rows: np.ndarray) -> tuple[list[float], li
 
 def entropy_bits(values: np.ndarray) -> float:
     """Entropy in bits of non-negative integers, H = -sum p log2 p with p the observed shares."""
-    counts = np.bincount(values)
-    share = counts[counts > 0] / len(values)
+    counts = np.unique(values, return_counts=True)[1]  # a value may be 2**62
+    share = counts / len(values)
     return float(abs((share * np.log2(share)).sum())) if len(values) else 0.0
 
 

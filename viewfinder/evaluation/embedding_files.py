@@ -39,6 +39,8 @@ REPEATING = ["path", "label", "class_name", "split"]
 def check_format(out: Path) -> None:
     """Raise UserError where the name does not end in a kind of file that can be written."""
     if out.suffix.lower() not in FORMATS:
+        if not out.name:  # what --out "" is
+            raise UserError(f"--out {out} names no file", fix="--out embeddings.parquet")
         raise UserError(
             f"{out} does not say what kind of file it is to be: {', '.join(FORMATS)} are known",
             fix=f"--out {out.with_suffix('.parquet')}",

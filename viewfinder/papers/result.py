@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from viewfinder.core.errors import UserError
+from viewfinder.core.errors import UserError, in_words
 from viewfinder.core.files import write_atomically
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def read(stored: Path, name: str) -> dict[str, Any]:
         whole = isinstance(content["numbers"], dict) and {"protocol", "figures", "notes"} <= {
             *content
         }
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(
             f"{file} is not the results.json of an experiment: {error!r}",
             fix=f"viewfinder reproduce {name}, which writes one",
@@ -180,7 +180,35 @@ def read(stored: Path, name: str) -> dict[str, Any]:
             f"{file} has not the numbers of {name}" + (f", but of {own}" if own != name else ""),
             fix=f"viewfinder reproduce {own} --judge --out {stored}",
         )
+    problem = _impossible(content["numbers"])
+    if problem is not None:
+        raise UserError(
+            f"{file} holds what was never measured: {problem}",
+            fix=f"viewfinder reproduce {name}, which writes it anew",
+        )
     return content
+
+
+SHARES = ("top1", "top5")
+LARGEST = 3.5e38
+"""No number of float32 is larger."""
+
+
+def _impossible(numbers: Any) -> str | None:
+    """A number that no experiment can have, with its key; None where there is none."""
+    rest: list[tuple[str, Any]] = [("numbers", numbers)]
+    while rest:  # no recursion: a file may be nested without end
+        key, value = rest.pop()
+        if isinstance(value, dict):
+            rest += value.items()
+        elif isinstance(value, list):
+            rest += ((key, one) for one in value)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            if key in SHARES and not 0 <= value <= 1:
+                return f"{key} is {in_words(value)}, a share in 0..1 is expected"
+            if not abs(value) < LARGEST:
+                return f"{key} is {in_words(value)}"
+    return None
 
 
 def _between_marks(page: Path, text: str) -> str:

@@ -13,6 +13,10 @@ Ambiguous = Literal["shortest", "drop", "refuse"]
 Path = tuple[str, ...]
 
 
+LEVELS = 100
+"""Paths of a chain of N names take N^2 of memory, and no taxonomy is as deep."""
+
+
 @dataclass(frozen=True)
 class Graph:
     """Who is a kind of what: ``parents[node]`` in the order of the file; a root has none."""
@@ -39,6 +43,15 @@ class Tree:
         return max(len(path) for path in self.paths)
 
 
+def check_depth(levels: int, where: str) -> None:
+    """Raise UserError for a hierarchy of more than ``LEVELS`` levels."""
+    if levels > LEVELS:
+        raise UserError(
+            f"{where} is {levels:,} levels deep; at most {LEVELS} are read",
+            fix="the levels that tell classes apart; WordNet has 20",
+        )
+
+
 def tree_from_paths(
     paths: Mapping[str, Sequence[str]], classes: Sequence[str], where: str = "the hierarchy"
 ) -> Tree:
@@ -50,6 +63,7 @@ def tree_from_paths(
     lost = [name for name in classes if not paths.get(name)]
     if lost:
         raise _without_path(lost, classes, where)
+    check_depth(max((len(paths[name]) for name in classes), default=0), where)
     whole = [tuple(paths[name]) for name in classes]
     whole = [p if p[-1] == name else (*p, name) for p, name in zip(whole, classes, strict=True)]
     if len({path[0] for path in whole}) == 1:
@@ -83,6 +97,10 @@ def tree_from_graph(
             f"{graph.where} has {len(roots)} roots above these classes ({first_five(roots)})",
             fix=f"one common root: a line for each, such as {roots[0]} being a kind of root",
         )
+    depth: dict[str, int] = {}
+    for node in order:
+        depth[node] = 1 + max((depth[parent] for parent in graph.parents[node]), default=0)
+    check_depth(max(depth.values(), default=0), graph.where)
     paths = _paths(graph, order, classes, min)
     forked: set[str] = set()
     for node in order:

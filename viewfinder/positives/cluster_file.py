@@ -19,6 +19,8 @@ from viewfinder.positives.assignment import Assignment, dense, each_other_its_ow
 from viewfinder.positives.attribute_file import rows_of
 
 _META = b"viewfinder.clusters"
+MOST_ROWS_AN_IMAGE = 100
+"""Above these rows an image no file is opened; less is read, to say which rows do not match."""
 
 
 def write_clusters(
@@ -87,12 +89,28 @@ def read_clusters(path: Path | str, split: Split) -> Assignment:
         made = Assignment(dense(_numbers(cells)), notes=tuple(notes))
         return each_other_its_own(made, known)
     with reading(path):
+        _check_rows(path, split)
         key, keys, values = _parquet(path, by_path=split.paths is not None)
         about = read_about(path)
         if key == "path":
             return _by_path(path, keys, values, split, about.get("n", len(keys)) - len(keys))
         _check_digests(path, about.get("digests", {}), split)
         return _by_index(path, keys, values, split)
+
+
+def _check_rows(path: Path, split: Split) -> None:
+    """Refuse a file by the rows that its metadata announce, before any is read: a small file may
+    unpack to billions."""
+    import pyarrow.parquet as pq
+
+    rows = pq.read_metadata(path).num_rows
+    most = MOST_ROWS_AN_IMAGE * len(split)
+    if rows > most:
+        raise UserError(
+            f"{path} has {rows:,} rows for the {len(split):,} images of {split.name}; at most "
+            f"{most:,} are read",
+            fix="a file with one row for each image",
+        )
 
 
 def _digests(split: Split) -> dict[str, str]:

@@ -10,13 +10,12 @@ import hashlib
 import json
 from pathlib import Path
 
-from safetensors import safe_open
 from torch import Tensor
 
 from viewfinder.core.console import say
 from viewfinder.core.errors import UserError, in_words
 from viewfinder.recipes.recipe import Recipe
-from viewfinder.runs.checkpoint import NAME, WEIGHTS, load_weights
+from viewfinder.runs.checkpoint import NAME, WEIGHTS, about_weights, load_weights
 
 MADE_BY = ("method", "seed", "objective", "encoder", "head", "target")
 """The parts of a recipe that are the same as long as a run is: its data may move, its epochs be
@@ -39,8 +38,7 @@ def own_weights(path: Path, recipe: Recipe, role: str) -> dict[str, Tensor]:
     """
     weights = load_weights(path)
     file = path / WEIGHTS
-    with safe_open(file, framework="pt") as opened:
-        said = opened.metadata() or {}
+    said = about_weights(path)
     expected = belonging(recipe, role)
     if not expected.keys() <= said.keys():
         say(f"note: {file} does not say which run it is of; it is taken as this one's")

@@ -31,6 +31,7 @@ from viewfinder.core.files import write_atomically
 WEIGHTS = "weights.safetensors"
 STATE = "state.safetensors"
 DIGESTS = "SHA256SUMS"
+_ABOUT = "about"
 NAME = re.compile(r"\.?epoch-(\d+)(?:\.old)?")
 """A checkpoint's folder by the epochs that were done, as it is or while it is replaced."""
 
@@ -43,7 +44,7 @@ def save(
 ) -> None:
     """Write a checkpoint folder at ``path``, replacing the one there, atomically.
 
-    about  what both files say of themselves in their headers, such as the run they are of
+    about  what the weights say of themselves in their header, such as the run they are of
 
     Raises UserError where the disk refuses (full, read-only); what was there before stays.
     """
@@ -54,8 +55,8 @@ def save(
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         whole = {k: v.detach().contiguous().cpu() for k, v in weights.items()}
-        save_file(whole, partial / WEIGHTS, metadata=dict(about or {}))
-        save_file(tensors, partial / STATE, metadata={**(about or {}), "tree": json.dumps(tree)})
+        save_file(whole, partial / WEIGHTS, metadata=_header(about or {}))
+        save_file(tensors, partial / STATE, metadata={"tree": json.dumps(tree)})
         write_digests(partial)
         for name in (WEIGHTS, STATE, DIGESTS):
             _flush(partial / name)
@@ -186,7 +187,7 @@ class SafeCheckpointIO(CheckpointIO):
     ) -> None:
         rest = {k: v for k, v in checkpoint.items() if k != "state_dict"}
         about = {**self.about, "epochs": str(checkpoint["epoch"] + 1)}
-        save(Path(path), checkpoint["state_dict"], rest, about)
+        save(Path(path), checkpoint["state_dict"], {**rest, _ABOUT: about}, about)
 
     def load_checkpoint(
         self,
@@ -196,7 +197,7 @@ class SafeCheckpointIO(CheckpointIO):
     ) -> dict[str, Any]:
         folder = Path(path)
         loaded = {**load_state(folder), "state_dict": load_weights(folder)}
-        if _about(folder / STATE) != _about(folder / WEIGHTS):
+        if loaded.get(_ABOUT, {}) != about_weights(folder):
             raise UserError(
                 f"{folder / STATE} and {WEIGHTS} beside it are not of the same run and epoch",
                 fix=_without(folder),
@@ -242,10 +243,24 @@ def _read(file: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def _about(file: Path) -> dict[str, str]:
-    """What a file's header says of it, without the tree of the state."""
-    with safe_open(file, framework="pt") as opened:
-        return {key: text for key, text in (opened.metadata() or {}).items() if key != "tree"}
+def about_weights(path: Path) -> dict[str, str]:
+    """What the weights of a checkpoint say of themselves; empty where they say nothing.
+
+    Raises UserError where that is no text by name.
+    """
+    try:
+        with safe_open(path / WEIGHTS, framework="pt") as file:
+            found = json.loads((file.metadata() or {}).get(_ABOUT, "{}"))
+        return {str(key): str(text) for key, text in found.items()}
+    except (SafetensorError, ValueError, AttributeError, RecursionError) as error:
+        raise UserError(
+            f"the header of {path / WEIGHTS} cannot be read: {brief(error)}", fix=_without(path)
+        ) from error
+
+
+def _header(about: Mapping[str, str]) -> dict[str, str]:
+    """One key: the writer puts several in any order, and equal runs have equal files."""
+    return {_ABOUT: json.dumps(about, sort_keys=True)} if about else {}
 
 
 def _pack(value: Any, tensors: dict[str, Tensor]) -> Any:

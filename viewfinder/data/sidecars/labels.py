@@ -103,7 +103,7 @@ def encode(
             )
         return dict(labels), list(class_names), []
     present = np.unique(every)
-    if len(present) == present[-1] + 1:
+    if present[-1] == len(present) - 1:
         return dict(labels), None, []
     coded = {split: np.searchsorted(present, values) for split, values in labels.items()}
     note = f"{where} are {len(present)} numbers up to {present[-1]}; renumbered from 0"

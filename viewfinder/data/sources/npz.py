@@ -56,15 +56,16 @@ def _clean_errors(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _read_header(stream: IO[bytes]) -> Header:
+def read_header(stream: IO[bytes]) -> Header:
+    """The header of a stored array; the stream stands behind it then."""
     version = npy.read_magic(stream)
     if version == (1, 0):
         return Header(*npy.read_array_header_1_0(stream))
     return Header(*npy.read_array_header_2_0(stream))
 
 
-def _check_held(member: str, header: Header, held: int) -> None:
-    """Raise ValueError where a header announces more than the archive holds."""
+def check_held(member: str, header: Header, held: int) -> None:
+    """Raise ValueError where a header announces more than ``held`` bytes."""
     announced = math.prod(header.shape) * header.dtype.itemsize
     if min(header.shape, default=0) < 0 or (announced > held and not header.dtype.hasobject):
         raise ValueError(f"{member} announces {header.shape} values, and holds {held:,} bytes")
@@ -80,8 +81,8 @@ class NpzFile:
             for member in archive.namelist():
                 if member.endswith(".npy"):
                     with archive.open(member) as stream:
-                        header = _read_header(stream)
-                    _check_held(member, header, archive.getinfo(member).file_size)
+                        header = read_header(stream)
+                    check_held(member, header, archive.getinfo(member).file_size)
                     self.headers[member.removesuffix(".npy")] = header
 
     def check_plain(self, key: str) -> None:
@@ -112,7 +113,7 @@ class NpzFile:
             zipfile.ZipFile(self.path) as archive,
             archive.open(f"{key}.npy") as stream,
         ):
-            _read_header(stream)
+            read_header(stream)
             for start in range(0, header.shape[0], step):
                 stop = min(start + step, header.shape[0])
                 data = bytearray(stream.read((stop - start) * row_bytes))
