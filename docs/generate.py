@@ -1,8 +1,9 @@
 """Write what the documentation takes from the code: python docs/generate.py
 
-That is docs/recipe.md, the page of every recipe key, and the part between the marks
-``<!-- generated -->`` and ``<!-- end -->`` of docs/data.md, docs/which-views.md and each page of a
-method or a regularizer. The pictures of docs/which-views.md are drawn by docs/gallery.py.
+That is docs/recipe.md, the page of every recipe key, docs/methods.md, the list of methods,
+and the part between the marks ``<!-- generated -->`` and ``<!-- end -->`` of docs/data.md,
+docs/which-views.md and each page of a method or a regularizer. The pictures of
+docs/which-views.md are drawn by docs/gallery.py.
 """
 
 from __future__ import annotations
@@ -64,6 +65,14 @@ Files and values are YAML 1.2: `1e-3` is a number, `1:30` and `no` are text. An 
 true or false takes `yes`, `no`, `on` and `off` too. A key that is written twice, an object, and a
 file that aliases make huge are refused.
 """
+METHODS_INTRODUCTION = """# Every method, and every regularizer
+
+Generated from the code by `python docs/generate.py`; do not edit.
+
+A method is a row of settings over the parts of a recipe; `viewfinder methods` prints the same
+list with the parts of each. A regularizer is added to any of them:
+`viewfinder pretrain moco regularizers=rc`.
+"""
 
 
 def pages() -> dict[Path, str]:
@@ -81,7 +90,22 @@ def pages() -> dict[Path, str]:
     for name, row in REGULARIZERS.items():
         file = DOCS / "regularizers" / f"{name}.md"
         found[file] = _filled(file, regularizer(row))
+    found[DOCS / "methods.md"] = methods()
     return found
+
+
+def methods() -> str:
+    """The list of methods and regularizers, each with what it is and a link to its page."""
+    lines = [METHODS_INTRODUCTION, "| method | what it does | paper |", "|---|---|---|"]
+    lines += [
+        f"| [{row.name}](methods/{row.name}.md) | {row.summary} | {row.paper} |"
+        for row in METHODS.values()
+    ]
+    lines += ["", "| regularizer | what it adds | paper |", "|---|---|---|"]
+    for row in REGULARIZERS.values():
+        page = f"[{row.name}](regularizers/{row.name}.md)"
+        lines.append(f"| {page} | {row.summary} | {row.paper} |")
+    return "\n".join([*lines, ""])
 
 
 def recipe_page() -> str:
