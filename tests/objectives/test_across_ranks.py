@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
+from processes import together
 from situations import DIM, SITUATIONS, Situation, random_data
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -203,7 +204,7 @@ def ranks(
 ) -> list[dict[str, Any]]:
     folder: Path = tmp_path_factory.mktemp("ranks")
     shares = request.param
-    torch.multiprocessing.spawn(worker, (str(folder), shares), nprocs=len(shares))
+    together(worker, len(shares), str(folder), shares)
     return [torch.load(folder / f"{rank}.pt") for rank in range(len(shares))]
 
 
