@@ -7,7 +7,10 @@ import pickle
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
+from inspect import isclass, isfunction, signature
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -21,6 +24,8 @@ import viewfinder as vf
 from viewfinder import objectives
 from viewfinder.core.errors import UserError
 from viewfinder.core.extras import APP
+from viewfinder.core.table import _TABLES, Table
+from viewfinder.data.domain import Domain
 from viewfinder.evaluation import probes
 from viewfinder.recipes.recipe import build, parse_overrides
 from viewfinder.runs.model import Model
@@ -86,6 +91,107 @@ def test_the_modules_of_the_front_door_offer_what_their_layers_do() -> None:
         offered = {n: x for n, x in vars(layer).items() if n in door.__all__}
         assert offered == {n: getattr(door, n) for n in door.__all__}
     assert {*vf.losses.__all__} == {*objectives.__all__}
+
+
+@pytest.mark.parametrize("name", vf._MODULES)
+def test_what_a_module_of_the_front_door_shows_is_what_it_offers(name: str) -> None:
+    """No file of the house among it: each is a class, a function or a table."""
+    door = getattr(vf, name)
+    assert dir(door) == sorted(door.__all__)
+    for shown in dir(door):
+        assert not isinstance(getattr(door, shown), ModuleType), shown
+
+
+@pytest.mark.parametrize("name", vf.losses.OBJECTIVES)
+def test_every_objective_has_its_function_among_the_losses(name: str) -> None:
+    """Of its own name, where there is one: the file of the same name is not in its place."""
+    row = vf.losses.OBJECTIVES[name]
+    every = [getattr(vf.losses, shown) for shown in dir(vf.losses)]
+    home = row.compute.__module__
+    own = [x for x in every if isfunction(x) and x.__module__ == home]
+    assert own
+    for door in (vf.losses, objectives):
+        assert getattr(door, name.replace("-", "_"), own[0]) in own
+
+
+IMAGES = torch.zeros(2, 3, 40, 40, dtype=torch.uint8)
+REQUIRED = {"dim": 8, "prototypes": 4, "outputs": 4, "channels": 3, "size": 16, "n": 9}
+"""What a module must be given."""
+OF_RECIPES = ("objective.", "negatives.", "regularizers.", "views.", "data.", "recipe")
+ARGUMENTS = [
+    (module, name)
+    for door in (vf.losses, vf.negatives, vf.regularizers)
+    for module in (getattr(door, shown) for shown in dir(door))
+    if isclass(module) and issubclass(module, nn.Module)
+    for name, argument in signature(module).parameters.items()
+    # any are right of switches, seeds and functions; a base class checks nothing
+    if not isinstance(argument.default, bool)
+    and name not in ("seed", "choose", "options", "spec")
+    and module is not vf.regularizers.Regularization
+]
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), ARGUMENTS, ids=lambda x: x if isinstance(x, str) else x.__name__
+)
+def test_what_is_wrong_with_a_module_is_said_by_its_argument(module: Any, name: str) -> None:
+    required = {
+        key: REQUIRED[key]
+        for key, argument in signature(module).parameters.items()
+        if argument.default is argument.empty
+    }
+    module(**required)
+    for wrong in (-7, "wrong", float("nan")):
+        with pytest.raises(UserError) as met:
+            module(**{**required, name: wrong})
+        assert str(met.value).startswith(f"{name} is {wrong!r}")
+        assert not [key for key in OF_RECIPES if key in str(met.value)]
+
+
+OPTIONS_OF_LOOPS: dict[str, Callable[[], Any]] = {
+    "the size of a preset": lambda: vf.views.preset("simclr", 2),
+    "the channels of a step": lambda: vf.views.preset("simclr", 32, channels=5),
+    "a step without a probability": lambda: vf.views.compose(["lab"], 32, channels=4),
+    "the kernel of a blur": lambda: vf.views.compose([{"blur": {"kernel": 99}}], 32),
+    "a split of other data": lambda: vf.views.compose(
+        [], domain=Domain("points", (2,)), split={"channels": 1}
+    ),
+    "a step of other data": lambda: vf.views.compose(["flip"], domain=Domain("points", (2,))),
+    "too many channels": lambda: vf.views.compose(["crop"], 32, split={"channels": 3}),
+    "two lists of one draw": lambda: vf.views.compose(
+        ["crop"], 32, second=["flip"], split={"channels": 1}
+    ),
+    "a patch of a grid": lambda: vf.views.compose(["crop"], 32, split={"grid": {"patch": 64}}),
+    "a piece of a jigsaw": lambda: vf.views.compose(
+        ["crop"], 32, split={"jigsaw": {"cell": 4, "piece": 9}}
+    ),
+    "the reach of patches": lambda: vf.views.compose(
+        ["crop"], 32, split={"patches": {"offset": 9, "reach": 3}}
+    ),
+    "images for patches": lambda: vf.views.compose(["crop"], 32, split="patches")(IMAGES),
+    "draws of a bank": lambda: vf.negatives.Bank(9, 4, size=8, nearest=3),
+}
+
+
+@pytest.mark.parametrize("slip", OPTIONS_OF_LOOPS)
+def test_no_key_of_a_recipe_is_named_to_a_loop_of_ones_own(slip: str) -> None:
+    with pytest.raises(UserError) as met:
+        OPTIONS_OF_LOOPS[slip]()
+    told = str(met.value)
+    assert not [key for key in (*OF_RECIPES, "@", "null") if key in told]
+
+
+@pytest.mark.parametrize("table", _TABLES, ids=lambda table: table.kind)
+def test_a_name_that_is_in_no_table_is_answered_with_the_nearest(table: Table[Any]) -> None:
+    for name in table:
+        wrong = f"{name}x"
+        with pytest.raises(KeyError, match=f"unknown {table.kind} '{wrong}'. Did you mean ") as met:
+            table[wrong]
+        assert isinstance(met.value, UserError)
+        assert str(met.value).startswith("unknown")  # not quoted, as a bare KeyError shows it
+        assert wrong not in table
+        assert table.get(wrong) is None
+    assert 5 not in table
 
 
 def test_every_name_is_there_and_known_to_type_checkers() -> None:

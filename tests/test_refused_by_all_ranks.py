@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
+from processes import together
 from torch import nn
 
 from viewfinder.negatives import Bank, Contrast
@@ -56,5 +57,5 @@ def worker(rank: int, folder: str) -> None:
 
 
 def test_a_mistake_of_one_process_is_refused_by_both(tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(worker, (str(tmp_path),), nprocs=2)
+    together(worker, 2, str(tmp_path))
     assert all((tmp_path / str(rank)).exists() for rank in (0, 1))

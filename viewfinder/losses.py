@@ -7,3 +7,7 @@ from __future__ import annotations
 
 from viewfinder.objectives import *  # noqa: F403
 from viewfinder.objectives import __all__ as __all__
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -19,3 +19,7 @@ __all__ = [
     "regress_features",
     "ridge",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

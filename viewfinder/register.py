@@ -53,6 +53,19 @@ from viewfinder.views.contract import Step, any_channels
 from viewfinder.views.maker import Split
 from viewfinder.views.table import SPLITS, STEPS
 
+__all__ = [
+    "encoder",
+    "method",
+    "negatives",
+    "objective",
+    "positives",
+    "probe",
+    "regularizer",
+    "source",
+    "split",
+    "step",
+]
+
 T = TypeVar("T", bound=Callable[..., Any])
 P = ParamSpec("P")
 
@@ -457,3 +470,7 @@ def _summary(made: Callable[..., Any]) -> str:
             fix='"""What it is, in a line."""',
         )
     return first.rstrip(".")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -156,10 +156,10 @@ def test_filled_by_vectors_of_all_data() -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"n": 1}, "n >= 2"),
-        ({"size": 0}, "size >= 1"),
+        ({"n": 1}, "n is 1; .*at least 2"),
+        ({"size": 0}, "size is 0; .*at least 1"),
         ({"alpha": 1.1}, "between 0 and 1"),
-        ({"nearest": 10}, "below n=10"),
+        ({"nearest": 10}, "nearest is 10; .* from 1 to 9"),
         ({"nearest": 3, "draws": "shared"}, "each query's own"),
     ],
 )

@@ -303,10 +303,10 @@ def test_golden_sets_of_ball_and_annulus(case: Case) -> None:
     [
         ("ball", {"size": 12}, r"negatives.size=12, but a datum has only 11 others"),
         ("annulus", {"size": 50}, r"negatives.size=50.*negatives.size=1"),
-        ("ball", {"size": 3, "draws": 6}, r"draws=6 of the negatives.size=3.*2 times"),
+        ("ball", {"size": 3, "draws": 6}, r"draws=6 of the size=3.*2 times"),
         ("annulus", {"clusters": False}, r"leaves nothing out.*negatives=ball"),
         ("annulus", {"size": 5, "inner": 5}, r"inner=5 leaves nothing"),
-        ("threshold", {"lower": 0.5, "upper": 0.1}, r"lower=0.5 is above negatives.upper=0.1"),
+        ("threshold", {"lower": 0.5, "upper": 0.1}, r"lower=0.5 is above upper=0.1"),
         ("threshold", {"lower": -2.0}, r"greater than or equal to -1"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from golden.cases import Case, golden_cases
 from hypothesis import given
 from hypothesis import strategies as st
 
+from viewfinder.core.errors import UserError
 from viewfinder.negatives import Queue
 from viewfinder.objectives import InfoNCE, info_nce_with_negatives
 
@@ -78,7 +81,7 @@ def test_wrong_keys_are_refused() -> None:
         queue.update(torch.zeros(3, 5), torch.arange(3))
     with pytest.raises(ValueError, match="one index each"):
         queue.update(torch.zeros(3, 2), torch.arange(2))
-    with pytest.raises(ValueError, match="positive size"):
+    with pytest.raises(ValueError, match=r"size is 0; .*at least 1"):
         Queue(0, 2)
 
 
@@ -91,3 +94,15 @@ def test_keys_of_which_nothing_is_known_are_negatives_of_all() -> None:
     torch.testing.assert_close(InfoNCE(0.5)(query, query, queue.propose()), wanted)
     known = queue.propose(query, torch.tensor([0, 1]))
     torch.testing.assert_close(InfoNCE(0.5)(query, query, known), wanted)
+
+
+@pytest.mark.parametrize("write", [Queue.update, Queue.write], ids=lambda f: f.__name__)
+def test_no_key_is_written_as_an_empty_slot(write: Callable[..., None]) -> None:
+    queue = Queue(4, 2)
+    before = {name: x.clone() for name, x in queue.state_dict().items()}
+    for wrong in (-1, -3):
+        with pytest.raises(UserError, match=f"index has {wrong}; .*from 0, or -2"):
+            write(queue, torch.ones(2, 2), torch.tensor([3, wrong]))
+    assert all(torch.equal(x, before[name]) for name, x in queue.state_dict().items())
+    write(queue, torch.ones(2, 2), torch.tensor([3, -2]))
+    assert queue.index.tolist() == [3, -2, -1, -1]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
+from processes import together
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -84,7 +85,7 @@ def worker(rank: int, folder: str, shares: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("shares", SHARES, ids=str)
 def test_several_processes_equal_one(shares: tuple[int, ...], tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(worker, (str(tmp_path), shares), nprocs=len(shares))
+    together(worker, len(shares), str(tmp_path), shares)
     for norm in NORMS:
         wanted = two_steps(norm, shares, None)
         for rank in range(len(shares)):

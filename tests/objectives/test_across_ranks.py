@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
+from processes import together
 from situations import DIM, SITUATIONS, Situation, random_data
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -157,8 +158,22 @@ def refused(situation: Situation, rank: int, samples: int) -> None:
             cluster=None if cluster is None else cluster[rows],
             tags=None if tags is None else tags[rows],
         )
+    optional = {"index": torch.arange(samples), "cluster": cluster, "tags": tags}
+    if "table" in situation.objective.negatives and "batch" in situation.objective.negatives:
+        optional["negatives"] = Contrast(data.table.table)
+    count = 1 if situation.objective.scores == "pairs" else 2
+    views = [x.detach() for x in data.online[:count]]
+    known = {"negatives": situation.contrast(data.table, optional["index"]), **optional}
+    known = {key: x for key, x in known.items() if x is not None}
+    for key in known:
+        given = {n: x for n, x in known.items() if rank or n != key}
+        given["state"] = situation.state(torch.float64)
+        with pytest.raises(ValueError, match=f"in all processes, not|{situation.objective.name}"):
+            situation.objective(views, **given)
     wide = [x.repeat(1, 1 + (rank == 0)) for x in data.online]
-    with pytest.raises(ValueError, match=r"process 0: float64 \(n, 12\)|logits allow|negatives mu"):
+    with pytest.raises(
+        ValueError, match=r"process 0: view 0 float64 \(n, 12\)|logits allow|negatives mu"
+    ):
         situation.loss(wide, [x.repeat(1, 1 + (rank == 0)) for x in data.target], data.table)
 
 
@@ -189,7 +204,7 @@ def ranks(
 ) -> list[dict[str, Any]]:
     folder: Path = tmp_path_factory.mktemp("ranks")
     shares = request.param
-    torch.multiprocessing.spawn(worker, (str(folder), shares), nprocs=len(shares))
+    together(worker, len(shares), str(folder), shares)
     return [torch.load(folder / f"{rank}.pt") for rank in range(len(shares))]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from inspect import isfunction, signature
 from typing import Any, get_args
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from situations import DIM, SITUATIONS, Situation, random_data
 from torch import Tensor
 
+from viewfinder import losses
 from viewfinder.core.errors import UserError
 from viewfinder.negatives import Bank, Contrast, Queue
 from viewfinder.objectives import (
@@ -73,6 +75,7 @@ def test_whose_samples_and_which_numbers(situation: Situation) -> None:
         refusal(situation, "labels is on meta", cluster=cluster.to(META))
     if tags is not None:
         refusal(situation, "tags must be .* of 0 and 1", tags=tags * 0.5)
+        refusal(situation, "tags must be .* T at least 1", tags=tags[:, :0])
         refusal(situation, "tags of 3 samples are given for 4", tags=tags[:3])
         refusal(situation, "tags is on meta", tags=tags.to(META))
 
@@ -111,6 +114,8 @@ def test_views_are_a_list_of_equal_shares_on_one_device(situation: Situation) ->
         call(views, [x[:3] for x in views])
     with pytest.raises(ValueError, match=r"views \(N, D\) of the same samples"):
         call([x[:, :, None] for x in views])
+    with pytest.raises(ValueError, match=r"views \(N, D\) of the same samples, D at least 1"):
+        call([x[:, :0] for x in views])
     with pytest.raises(ValueError, match=r"a view is on meta, the first view on cpu"):
         call(views, [x.to(META) for x in views])
 
@@ -206,6 +211,87 @@ def test_what_is_no_contrast_is_refused_with_what_makes_one(situation: Situation
     for empty in (Contrast(torch.zeros(0, DIM), cluster=cluster), table):
         with pytest.raises(ValueError, match="no negatives, 0 rows"):
             situation.objective(*views, negatives=empty, **known)
+
+
+NARROW, INDEX = torch.zeros(4, 0), torch.arange(4)
+NOTHING = Contrast(torch.zeros(5, 0))
+WITHOUT_NUMBERS = {
+    "barlow_twins": lambda z: losses.barlow_twins(z, z),
+    "byol_regression": lambda z: losses.byol_regression(z, z),
+    "carl": lambda z: losses.carl(z, z),
+    "ci_infonce": lambda z: losses.ci_infonce(z, z),
+    "cosine": lambda z: losses.cosine(z, z),
+    "cross_entropy": lambda z: losses.cross_entropy(z, INDEX),
+    "dino": lambda z: losses.dino([z, z], [z, z], torch.zeros(z.shape[1]), 0.1),
+    "info_nce": lambda z: losses.info_nce(z, z),
+    "info_nce_from_scores": losses.info_nce_from_scores,
+    "info_nce_with_negatives": lambda z: losses.info_nce_with_negatives(z, z, NOTHING),
+    "kl_to_uniform": losses.kl_to_uniform,
+    "local_aggregation": lambda z: losses.local_aggregation(z, z, NOTHING),
+    "log_normaliser": lambda z: losses.log_normaliser(z, z, NOTHING),
+    "nce": lambda z: losses.nce(z, z, NOTHING, log_z=0.0),
+    "negative_cosine": lambda z: losses.negative_cosine(z, z),
+    "nt_xent": lambda z: losses.nt_xent(z, z),
+    "pcl": lambda z: losses.pcl(z, z, NOTHING, []),
+    "proto_nce": lambda z: losses.proto_nce(
+        z, losses.Prototypes(INDEX % 3, torch.zeros(3, 0), torch.ones(3))
+    ),
+    "sinkhorn": losses.sinkhorn,
+    "supcon": lambda z: losses.supcon([z, z]),
+    "swav": lambda z: losses.swav([z, z]),
+    "tag_overlap": losses.tag_overlap,
+    "vicreg": lambda z: losses.vicreg(z, z),
+}
+"""Every function of a batch (N, D), given one of width 0."""
+OTHERS = {"concentration", "draw_partners", "moved_center"}
+"""Those that take no vectors (N, D) of samples."""
+
+
+def test_every_function_is_in_one_of_the_two_lists() -> None:
+    functions = {n for n in losses.__all__ if isfunction(getattr(losses, n))}
+    assert functions == WITHOUT_NUMBERS.keys() | OTHERS
+
+
+@pytest.mark.parametrize("name", WITHOUT_NUMBERS)
+def test_vectors_of_no_numbers_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=r"\(4, 0\)|D at least 1|0 logits"):
+        WITHOUT_NUMBERS[name](NARROW)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n for n in WITHOUT_NUMBERS if "rows" in signature(getattr(losses, n)).parameters],
+)
+def test_no_anchors_are_refused(name: str) -> None:
+    """Their mean would be NaN."""
+    loss = getattr(losses, name)
+    given = ([X, X],) if name == "supcon" else (X, X)
+    assert torch.isfinite(loss(*given, rows=slice(1, 3)))
+    for rows in (slice(0, 0), slice(3, 3), slice(9, None), slice(2, 1)):
+        with pytest.raises(ValueError, match=r"are none of 4 samples: one anchor"):
+            loss(*given, rows=rows)
+
+
+@every_situation
+def test_where_nothing_was_kept_yet_the_loss_is_0_and_teaches_nothing(
+    situation: Situation,
+) -> None:
+    """The first step of a queue: a positive is there, and nothing to tell it from."""
+    if situation.negatives != "table":
+        return
+    data = random_data(situation, 4)
+    cluster, state = situation.clusters(4), situation.state(torch.float64)
+    several = (
+        cluster is not None and cluster.ndim == 2 and "clusters" in situation.objective.positives
+    )
+    queue = Queue(5, DIM, clusterings=cluster.shape[1] if several else None).double()
+    kept = queue.propose(data.online[0], torch.arange(4))
+    known = {"cluster": cluster, "negatives": kept, "state": state}
+    terms = situation.objective([data.online[0]], [data.online[1].detach()], **known)
+    loss = terms.get("instance", terms["loss"])  # PCL has centroids beside the queue
+    (gradient,) = torch.autograd.grad(loss, data.online[0])
+    assert loss == 0
+    assert gradient.abs().max() < 1e-15
 
 
 BYTES = torch.zeros(2, 3, 16, 16, dtype=torch.uint8)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
+from processes import together
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -114,7 +115,7 @@ def worker(rank: int, folder: str) -> None:
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     folder: Path = tmp_path_factory.mktemp("ranks")
-    torch.multiprocessing.spawn(worker, (str(folder),), nprocs=len(SIZES))
+    together(worker, len(SIZES), str(folder))
     return [torch.load(folder / f"{rank}.pt") for rank in range(len(SIZES))]
 
 

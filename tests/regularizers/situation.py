@@ -34,7 +34,9 @@ class Situation:
 
     @property
     def options(self) -> RegularizerOptions:
-        return self.row.options(**self.chosen)
+        """Those chosen, of a small network where it has one."""
+        small = {"width": 0.05} if "width" in self.row.options.model_fields else {}
+        return self.row.options(**{**small, **self.chosen})
 
     @property
     def views(self) -> int:

@@ -22,7 +22,7 @@ every_row = pytest.mark.parametrize("name", list(REGULARIZERS))
 
 def regularization(situation: Situation, **options: object) -> Regularization:
     """What a recipe of this regularizer alone adds, in evaluation mode, without noise."""
-    chosen = situation.row.options(**{**situation.chosen, **options})
+    chosen = situation.row.options(**{**dict(situation.options), **options})
     encoder = nn.Sequential()
     for name in situation.row.stages(chosen):
         encoder.add_module(name, nn.Flatten())
@@ -241,7 +241,7 @@ def test_a_row_that_declares_nonsense_is_refused(wrong: dict) -> None:
 
 
 def test_the_modules_are_their_rows() -> None:
-    situation = Situation(REGULARIZERS["rc"])
+    situation = Situation(REGULARIZERS["rc"], {"width": 1.0})  # the module's
     seen = random_pass(situation, 5, views=2)
     first, second = seen.features
     rc = RC(DIM, *SHAPE[:2]).double().eval()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
+from processes import together
 from situation import DIM, SITUATIONS, STAGE_DIM, Situation, random_pass
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -98,7 +99,7 @@ def refused(situation: Situation, rank: int, rows: slice, samples: int) -> None:
         situation.row(situation.term(), replace(seen, features=features))
     if situation.row.needs == ("features",):
         wider = [x.repeat(1, 1 + (rank == 0)) for x in seen.features]
-        with pytest.raises(ValueError, match=r"process 0: float64 \(n, 12\)"):
+        with pytest.raises(ValueError, match=r"process 0: tensor 0 float64 \(n, 12\)"):
             situation.row(situation.term(), replace(seen, features=wider))
 
 
@@ -129,7 +130,7 @@ def ranks(
 ) -> tuple[int, list[dict[str, Any]]]:
     folder: Path = tmp_path_factory.mktemp("ranks")
     shares = request.param
-    torch.multiprocessing.spawn(worker, (str(folder), shares), nprocs=len(shares))
+    together(worker, len(shares), str(folder), shares)
     return sum(shares), [torch.load(folder / f"{rank}.pt") for rank in range(len(shares))]
 
 

@@ -8,7 +8,7 @@ rows. In a single process nothing is copied or communicated.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from zlib import crc32
 
@@ -24,7 +24,7 @@ def world_size() -> int:
 
 def shares(
     name: str,
-    given: Sequence[Tensor],
+    given: Mapping[str, Tensor],
     check: Callable[[], object] = lambda: None,
     *,
     least: int = 1,
@@ -32,8 +32,8 @@ def shares(
     """How many rows each rank holds, once all of them agree that what they were given is right.
 
     name   of what asks, for the messages
-    given  tensors (n, ...) that the ranks are about to join: n differs from rank to rank, all else
-           must be alike
+    given  by their names, tensors (n, ...) that the ranks are about to join: n, of the first of
+           them, differs from rank to rank; all else must be alike, also which are given
     check  raises where this rank's input is wrong
     least  fewest rows that every rank must hold
 
@@ -48,19 +48,24 @@ def shares(
         problem = error
         if world_size() == 1:
             raise
-    rows = len(given[0]) if given and given[0].ndim else 0
+    first = next(iter(given.values()), None)
+    rows = len(first) if first is not None and first.ndim else 0
     sizes = [rows] if world_size() == 1 else _agreed(name, given, rows, problem)
     if min(sizes) < least:
         raise ValueError(f"{name} needs at least one sample in every process, not {sizes}")
     return sizes
 
 
-def _agreed(name: str, given: Sequence[Tensor], rows: int, problem: Exception | None) -> list[int]:
+def _agreed(
+    name: str, given: Mapping[str, Tensor], rows: int, problem: Exception | None
+) -> list[int]:
     """The rows of each rank. Raises on every rank where one has a problem, or another kind of
     tensors."""
-    kinds = ", ".join(f"{str(x.dtype)[6:]} {('n', *x.shape[1:])}" for x in given).replace("'", "")
+    shapes = {key: str(("n", *x.shape[1:])).replace("'", "") for key, x in given.items()}
+    kinds = ", ".join(f"{key} {str(x.dtype)[6:]} {shapes[key]}" for key, x in given.items())
     refused = -1 if problem else rows
-    own = torch.tensor([refused, crc32(kinds.encode())], device=given[0].device if given else None)
+    device = next((x.device for x in given.values()), None)
+    own = torch.tensor([refused, crc32(kinds.encode())], device=device)
     everyone = [torch.empty_like(own) for _ in range(world_size())]
     dist.all_gather(everyone, own)
     sizes, marks = torch.stack(everyone).T.tolist()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class UserError(ValueError):
@@ -22,6 +23,45 @@ class UserError(ValueError):
         self.message = shortened(message, 2_000)
         self.fix = fix = fix and shortened(fix, 1_000)
         super().__init__(f"{self.message.rstrip('.')}. Try: {fix}" if fix else self.message)
+
+
+class OptionError(UserError):
+    """A mistake in the options of a part, which a recipe writes with the part in front of them.
+
+    Each ``@`` of the message and the fix stands for that: for nothing in a loop of one's own, and
+    for what ``within`` is given in a recipe. ``own`` is the fix in such a loop where it is another.
+
+    >>> error = OptionError("@size is 3; at least 4 px are expected", fix="@size=32")
+    >>> print(error)
+    size is 3; at least 4 px are expected. Try: size=32
+    >>> print(error.within("views."))
+    views.size is 3; at least 4 px are expected. Try: views.size=32
+    """
+
+    def __init__(self, message: str, *, fix: str | None = None, own: str | None = None) -> None:
+        self.marked = message, fix
+        shown = fix if own is None else own
+        super().__init__(message.replace("@", ""), fix=shown and shown.replace("@", ""))
+
+    def within(self, part: str) -> UserError:
+        """The same as a recipe has it, whose keys begin with ``part``."""
+        message, fix = self.marked
+        return UserError(message.replace("@", part), fix=fix and fix.replace("@", part))
+
+
+@contextmanager
+def within(part: str) -> Iterator[None]:
+    """Options are those of a recipe here, whose keys begin with ``part``."""
+    try:
+        yield
+    except OptionError as error:
+        raise error.within(part) from error
+
+
+class UnknownNameError(UserError, KeyError):
+    """A name that is in no list; as a ``KeyError``, also what a mapping raises."""
+
+    __str__ = Exception.__str__  # a KeyError shows the repr of its message
 
 
 def shortened(text: str, length: int = 100) -> str:
@@ -70,12 +110,12 @@ def nearest_keys(key: str, valid: Iterable[str]) -> list[str]:
     return [guess] if guess else []
 
 
-def unknown(kind: str, name: object, valid: Iterable[str]) -> UserError:
+def unknown(kind: str, name: object, valid: Iterable[str]) -> UnknownNameError:
     """The error for a name that is not in the list: names it, the nearest match and all choices."""
     choices = sorted(valid)
     guess = nearest(name, choices) if isinstance(name, str) else None
     hint = f" Did you mean {guess!r}?" if guess else ""
-    return UserError(f"unknown {kind} {in_words(name)}.{hint} Known: {', '.join(choices)}")
+    return UnknownNameError(f"unknown {kind} {in_words(name)}.{hint} Known: {', '.join(choices)}")
 
 
 def brief(problem: object, limit: int = 300) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any, get_args
 
 from torch import Tensor
 
-from viewfinder.core.errors import UserError, nearest
+from viewfinder.core.errors import UserError, in_words, nearest
 
 _WHOLE = "whole numbers, such as torch.int64"
 
@@ -28,6 +29,24 @@ def check_word(name: str, given: Any, words: Any) -> None:
         raise UserError(f"{name} is {given!r}; {wanted} is expected", fix=fix)
 
 
+def check_whole(name: str, given: Any, least: int = 1, most: int | None = None) -> None:
+    """Raise UserError unless an argument is a whole number of a range.
+
+    >>> check_whole("dim", -7)  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    UserError: dim is -7; a whole number, at least 1, is expected. Try: dim=1
+    """
+    whole = isinstance(given, Integral) and not isinstance(given, bool)
+    if whole and least <= given and (most is None or given <= most):
+        return
+    bound = f"at least {least}" if most is None else f"from {least} to {most}"
+    nearby = None if not whole else least if given < least else most
+    raise UserError(
+        f"{name} is {in_words(given)}; a whole number, {bound}, is expected",
+        fix=None if nearby is None else f"{name}={nearby}",
+    )
+
+
 def check_whole_numbers(name: str, given: Tensor) -> None:
     """Raise ValueError unless a tensor holds integers: of floats the fraction would be lost, and a
     mask is no list of positions."""
@@ -37,10 +56,12 @@ def check_whole_numbers(name: str, given: Tensor) -> None:
 
 
 def check_zeros_and_ones(name: str, given: Tensor) -> None:
-    """Raise ValueError unless a tensor (N, T) holds 0 and 1, or bools."""
-    if given.ndim != 2 or not bool(((given == 0) | (given == 1)).all()):
+    """Raise ValueError unless a tensor (N, T), T >= 1, holds 0 and 1, or bools."""
+    right = given.ndim == 2 and given.shape[1] > 0
+    if not right or not bool(((given == 0) | (given == 1)).all()):
         raise ValueError(
-            f"{name} must be (N, T) of 0 and 1, not {given.dtype} {tuple(given.shape)}"
+            f"{name} must be (N, T) of 0 and 1, T at least 1, not {given.dtype} "
+            f"{tuple(given.shape)}"
         )
 
 

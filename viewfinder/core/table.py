@@ -71,9 +71,9 @@ class Table(Mapping[str, R], Generic[R]):
     """Rows by name, in the order they were added.
 
     >>> table = Table("fruit", [Row(name="apple", summary="round")])
-    >>> table.find("aple")  # doctest: +IGNORE_EXCEPTION_DETAIL
+    >>> table["aple"]  # doctest: +IGNORE_EXCEPTION_DETAIL
     Traceback (most recent call last):
-    UserError: unknown fruit 'aple'. Did you mean 'apple'? Known: apple
+    UnknownNameError: unknown fruit 'aple'. Did you mean 'apple'? Known: apple
     """
 
     def __init__(self, kind: str, rows: Iterable[R] = ()) -> None:
@@ -103,7 +103,10 @@ class Table(Mapping[str, R], Generic[R]):
         return row
 
     def __getitem__(self, name: str) -> R:
-        return self._rows[spelling(name)]
+        return self.find(name)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and spelling(name) in self._rows
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
@@ -112,10 +115,11 @@ class Table(Mapping[str, R], Generic[R]):
         return len(self._rows)
 
     def find(self, name: object) -> R:
-        """The row of that name; raises UserError with the nearest name otherwise."""
+        """The row of that name; otherwise raises UserError, which is a KeyError too, with the
+        nearest name."""
         if not isinstance(name, str) or spelling(name) not in self._rows:
             raise unknown(self.kind, name, self._rows)
-        return self[name]
+        return self._rows[spelling(name)]
 
     def parse(self, words: str) -> tuple[str, dict[str, Any]]:
         """Name and options of the short form ``name`` or ``name:VALUE``.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
-from viewfinder.core.errors import UserError, in_words, nearest_keys, shortened
+from viewfinder.core.errors import OptionError, UserError, in_words, nearest_keys, shortened
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class Strict(BaseModel):
@@ -42,9 +44,11 @@ def readable(
     """
     problem = error.errors()[0]
     cause = (problem.get("ctx") or {}).get("error")
+    key = ".".join(str(step) for step in (*prefix, *problem["loc"]))
+    if isinstance(cause, OptionError):
+        return cause.within(f"{key}." if key else "")
     if isinstance(cause, UserError):
         return cause
-    key = ".".join(str(step) for step in (*prefix, *problem["loc"]))
     if problem["type"] == "extra_forbidden":
         return unknown_key(key, problem["input"], keys)
     while key not in keys and key.rpartition(".")[0] in keys and not key[-1].isdigit():
@@ -58,6 +62,23 @@ def readable(
         f"{shortened(key)} is {given}: {msg}{meaning}",
         fix=None if item else _within(key, problem),
     )
+
+
+def given(options: type[M], **values: Any) -> M:
+    """Options from the arguments of a function; raises UserError that names the argument.
+
+    >>> from pydantic import Field
+    >>> class Loss(Strict):
+    ...     temperature: float = Field(0.1, ge=0.001, description="of the scores")
+    >>> given(Loss, temperature=0)  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    UserError: temperature is 0: ... (of the scores). Try: temperature=0.001
+    """
+    try:
+        return options(**values)
+    except ValidationError as error:
+        known = {name: field.description or "" for name, field in options.model_fields.items()}
+        raise readable(error, known) from error
 
 
 def unknown_key(key: str, value: Any, keys: Mapping[str, str]) -> UserError:

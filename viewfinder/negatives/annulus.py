@@ -8,7 +8,7 @@ from typing import Self
 import torch
 from pydantic import Field, model_validator
 
-from viewfinder.core.errors import UserError
+from viewfinder.core.errors import OptionError
 from viewfinder.core.ranges import CountOrNone
 from viewfinder.data.domain import Spec
 from viewfinder.negatives.ball import BallOptions, check_ball
@@ -63,15 +63,14 @@ class AnnulusOptions(BallOptions):
     @model_validator(mode="after")
     def _something_is_close(self) -> Self:
         if self.upper is None and not self.inner and not self.clusters:
-            raise UserError(
-                "negatives=annulus leaves nothing out: negatives.upper, inner and clusters are off",
-                fix="negatives=ball, or negatives.inner=40",
+            raise OptionError(
+                "an annulus leaves nothing out: @upper, inner and clusters are off",
+                fix="negatives=ball, or @inner=40",
             )
         if self.inner >= self.size:
-            raise UserError(
-                f"negatives.inner={self.inner} leaves nothing of the negatives.size={self.size} "
-                "nearest rows",
-                fix=f"negatives.inner={self.size // 10}",
+            raise OptionError(
+                f"@inner={self.inner} leaves nothing of the @size={self.size} nearest rows",
+                fix=f"@inner={self.size // 10}",
             )
         return self
 

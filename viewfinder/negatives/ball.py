@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from viewfinder.core.errors import UserError
+from viewfinder.core.errors import OptionError, UserError
 from viewfinder.core.ranges import Rows
 from viewfinder.data.domain import Spec
 from viewfinder.negatives.bank import Bank, MemoryOptions, memory_row
@@ -34,10 +34,11 @@ class BallOptions(MemoryOptions):
     @model_validator(mode="after")
     def _enough_to_draw_from(self) -> Self:
         if self.draws is not None and self.draws > self.size:
-            raise UserError(
-                f"negatives.draws={self.draws} of the negatives.size={self.size} nearest rows "
-                f"would weigh each of them {self.draws / self.size:.3g} times",
-                fix="negatives.draws=null, which takes each once",
+            raise OptionError(
+                f"@draws={self.draws} of the @size={self.size} nearest rows would weigh each of "
+                f"them {self.draws / self.size:.3g} times",
+                fix="@draws=null, which takes each once",
+                own="draws=None, which takes each once",
             )
         return self
 

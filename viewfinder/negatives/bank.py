@@ -11,8 +11,13 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from viewfinder.core.across_ranks import shares
-from viewfinder.core.errors import UserError
-from viewfinder.core.expect import check_same_device, check_whole_numbers, check_word
+from viewfinder.core.errors import OptionError, UserError
+from viewfinder.core.expect import (
+    check_same_device,
+    check_whole,
+    check_whole_numbers,
+    check_word,
+)
 from viewfinder.core.randomness import derive, drawn_for, torch_generator
 from viewfinder.core.ranges import CountOrNone, Fraction, Rows
 from viewfinder.core.table import Options
@@ -97,18 +102,22 @@ class Bank(Negatives):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if n < 2 or dim < 1 or (size is not None and size < 1):
-            raise ValueError(f"a bank needs n >= 2, dim >= 1, size >= 1, not {n}, {dim} and {size}")
+        check_whole("n", n, 2)
+        check_whole("dim", dim)
+        if size is not None:
+            check_whole("size", size)
+        if nearest is not None:
+            check_whole("nearest", nearest, 1, n - 1)
+        if clusterings is not None:
+            check_whole("clusterings", clusterings)
         check_word("draws", draws, Draws)
         check_word("by", by, By)
         check_word("own", own, Own)
-        if not 0 <= alpha <= 1:
-            raise ValueError(f"alpha is a share, between 0 and 1, not {alpha}")
-        if nearest is not None and not 1 <= nearest < n:
-            raise ValueError(f"nearest must be from 1 to {n - 1}, below n={n}, not {nearest}")
+        if not isinstance(alpha, int | float) or not 0 <= alpha <= 1:
+            raise UserError(f"alpha is {alpha!r}; a share, between 0 and 1, is expected")
         if nearest is not None and draws == "shared":
             raise ValueError("neighbours are each query's own: draws cannot be shared")
-        _check_pool(size, nearest, "")
+        _check_pool(size, nearest)
         self.choose, self.labelled, self.epoch = choose, labelled, 0
         self.size, self.alpha = size, alpha
         self.renormalise, self.unit_keys = renormalise, unit_keys
@@ -127,7 +136,7 @@ class Bank(Negatives):
         """Rows for queries (N, dim) of the data ``index`` (N,). The table is the bank itself, not a
         copy: use it before the next update. With several processes every one must call this, and
         an index that one refuses all of them refuse."""
-        shares("the bank", [index], partial(self._check, index), least=0)
+        shares("the bank", {"index": index}, partial(self._check, index), least=0)
         index = index.long()
         rows = self._rows(query.detach(), index)
         # rows that are each query's own leave its datum out already
@@ -210,13 +219,14 @@ class Bank(Negatives):
             )
 
 
-def _check_pool(size: int | None, nearest: int | None, part: str) -> None:
-    """Raise UserError where more rows are drawn than there are to draw from."""
+def _check_pool(size: int | None, nearest: int | None) -> None:
+    """Raise OptionError where more rows are drawn than there are to draw from."""
     if size is not None and nearest is not None and size > nearest:
-        raise UserError(
-            f"{part}size={size} draws from the {part}nearest={nearest} rows would weigh each of "
-            f"them {size / nearest:.3g} times",
-            fix=f"{part}size={'null' if part else None}, which takes each once",
+        raise OptionError(
+            f"@size={size} draws from the @nearest={nearest} rows would weigh each of them "
+            f"{size / nearest:.3g} times",
+            fix="@size=null, which takes each once",
+            own="size=None, which takes each once",
         )
 
 
@@ -278,7 +288,7 @@ class BankOptions(Options):
 
     @model_validator(mode="after")
     def _enough_to_draw_from(self) -> Self:
-        _check_pool(self.size, self.nearest, "negatives.")
+        _check_pool(self.size, self.nearest)
         return self
 
 

@@ -201,7 +201,8 @@ def of_all_ranks(
         _check_keys(keys, index, z, dim, clusterings)
         further(index)
 
-    given = [keys, index] if z is None else [keys, index, z]
+    known = {"keys": keys, "index": index, "z": z}
+    given = {name: x for name, x in known.items() if x is not None}
     sizes = shares("the memory of negatives", given, check, least=0)
     if z is None:
         z = index.new_full((len(index), *clusterings), -1)

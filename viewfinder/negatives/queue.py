@@ -7,6 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from viewfinder.core.errors import UserError
+from viewfinder.core.expect import check_whole
 from viewfinder.core.ranges import Rows
 from viewfinder.core.table import Options
 from viewfinder.negatives.contract import (
@@ -34,7 +35,9 @@ class Queue(Negatives):
     With several processes every rank writes the keys of all ranks in the order of the ranks, so the
     queue is the same everywhere.
 
-    Compute the loss before ``update``, or every positive would be its own negative.
+    Compute the loss before ``update``, or every positive would be its own negative. So the first
+    step has nothing to contrast with: its loss is 0, and so is the gradient. (MoCo's code begins
+    with random vectors in the queue instead, from which the first steps learn to be apart.)
 
     >>> queue = Queue(size=5, dim=2)
     >>> queue.update(torch.ones(3, 2), torch.tensor([7, 8, 9]))
@@ -49,8 +52,10 @@ class Queue(Negatives):
 
     def __init__(self, size: int, dim: int, *, clusterings: int | None = None) -> None:
         super().__init__()
-        if size < 1 or dim < 1:
-            raise ValueError(f"a queue needs a positive size and dim, not {size} and {dim}")
+        check_whole("size", size)
+        check_whole("dim", dim)
+        if clusterings is not None:
+            check_whole("clusterings", clusterings)
         self.register_buffer("table", torch.zeros(size, dim))
         self.register_buffer("index", torch.full((size,), EMPTY))
         self.register_buffer("cluster", no_clusters(size, clusterings))
@@ -86,6 +91,8 @@ class Queue(Negatives):
     @torch.no_grad()
     def write(self, keys: Tensor, index: Tensor | None = None, z: Tensor | None = None) -> None:
         """``update`` with the keys of all ranks, where every rank has them already."""
+        if index is not None:
+            _check_positions(index)
         size, count = len(self.table), len(keys)
         slots = (self.pointer + torch.arange(count, device=self.pointer.device)) % size
         slots, last = slots[-size:], slice(-size, None)

@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from viewfinder.core.errors import UserError
+from viewfinder.core.errors import OptionError
 from viewfinder.core.ranges import Rows
 from viewfinder.data.domain import Spec
 from viewfinder.negatives.bank import Bank, MemoryOptions, memory_row
@@ -34,10 +34,9 @@ class ThresholdOptions(MemoryOptions):
     @model_validator(mode="after")
     def _there_is_room(self) -> Self:
         if self.lower > self.upper:
-            raise UserError(
-                f"negatives.lower={self.lower:g} is above negatives.upper={self.upper:g}: no row "
-                "has such a cosine",
-                fix=f"negatives.lower={self.upper:g} negatives.upper={self.lower:g}",
+            raise OptionError(
+                f"@lower={self.lower:g} is above @upper={self.upper:g}: no row has such a cosine",
+                fix=f"@lower={self.upper:g} @upper={self.lower:g}",
             )
         return self
 

@@ -9,7 +9,7 @@ from viewfinder.objectives.ci_infonce import (
     draw_partners,
 )
 from viewfinder.objectives.contract import Inputs, Objective, Options
-from viewfinder.objectives.cosine import byol_regression, negative_cosine
+from viewfinder.objectives.cosine import byol_regression, cosine, negative_cosine
 from viewfinder.objectives.cross_entropy import cross_entropy
 from viewfinder.objectives.dino import DINO, dino, moved_center
 from viewfinder.objectives.info_nce import (
@@ -64,6 +64,7 @@ __all__ = [
     "carl",
     "ci_infonce",
     "concentration",
+    "cosine",
     "cross_entropy",
     "dino",
     "draw_partners",
@@ -85,3 +86,7 @@ __all__ = [
     "tag_overlap",
     "vicreg",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

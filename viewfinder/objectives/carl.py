@@ -10,10 +10,11 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from viewfinder.core.errors import UserError
-from viewfinder.core.expect import check_word
+from viewfinder.core.errors import OptionError
+from viewfinder.core.expect import check_whole, check_word
 from viewfinder.core.ranges import Count, Weight
 from viewfinder.core.schedules import decay
+from viewfinder.core.validation import given
 from viewfinder.objectives.assigner import LinearAssigner, assignments
 from viewfinder.objectives.contract import Inputs, Objective, Options, Progress
 from viewfinder.objectives.correlation import check_statistics
@@ -126,9 +127,9 @@ class CARLOptions(Options):
         ends = {"weight": self.weight, "final_weight": self.final_weight}
         zero = [key for key, value in ends.items() if value == 0]
         if self.decay == "exponential" and self.final_weight is not None and zero:
-            raise UserError(
-                f"objective.{zero[0]} is 0, which an exponential decay neither leaves nor reaches",
-                fix=f"objective.{zero[0]}=0.01, or objective.decay=linear",
+            raise OptionError(
+                f"@{zero[0]} is 0, which an exponential decay neither leaves nor reaches",
+                fix=f"@{zero[0]}=0.01, or @decay=linear",
             )
         return self
 
@@ -189,9 +190,10 @@ class CARL(nn.Module):
         constant: Constant = "natural",
     ) -> None:
         super().__init__()
-        if prototypes < 2:
-            raise ValueError(f"an assignment needs at least two prototypes, not {prototypes}")
-        self.options = CARLOptions(prototypes=prototypes, mean_over=mean_over, constant=constant)
+        check_whole("dim", dim)
+        self.options = given(
+            CARLOptions, prototypes=prototypes, mean_over=mean_over, constant=constant
+        )
         self.assigner = LinearAssigner(dim, prototypes)
 
     def forward(self, anchor: Tensor, positive: Tensor, weight: float = 1.0) -> dict[str, Tensor]:

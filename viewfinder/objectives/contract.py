@@ -177,7 +177,7 @@ class Objective(Row):
             progress or Progress(),
         )
         sizes = shares(
-            self.name, _tensors(inputs), partial(self._check, inputs, options, temperature)
+            self.name, _given(inputs), partial(self._check, inputs, options, temperature)
         )
         if temperature is not None:
             options = options.model_copy(update={self.temperature: temperature})
@@ -260,9 +260,9 @@ class Objective(Row):
         """Raise ValueError unless all is of the same samples, on one device."""
         first = inputs.online[0]
         for view in (*inputs.online, *inputs.target):
-            if view.ndim != 2 or len(view) != len(first):
+            if view.ndim != 2 or len(view) != len(first) or not view.shape[1]:
                 raise ValueError(
-                    f"{self.name} takes views (N, D) of the same samples, not "
+                    f"{self.name} takes views (N, D) of the same samples, D at least 1, not "
                     f"{tuple(first.shape)} and {tuple(view.shape)}"
                 )
             check_same_device("a view", view, "the first view", first)
@@ -280,11 +280,14 @@ class Objective(Row):
             check_classes(inputs.cluster, first.shape[1])
 
 
-def _tensors(inputs: Inputs) -> list[Tensor]:
-    """What is of the samples of this rank, in a fixed order."""
-    known = (inputs.index, inputs.cluster, inputs.tags)
-    given = (*inputs.online, *inputs.target, *known)
-    return [x for x in given if isinstance(x, Tensor)]
+def _given(inputs: Inputs) -> dict[str, Tensor]:
+    """What all ranks must be given alike, by name; first what says how many samples there are."""
+    several = {"view": inputs.online, "target": inputs.target}
+    named = {f"{name} {i}": x for name, views in several.items() for i, x in enumerate(views)}
+    known = {n: getattr(inputs, n) for n in ("index", "cluster", "tags")}
+    if isinstance(inputs.negatives, Contrast):
+        known["negatives"] = inputs.negatives.table
+    return {n: x for n, x in {**named, **known}.items() if isinstance(x, Tensor)}
 
 
 def joined(inputs: Inputs, sizes: Sequence[int]) -> Inputs:

@@ -31,9 +31,17 @@ def check_contrast(samples: int, temperature: Temperature) -> None:
 
 
 def anchor_positions(samples: int, views: int, rows: slice | None, device: torch.device) -> Tensor:
-    """Where the samples ``rows`` stand when ``views`` times ``samples`` rows are stacked: int64."""
+    """Where the samples ``rows`` stand when ``views`` times ``samples`` rows are stacked: int64.
+
+    Raises ValueError where there are none: their mean would be NaN.
+    """
+    rows = slice(None) if rows is None else rows
+    if not range(samples)[rows]:
+        raise ValueError(
+            f"rows={rows} are none of {samples} samples: one anchor at least is needed"
+        )
     grid = torch.arange(views * samples, device=device).view(views, samples)
-    return grid[:, rows or slice(None)].flatten()
+    return grid[:, rows].flatten()
 
 
 def known_or_alone(labels: Tensor) -> Tensor:

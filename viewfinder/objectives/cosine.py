@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor
 
+from viewfinder.core.expect import check_word
 from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.similarity import check_pair, rowwise, unit
 
@@ -39,6 +40,22 @@ def byol_regression(prediction: Tensor, target: Tensor) -> Tensor:
     return 2 + 2 * negative_cosine(prediction, target)
 
 
+def cosine(prediction: Tensor, target: Tensor, form: Form = "regression") -> Tensor:
+    """BYOL's ``byol_regression`` of a prediction and its target, or SimSiam's ``negative_cosine``.
+
+    prediction, target  float (N, D), any scale; give the target detached
+    form                "regression": 2 - 2 cos, in [0, 4]; "negative_cosine": -cos, in [-1, 1]
+    Returns a scalar. Raises ValueError for other shapes and forms.
+
+    >>> import torch
+    >>> cosine(torch.eye(2), -torch.eye(2)).item()
+    4.0
+    """
+    check_word("form", form, Form)
+    loss = byol_regression if form == "regression" else negative_cosine
+    return loss(prediction, target)
+
+
 class CosineOptions(Options):
     form: Form = Field(
         "regression",
@@ -48,8 +65,7 @@ class CosineOptions(Options):
 
 
 def _compute(x: Inputs, o: CosineOptions) -> dict[str, Tensor]:
-    loss = byol_regression if o.form == "regression" else negative_cosine
-    return {"loss": loss(*x.pair)}
+    return {"loss": cosine(*x.pair, o.form)}
 
 
 COSINE_OBJECTIVE = Objective(

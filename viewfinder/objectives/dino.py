@@ -11,9 +11,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from viewfinder.core.across_ranks import gather, shares, world_size
-from viewfinder.core.expect import check_same_device, check_several
+from viewfinder.core.expect import check_same_device, check_several, check_whole
 from viewfinder.core.ranges import Count, Divisor
 from viewfinder.core.schedules import linear
+from viewfinder.core.validation import given
 from viewfinder.objectives.assigner import CosineAssigner, assignments
 from viewfinder.objectives.contract import Inputs, Objective, Options, Progress
 from viewfinder.objectives.contrast import check_temperature
@@ -94,7 +95,10 @@ class DINO(nn.Module):
     ) -> None:
         super().__init__()
         # refuses what no recipe may have either
-        DINOOptions(prototypes=outputs, center_momentum=center_momentum)
+        check_whole("outputs", outputs, 2)
+        learned = isinstance(student_temperature, Tensor)
+        known = {} if learned else {"student_temperature": student_temperature}
+        given(DINOOptions, center_momentum=center_momentum, **known)
         self.register_buffer("center", torch.zeros(outputs))
         self.student_temperature = student_temperature
         self.center_momentum = center_momentum
@@ -108,7 +112,8 @@ class DINO(nn.Module):
         if world_size() == 1:
             return self.joined(student, teacher, teacher_temperature)
         # the centre needs the teacher's outputs of all ranks, each rank's loss only its own
-        given = [*student, *teacher]
+        views = {"student": student, "teacher": teacher}
+        given = {f"{name} {i}": x for name, own in views.items() for i, x in enumerate(own)}
 
         def check() -> None:
             _check_views(student, teacher, self.center)

@@ -13,6 +13,7 @@ from viewfinder.core.ranges import Divisor
 from viewfinder.negatives.contract import Contrast, check_proposed
 from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.contrast import (
+    anchor_positions,
     check_contrast,
     check_temperature,
     group_sums,
@@ -63,15 +64,15 @@ def info_nce(
     """
     check_pair(query, key, ("query", "key"))
     check_contrast(len(query), temperature)
-    chosen = rows if rows is not None else slice(None)
-    query, key = compared(query[chosen], similarity), compared(key, similarity)
+    positive = anchor_positions(len(key), 1, rows, key.device)
+    query = query if rows is None else query[rows]
+    query, key = compared(query, similarity), compared(key, similarity)
     if cluster is None:
-        positive = torch.arange(len(key), device=key.device)[chosen]
         return log_partition(query, key, temperature, positive=positive).mean()
     if cluster.shape != (len(key),):
         raise ValueError(f"cluster must be ({len(key)},), not {tuple(cluster.shape)}")
     sums, members = group_sums(key, known_or_alone(cluster))
-    mean = (sums / members[:, None])[chosen]
+    mean = (sums / members[:, None])[positive]
     return (log_partition(query, key, temperature) - rowwise(query, mean) / temperature).mean()
 
 

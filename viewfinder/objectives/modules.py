@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from viewfinder.core.validation import given
 from viewfinder.negatives.contract import Contrast
 from viewfinder.objectives.barlow_twins import Deviation
 from viewfinder.objectives.contract import Objective
@@ -34,9 +35,9 @@ class _WithOptions(nn.Module):
     def __init__(self, name: str, **options: Any) -> None:
         super().__init__()
         self.name = name  # not the row itself: a module can be pickled
-        given = options.get("temperature")
-        self.temperature = options.pop("temperature") if isinstance(given, Tensor) else None
-        self.options = self.objective.options(**options)
+        learned = isinstance(options.get("temperature"), Tensor)
+        self.temperature = options.pop("temperature") if learned else None
+        self.options = given(self.objective.options, **options)
 
     @property
     def objective(self) -> Objective:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from viewfinder.core.across_ranks import shares, world_size
 from viewfinder.core.ranges import Divisor, Fraction
+from viewfinder.core.validation import given
 from viewfinder.negatives.contract import EMPTY, Contrast
 from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.contrast import check_temperature
@@ -137,7 +138,8 @@ class NCE(nn.Module):
         epsilon: float = 1e-7,
     ) -> None:
         super().__init__()
-        NCEOptions(mean_exp=mean_exp, epsilon=epsilon)  # refuses what no recipe may have either
+        known = {} if isinstance(temperature, Tensor) else {"temperature": temperature}
+        given(NCEOptions, mean_exp=mean_exp, epsilon=epsilon, **known)  # as in a recipe
         self.temperature, self.mean_exp, self.epsilon = temperature, mean_exp, epsilon
         self.register_buffer("log_mean", torch.tensor(float("-inf")))
 
@@ -149,7 +151,8 @@ class NCE(nn.Module):
         *,
         temperature: Temperature | None = None,
     ) -> Tensor:
-        given = [query] if key is None else [query, key]
+        known = {"query": query, "key": key, "negatives": negatives.table}
+        given = {name: x for name, x in known.items() if x is not None}
         learned = self.temperature if temperature is None else temperature
 
         def check() -> None:

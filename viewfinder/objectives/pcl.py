@@ -64,10 +64,10 @@ def proto_nce(query: Tensor, given: Prototypes) -> Tensor:
     query  float (N, D), any scale: normalised inside
     Returns a scalar. Raises ValueError for other shapes or a density that is not positive.
     """
-    if query.ndim != 2 or given.cluster.shape != query.shape[:1]:
+    if query.ndim != 2 or not query.numel() or given.cluster.shape != query.shape[:1]:
         raise ValueError(
-            f"query must be (N, D) and cluster (N,), not {tuple(query.shape)} and "
-            f"{tuple(given.cluster.shape)}"
+            f"query must be (N, D), N and D at least 1, and cluster (N,), not "
+            f"{tuple(query.shape)} and {tuple(given.cluster.shape)}"
         )
     check_whole_numbers("cluster", given.cluster)
     if given.density.shape != given.centroids.shape[:1] or bool((given.density <= 0).any()):

@@ -53,10 +53,10 @@ def rowwise(x: Tensor, y: Tensor) -> Tensor:
 
 
 def check_pair(first: Tensor, second: Tensor, names: tuple[str, str]) -> None:
-    """Raise ValueError unless both are (N, D) of one shape, N >= 1, on one device."""
-    if first.ndim != 2 or first.shape != second.shape or not len(first):
+    """Raise ValueError unless both are (N, D) of one shape, N and D >= 1, on one device."""
+    if first.ndim != 2 or first.shape != second.shape or not first.numel():
         raise ValueError(
-            f"{names[0]} and {names[1]} must both be (N, D) of one shape, "
+            f"{names[0]} and {names[1]} must both be (N, D) of one shape, N and D at least 1, "
             f"not {tuple(first.shape)} and {tuple(second.shape)}"
         )
     check_same_device(names[1], second, names[0], first)

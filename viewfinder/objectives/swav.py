@@ -10,8 +10,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from viewfinder.core.across_ranks import gather, shares, world_size
-from viewfinder.core.expect import check_several
+from viewfinder.core.expect import check_several, check_whole
 from viewfinder.core.ranges import Count, Divisor
+from viewfinder.core.validation import given
 from viewfinder.negatives.queue import Queue
 from viewfinder.objectives.assigner import CosineAssigner, assignments
 from viewfinder.objectives.contract import Inputs, Objective, Options
@@ -112,9 +113,11 @@ class SwAV(nn.Module):
     ) -> None:
         super().__init__()
         # refuses what no recipe may have either
-        SwAVOptions(prototypes=prototypes, epsilon=epsilon, iterations=iterations, queue=queue)
-        if dim < 1 or assigned < 1:
-            raise ValueError(f"dim and assigned must be at least 1, not {dim} and {assigned}")
+        known = {} if isinstance(temperature, Tensor) else {"temperature": temperature}
+        known |= {"prototypes": prototypes, "epsilon": epsilon}
+        given(SwAVOptions, iterations=iterations, queue=queue, **known)
+        check_whole("dim", dim)
+        check_whole("assigned", assigned)
         self.scores = CosineAssigner(dim, prototypes)
         self.queues = nn.ModuleList(Queue(queue, dim) for _ in range(assigned if queue else 0))
         self.temperature, self.assigned = temperature, assigned
@@ -129,7 +132,7 @@ class SwAV(nn.Module):
             _check_views(views)
             check_temperature(self.temperature)
 
-        sizes = shares("swav", [*views], check)
+        sizes = shares("swav", {f"view {i}": z for i, z in enumerate(views)}, check)
         everyone = gather(torch.cat(list(views), dim=1), sizes)
         return self.joined(everyone.split([z.shape[1] for z in views], dim=1))
 

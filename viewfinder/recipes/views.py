@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from viewfinder.core.errors import UserError
+from viewfinder.core.errors import UserError, within
 from viewfinder.core.ranges import Pixels
 from viewfinder.core.validation import readable
 from viewfinder.data.domain import Domain
@@ -154,7 +154,8 @@ class Views(Steps, DrawsOptions):
 
         The sides of images give way to ``size``.
         """
-        return self._spec(0, self.first, domain), self._spec(1, self.second, domain)
+        with within("views."):
+            return self._spec(0, self.first, domain), self._spec(1, self.second, domain)
 
     def _spec(self, i: int, own: Steps | None, domain: Domain) -> ViewSpec:
         size, shape = (own and own.size) or self.size, domain.shape
@@ -179,7 +180,8 @@ class Views(Steps, DrawsOptions):
         Raises UserError where steps, split, sizes and channels do not fit together.
         """
         row, options = self._split()
-        return view_maker(*self.specs(domain), {row.name: options})
+        with within("views."):
+            return view_maker(*self.specs(domain), {row.name: options})
 
     def completed(self, domain: Domain) -> Views:
         """The same views with every step and option written out; raises as ``maker``."""

@@ -34,3 +34,7 @@ __all__ = [
     "lower_bound_estimate",
     "reconstruction",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

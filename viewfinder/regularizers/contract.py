@@ -183,9 +183,10 @@ class Regularizer(Row):
         where what it needs is missing or does not fit together.
         """
         seen = seen.only(self.needs)
-        given = [x for own in seen.tensors() for x in own]
+        every = [x for own in seen.tensors() for x in own]
+        given = {f"tensor {i}": x for i, x in enumerate(every)}
         sizes = shares(self.name, given, partial(self._check, term, seen))
-        rows = len(given[0])
+        rows = len(every[0])
         if len(sizes) > 1 and self.across_ranks != "nothing":
             seen = joined(seen, sizes)
             if self.across_ranks == "keys":

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from viewfinder.core.errors import UserError
+from viewfinder.core.errors import OptionError
 from viewfinder.core.expect import check_word
 from viewfinder.core.ranges import Positive
 from viewfinder.data.domain import Spec
@@ -109,10 +109,10 @@ class LBEOptions(RegularizerOptions):
     def _a_weight_per_estimate(self) -> Self:
         first, second = self.weights
         if self.views == "joined" and first != second:
-            raise UserError(
-                f"regularizers.lbe.weight=[{first:g},{second:g}] is a weight for each view, and "
-                "with regularizers.lbe.views=joined there is one estimate for all",
-                fix="regularizers.lbe.views=each",
+            raise OptionError(
+                f"@weight=[{first:g},{second:g}] is a weight for each view, and with @views=joined "
+                "there is one estimate for all",
+                fix="@views=each",
             )
         return self
 

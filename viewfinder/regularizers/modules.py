@@ -14,6 +14,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from viewfinder.core.expect import check_whole
+from viewfinder.core.validation import given
 from viewfinder.data.domain import Domain, Spec
 from viewfinder.regularizers.contract import Elements, EncoderPass, RegularizerOptions
 from viewfinder.regularizers.ip import MatchOptions
@@ -57,7 +59,9 @@ class RC(_OfRow):
         elements: Elements = "mean",
     ) -> None:
         domain = Domain("images", (channels, size, size))
-        options = RCOptions(likelihood=likelihood, elements=elements)
+        for name, value, least in (("dim", dim, 1), ("channels", channels, 1), ("size", size, 4)):
+            check_whole(name, value, least)
+        options = given(RCOptions, likelihood=likelihood, elements=elements)
         super().__init__("rc", options, Spec(domain, feature_dim=dim))
 
     def forward(self, features: Sequence[Tensor], views: Sequence[Tensor]) -> Tensor:
@@ -77,7 +81,8 @@ class LBE(_OfRow):
     """
 
     def __init__(self, dim: int, *, rho: float | None = None, sum_over: SumOver = "noisy") -> None:
-        options = LBEOptions(rho=rho, sum_over=sum_over)
+        check_whole("dim", dim)
+        options = given(LBEOptions, rho=rho, sum_over=sum_over)
         super().__init__("lbe", options, Spec(Domain("images", ()), feature_dim=dim))
 
     def forward(self, means: Sequence[Tensor], noisy: Sequence[Tensor]) -> Tensor:
@@ -89,7 +94,7 @@ class IP(_OfRow):
     """``inverse_predictive`` of two views; with ``add_noise`` before the head it is MIB."""
 
     def __init__(self, *, elements: Elements = "mean") -> None:
-        super().__init__("ip", MatchOptions(elements=elements), Spec(Domain("images", ())))
+        super().__init__("ip", given(MatchOptions, elements=elements), Spec(Domain("images", ())))
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """float (N, D) twice -> a scalar."""

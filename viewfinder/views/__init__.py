@@ -22,3 +22,7 @@ __all__ = [
     "preset",
     "render_views",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from viewfinder.core.errors import UserError, in_words
+from viewfinder.core.errors import OptionError, UserError, in_words
 from viewfinder.core.table import Options, R, Table
 from viewfinder.data.domain import Domain
 from viewfinder.views.items import Item, Items, ViewSpec, choose
@@ -95,10 +95,10 @@ def view_maker(first: ViewSpec, second: ViewSpec, split: Any) -> ViewMaker:
     """The maker of a split of two lists; ``split`` as it is written in a recipe."""
     row, options = chosen(SPLITS, split)
     if first.domain.modality not in row.modalities:
-        raise UserError(
-            f"views.split={row.name} is for {' or '.join(row.modalities)}, "
+        raise OptionError(
+            f"@split={row.name} is for {' or '.join(row.modalities)}, "
             f"the data are {first.domain.modality}",
-            fix="views.split=draws",
+            fix="@split=draws",
         )
     return row.build(options, first, second)
 

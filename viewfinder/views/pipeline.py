@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from viewfinder.core.errors import UserError
+from viewfinder.core.errors import OptionError, UserError
 from viewfinder.data.domain import Domain
 from viewfinder.views.contract import Transform
 from viewfinder.views.frozen import KEPT, RESIZED, large, seen
@@ -111,34 +111,35 @@ def _check(item: Item, domain: Domain, changed: Item | None, learned: Item | Non
     """Raise UserError where a step does not fit what reaches it."""
     row = item.step
     if domain.modality not in row.modalities:
-        raise UserError(
-            f"views: the step {row.name} is for {' or '.join(row.modalities)}, "
+        raise OptionError(
+            f"the step {row.name} is for {' or '.join(row.modalities)}, "
             f"the data are {domain.modality}",
-            fix=f"a list views.steps without {row.name}",
+            fix=f"a list @steps without {row.name}",
         )
     if item.idle:
         return
     channels = row.channels(item.options)
     if channels and domain.channels not in channels:
-        raise UserError(
-            f"views: the step {row.name} needs {' or '.join(map(str, channels))} channels, "
+        raise OptionError(
+            f"the step {row.name} needs {' or '.join(map(str, channels))} channels, "
             f"what reaches it has {domain.channels}",
             fix=row.remedy(item.options) if row.remedy else _without(item),
+            own=f"a list of steps without {row.name}, or channels={channels[-1]}",
         )
     if row.unit and changed is not None:
         raise UserError(
-            f"views: the step {row.name} takes values in [0, 1], which {changed.step.name} before "
+            f"the step {row.name} takes values in [0, 1], which {changed.step.name} before "
             "it changes",
             fix=f"{row.name} before {changed.step.name}, or without it",
         )
     if learned is not None and not row.gradient:
         raise UserError(
-            f"views: no gradient reaches the step {learned.step.name} through {row.name} behind it",
+            f"no gradient reaches the step {learned.step.name} through {row.name} behind it",
             fix=f"{row.name} before {learned.step.name}",
         )
 
 
 def _without(item: Item) -> str:
     if item.p is not None:
-        return f"views.{item.step.name}_p=0"
-    return f"a list views.steps without {item.step.name}, or data.channels=3"
+        return f"@{item.step.name}_p=0"
+    return f"a list @steps without {item.step.name}, or data.channels=3"

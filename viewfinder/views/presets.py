@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from viewfinder.core.errors import UserError
+from viewfinder.core.errors import OptionError
 from viewfinder.core.table import Row
 
 VARIANTS = (32, 64, 96, 224)
@@ -42,10 +42,10 @@ class Preset(Row):
 def nearest_variant(size: int) -> int:
     """The size the settings are taken of: the nearest of VARIANTS by ratio.
 
-    Raises UserError for a size below 4.
+    Raises OptionError for a size below 4.
     """
     if size < 4:
-        raise UserError(f"views.size is {size}; at least 4 px are expected", fix="views.size=32")
+        raise OptionError(f"@size is {size}; at least 4 px are expected", fix="@size=32")
     return min(VARIANTS, key=lambda v: abs(math.log(size / v)))
 
 

@@ -82,7 +82,7 @@ def evaluate_features(
 
 def as_features(train_x: Array, test_x: Array) -> tuple[Tensor, Tensor]:
     """Both as tensors of one floating type, the wider of theirs; whole numbers as float32."""
-    x, test = torch.as_tensor(train_x), torch.as_tensor(test_x)
+    x, test = torch.as_tensor(train_x).detach(), torch.as_tensor(test_x).detach()
     kind = torch.promote_types(torch.promote_types(x.dtype, test.dtype), torch.float16)
     kind = kind if x.is_floating_point() or test.is_floating_point() else torch.float32
     return x.to(kind), test.to(kind)

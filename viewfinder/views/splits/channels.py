@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor
 
-from viewfinder.core.errors import UserError
+from viewfinder.core.errors import OptionError
 from viewfinder.core.table import Options
 from viewfinder.views.items import ViewSpec
 from viewfinder.views.maker import Split
@@ -29,10 +29,10 @@ class Channels(Parted):
         self.split = options.split
         whole = self.pipeline.domain.channels
         if whole <= self.split:
-            raise UserError(
-                f"views.split=channels: the first {self.split} of {whole} channels leave "
+            raise OptionError(
+                f"@split=channels: the first {self.split} of {whole} channels leave "
                 "none for the second view",
-                fix="views.split=channels:1 with images of 2 channels or more",
+                fix="@split=channels:1 with images of 2 channels or more",
             )
         self.domains = self._two(self.split, whole - self.split)
 

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from viewfinder.core.errors import UserError
+from viewfinder.core.errors import OptionError
 from viewfinder.core.ranges import Pixels
 from viewfinder.core.table import Options
 from viewfinder.views.items import ViewSpec, overridden
@@ -100,9 +100,9 @@ def _small(like: ViewSpec, options: DrawsOptions) -> Pipeline:
     spec = ViewSpec(overridden(like.items, CROP, {"scale": options.small_scale}), domain)
     try:
         return Pipeline(spec)
-    except UserError as error:
-        told = f"small views of {size} px: {error.message}"
-        raise UserError(told, fix=error.fix) from error
+    except OptionError as error:
+        message, fix = error.marked
+        raise OptionError(f"small views of {size} px: {message}", fix=fix) from error
 
 
 DRAWS = Split(

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from viewfinder.core.errors import UserError
+from viewfinder.core.errors import OptionError
 from viewfinder.core.ranges import Pixels
 from viewfinder.core.table import Options
 from viewfinder.data.domain import Domain
@@ -47,9 +47,8 @@ class Grid(ViewMaker):
         self.side = self.pipeline.domain.size
         self.patch = options.patch or max(1, self.side // 4)
         if self.patch > self.side:
-            raise UserError(
-                f"views.split=grid: patches of {self.patch} px do not fit into views of "
-                f"{self.side} px",
+            raise OptionError(
+                f"@split=grid: patches of {self.patch} px do not fit into views of {self.side} px",
                 fix=f"{{grid: {{patch: {max(1, self.side // 4)}}}}}",
             )
         self.step = max(1, round(self.patch * (1 - options.overlap)))

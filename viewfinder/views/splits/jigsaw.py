@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from viewfinder.core.errors import UserError
+from viewfinder.core.errors import OptionError
 from viewfinder.core.ranges import Pixels
 from viewfinder.core.table import Options
 from viewfinder.data.domain import Domain
@@ -69,9 +69,8 @@ class Jigsaw(Draws):
         self.grid, self.cell = options.grid, options.cell or max(4, round(size * CELL / AT))
         self.piece = options.piece or max(3, round(self.cell * PIECE / CELL))
         if self.piece > self.cell:
-            raise UserError(
-                f"views.split=jigsaw: pieces of {self.piece} px do not fit into cells of "
-                f"{self.cell} px",
+            raise OptionError(
+                f"@split=jigsaw: pieces of {self.piece} px do not fit into cells of {self.cell} px",
                 fix=f"{{jigsaw: {{cell: {self.cell}, piece: {self.cell}}}}}",
             )
         self.jigsaw = Pipeline(_plain_steps(first, options.scale, self.grid * self.cell))

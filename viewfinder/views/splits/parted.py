@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from viewfinder.core.errors import UserError
+from viewfinder.core.errors import OptionError
 from viewfinder.data.domain import Domain
 from viewfinder.views.items import ViewSpec, plain
 from viewfinder.views.maker import ViewMaker
@@ -25,10 +25,11 @@ class Parted(ViewMaker):
     def __init__(self, name: str, first: ViewSpec, second: ViewSpec) -> None:
         super().__init__()
         if first != second:
-            raise UserError(
-                f"views.split={name} cuts one draw of the steps, but the lists of the first and "
+            raise OptionError(
+                f"@split={name} cuts one draw of the steps, but the lists of the first and "
                 f"the second view differ: {plain(first.items)} and {plain(second.items)}",
-                fix="views.steps for both, without views.first and views.second",
+                fix="@steps for both, without @first and @second",
+                own="one list of steps, without second",
             )
         self.source, self.count = first.domain, 2
         self.pipeline = Pipeline(first)

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from viewfinder.core.errors import UserError
+from viewfinder.core.errors import OptionError
 from viewfinder.core.ranges import Pixels
 from viewfinder.core.table import Options
 from viewfinder.views.items import ViewSpec
@@ -81,8 +81,8 @@ class Patches(ViewMaker):
         self.reach = self.offset if options.reach is None else options.reach
         self.size = options.size or first.domain.size
         if self.offset > self.reach:
-            raise UserError(
-                f"views.split=patches: the offset is {self.offset} px, the largest of the sweep "
+            raise OptionError(
+                f"@split=patches: the offset is {self.offset} px, the largest of the sweep "
                 f"is said to be {self.reach}",
                 fix=f"{{patches: {{offset: {self.offset}, reach: {self.offset}}}}}",
             )
@@ -108,10 +108,10 @@ class Patches(ViewMaker):
         if int(frames.min()) < least:
             small = frames[frames.amin(1).argmin()].tolist()
             told = f"patches of {self.size} px that are {self.reach} px apart"
-            raise UserError(
-                f"views.split=patches: {told} need images of {least} px or more; the smallest has "
+            raise OptionError(
+                f"@split=patches: {told} need images of {least} px or more; the smallest has "
                 f"{small[0]} x {small[1]}",
-                fix="larger images (data.size), a smaller offset or a smaller size",
+                fix="larger images, a smaller offset or a smaller size",
             )
         room = (frames - least).T
         drawn = torch.rand(2, len(frames), generator=generator, device=generator.device)

@@ -8,7 +8,7 @@ import torch
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
-from viewfinder.core.errors import UserError
+from viewfinder.core.errors import OptionError
 from viewfinder.core.ranges import Pixels
 from viewfinder.core.table import Options
 from viewfinder.data.domain import Domain
@@ -108,10 +108,11 @@ def build(options: BlurOptions, domain: Domain) -> Blur:
     """The step of these options; raises UserError for a kernel that is too large for the view."""
     limit = 2 * domain.size - 1
     if options.kernel is not None and options.kernel > limit:
-        raise UserError(
-            f"views.blur_kernel is {options.kernel}; for views of {domain.size} px an odd number "
+        raise OptionError(
+            f"@blur_kernel is {options.kernel}; for views of {domain.size} px an odd number "
             f"up to {limit} is expected",
-            fix=f"views.blur_kernel={limit}, or null",
+            fix=f"@blur_kernel={limit}, or null",
+            own=f"{{'blur': {{'kernel': {limit}}}}}, or None",
         )
     return Blur(options.sigma, options.kernel)
 

@@ -190,7 +190,7 @@ def channels(options: JitterOptions) -> tuple[int, ...]:
 def remedy(options: JitterOptions) -> str:
     """Brightness and contrast alone, which any channels have."""
     brightness, contrast, *_ = options.strength
-    return f"views.jitter=[{brightness:g},{contrast:g},0,0]"
+    return f"@jitter=[{brightness:g},{contrast:g},0,0]"
 
 
 JITTER = Step(
