@@ -37,21 +37,6 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     return 0
 
 
-def test_help_imports_nothing_heavy() -> None:
-    code = (
-        "import sys; from viewfinder.commands.main import main\n"
-        "sys.argv = ['viewfinder', '--help']\n"
-        "try: main()\n"
-        "except SystemExit: pass\n"
-        "heavy = {'torch', 'numpy', 'lightning', 'sklearn', 'pydantic'} & set(sys.modules)\n"
-        "sys.exit(1 if heavy else 0)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    for command in ("pretrain", "evaluate", "embed", "data", "methods", "reproduce"):
-        assert command in done.stdout
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of the whole chain on a few digits."""

@@ -9,13 +9,15 @@ import pytest
 import torch
 from rich.console import Console
 
-from viewfinder.commands.clusters import choose
+from viewfinder.commands.clusters import SHOWN, choose, show
 from viewfinder.core.errors import UserError
 from viewfinder.data.source import Split
 from viewfinder.data.stored import ArrayData
 from viewfinder.networks.frozen_features import extract
 from viewfinder.networks.targets import Momentum
+from viewfinder.positives.assignment import Assignment
 from viewfinder.positives.kmeans import kmeans
+from viewfinder.positives.sweep import sweep
 from viewfinder.recipes.recipe import build, complete, parse_overrides
 from viewfinder.runs.run import Run
 from viewfinder.training.fit import fit
@@ -88,3 +90,45 @@ def test_a_run_without_a_checkpoint_is_named(split: Split, tmp_path: Path) -> No
             settings={},
             seed=0,
         )
+
+
+def test_the_terminal_has_the_columns_of_the_guide_and_every_remark(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    guide = Path(__file__).parents[2] / "docs" / "use-your-tags.md"
+    table = next(line for line in guide.read_text().splitlines() if "top_k  clusters" in line)
+    assert set(table.split()) <= {"top_k", *SHOWN}
+
+    labels = np.random.default_rng(0).integers(0, 5, 100_000)
+    made = {k: Assignment(np.arange(100_000) // (100_000 // k)) for k in (2, 1000, 50_000)}
+    found = sweep("top_k", [*made], made.__getitem__, labels)
+    show(found, "bits")
+    said = capsys.readouterr().out
+    heading = next(line for line in said.splitlines() if "clusters" in line and "top_k " in line)
+    assert heading.split() == ["top_k", *SHOWN]  # none is folded or cut
+    assert found.recommendation.remarks
+    for told in (found.recommendation.rule, *found.recommendation.remarks):
+        assert told in said
+
+
+def test_images_without_a_line_are_counted_beside_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = ArrayData(torch.zeros(9, 3, 8, 8, dtype=torch.uint8))
+    table = tmp_path / "tags.csv"
+    table.write_text("index,round\n" + "".join(f"{i},{i % 2}\n" for i in range(6)))
+    found, make = choose(
+        Split("train", images),
+        attributes_file=str(table),
+        hierarchy_file=None,
+        kmeans_run=None,
+        z_file=None,
+        settings={},
+        seed=0,
+    )
+    assert [row.n for row in found.rows] == [6]
+    assert len(set(make(1).clusters.tolist())) == 2 + 3
+    said = capsys.readouterr().out
+    assert "of the 6 images with a line" in said
+    assert "the 3 others" in said

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from viewfinder.core.errors import UserError
+from viewfinder.evaluation.probes.scores import AnyScore, RegressionScore, Score
 from viewfinder.report import page
 from viewfinder.report.content import Embedded, ReportContent
 from viewfinder.report.page import render, write_report
@@ -67,6 +69,39 @@ def test_the_page_says_what_the_content_says(content: ReportContent) -> None:
     data = json.loads(parsed.scripts[0])
     assert data["curves"][0]["y"] == [5.0, None, 4.0]
     assert len(data["curves"]) == 2
+
+
+QUANTITY = RegressionScore(r2=0.5, error=1.25, unit="px", n_test=9, protocol={"protocol": "ridge"})
+FEW = Score(top1=0.5, top5=None, per_class={"a": 0.5}, n_test=9, protocol={"protocol": "knn"})
+MANY = FEW.model_copy(update={"top5": 0.75})
+
+
+@pytest.mark.parametrize(
+    ("scores", "headings"),
+    [
+        ([FEW], ["Top-1"]),
+        ([FEW, MANY], ["Top-1", "Top-5"]),
+        ([QUANTITY], ["R²", "error"]),
+        ([FEW, QUANTITY], ["Top-1 or R²", "error"]),
+        ([MANY, QUANTITY], ["Top-1 or R²", "Top-5 or error"]),
+    ],
+)
+def test_no_column_of_the_scores_is_empty(
+    content: ReportContent, scores: list[AnyScore], headings: list[str]
+) -> None:
+    html = render(replace(content, scores=scores))
+    table = html[html.index("Scores and their protocols") :]
+    head = re.findall(r"<th scope=\"col\"[^>]*>([^<]*)</th>", table)
+    assert head == ["Features", "Probe", "Data", *headings]
+    assert len(re.findall(r"<td class=\"num\">", table)) == len(scores) * len(headings)
+
+
+def test_each_level_to_compare_with_says_what_it_is(content: ReportContent) -> None:
+    """Guessing a class, and an image's label among all others, differ where classes do in size."""
+    text = squeezed(Parsed(render(content)).text)
+    assert "guessing among 10 classes: 10.0 %" in text
+    assert re.search(r"share the image's label .*\(of all other images, \d+\.\d % do\)", text)
+    assert "by chance" not in text
 
 
 def test_every_picture_has_an_alternative_text(content: ReportContent) -> None:

@@ -37,19 +37,11 @@ from viewfinder.runs.run import Run, pick_device
 
 Build = Callable[[int], Assignment]
 
-SHOWN = {
-    "clusters": "clusters",
-    "median": "median",
-    "largest": "largest",
-    "singletons": "alone",
-    "H(Z)": "H(Z)",
-    "I(Z;T)": "I(Z;T)",
-    "H(Z|T)": "H(Z|T)",
-    "H(T|Z)": "H(T|Z)",
-    "NMI": "NMI",
-    "AMI": "AMI",
-}
-"""The columns that fit a terminal of 80 characters, and their headings; clusters.csv has all."""
+SHOWN = (
+    *("clusters", "median", "largest", "singletons"),
+    *("H(Z)", "I(Z;T)", "H(Z|T)", "I-H", "NMI", "AMI"),
+)
+"""The columns that fit a terminal of 80 characters; clusters.csv has all."""
 
 
 def clusters(
@@ -135,6 +127,11 @@ def choose(
         table = known.described
         for note in known.notes:
             say(f"note: {note}")
+        if known.known is not None:
+            say(
+                f"note: the table is of the {known.known.sum():,} images with a line; in Z the "
+                f"{(~known.known).sum():,} others, each a cluster of its own, come on top"
+            )
         rare = {"min_size": o.min_size, "rare": o.rare}
         if labels is not None and known.known is not None:
             labels = labels[known.known]
@@ -191,10 +188,8 @@ def show(found: Sweep, unit: Unit) -> None:
         show_edge=False,
     )
     for heading in shown:  # a long name of a file may be folded, a number never
-        own = heading == found.parameter
-        table.add_column(
-            SHOWN.get(heading, heading), justify="right", no_wrap=not own, overflow="fold"
-        )
+        number = not isinstance(rows[0][heading], str)
+        table.add_column(heading, justify="right", no_wrap=number, overflow="fold")
     for row in rows:
         chosen = row[found.parameter] == found.recommendation.value
         table.add_row(*[_cell(row[name]) for name in shown], style="bold" if chosen else "")
@@ -202,12 +197,16 @@ def show(found: Sweep, unit: Unit) -> None:
     recommendation = found.recommendation
     if recommendation.value is None:
         return
-    say(f"recommended: {found.parameter}={recommendation.value}. {recommendation.rule}")
+    say(
+        f"recommended: {found.parameter}={recommendation.value}, by the rule: {recommendation.rule}"
+    )
+    for remark in recommendation.remarks:
+        say(f"note: {remark}")
 
 
 def _cell(value: object) -> str:
     if isinstance(value, float) and value % 1:
-        return f"{value:.3f}"
+        return f"{value:.2f}" if abs(value) >= 10 else f"{value:z.3f}"
     return f"{value:.10g}" if isinstance(value, int | float) else str(value)
 
 

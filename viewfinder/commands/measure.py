@@ -67,6 +67,7 @@ def views(
     Raises UserError for what cannot be read or written, for a source without held-out images, and
     as ``mutual_information``.
     """
+    run.recipe()  # what is no run is told before the engine is imported, which takes seconds
     from viewfinder.training.restore import restored
 
     module = restored(run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import JsonValue
@@ -32,8 +32,9 @@ from viewfinder.report.verdict import verdict
 from viewfinder.runs.checkpoint import epoch_of
 from viewfinder.runs.results import append_results
 from viewfinder.runs.run import Run, pick_device
-from viewfinder.training.fit import fit
-from viewfinder.training.module import Pretraining
+
+if TYPE_CHECKING:
+    from viewfinder.training.module import Pretraining
 
 _SHARED = {"plugins", "encoder", "data", "precision", "accelerator"}
 """What the supervised baseline has of the run's recipe."""
@@ -137,6 +138,8 @@ def _encoder_of(
 def _supervised(recipe: Recipe, source: Source, run: Run) -> tuple[nn.Module, Views]:
     """The same encoder trained with labels on the same images, as a run within the run; and its
     views, of whole images also where the run's own networks see a part of their channels."""
+    from viewfinder.training.fit import fit  # the engine takes seconds to import
+
     epochs = _supervised_epochs(recipe)
     own = recipe.model_dump(mode="json", include=_SHARED)
     shared = {

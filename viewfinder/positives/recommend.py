@@ -12,7 +12,10 @@ from viewfinder.information.discrete import Information
 from viewfinder.positives.measured import Measured
 
 LARGEST = "largest I(Z;T) - H(Z|T)"
-SCALED = "where I(Z;T) and H(Z|T), each scaled to its range, meet"
+SCALED = (
+    "where I(Z;T) / H(T), the share known of the labels, meets 1 - H(Z|T) / H(image|T), the share "
+    "left out of all else"
+)
 BALANCE = "H(Z) nearest to half of log N"
 
 
@@ -93,7 +96,7 @@ def _with_labels(
     )
     doubt = _doubt(parameter, rows, found[largest], largest) if largest != scaled else None
     chosen, rule = (scaled, SCALED) if doubt else (largest, LARGEST)
-    remarks = [f"{doubt}; {SCALED}: {parameter}={rows[scaled].value}"] if doubt else []
+    remarks = [f"{doubt}, so it is not taken"] if doubt else []
     remarks += _disagreement(parameter, rows, found, largest, by_rule)
     return Recommendation(rows[chosen].value, rule, by_rule, crossing, tuple(remarks))
 

@@ -15,7 +15,6 @@ from markupsafe import Markup
 from viewfinder import __version__
 from viewfinder.core.errors import printable
 from viewfinder.core.files import write_atomically
-from viewfinder.evaluation.probes.scores import RegressionScore
 from viewfinder.report import sections
 from viewfinder.report.content import PARTS, Embedded, Gallery, ReportContent, neighbours
 from viewfinder.report.projection import project
@@ -57,7 +56,7 @@ def render(content: ReportContent) -> str:
         policy=_policy(scripts),
         groups=sections.score_groups(content),
         rows=sections.score_rows(content.scores),
-        regressed=any(isinstance(s, RegressionScore) for s in content.scores),
+        headings=sections.score_headings(content.scores),
         curves=curves,
         usage=sections.usage(content.usage),
         gallery=_gallery(content.gallery),

@@ -73,7 +73,7 @@ def score_groups(content: ReportContent) -> list[dict[str, Any]]:
             "title": _probe(group[0]),
             "facts": ", ".join(_apart(group[0], [other[0] for other in groups])),
             "transfer": images[i] != images[0],
-            "chance": _chance(group, content),
+            "classes": _classes(group, content),
             "bars": [_bar(s) for s in sorted(group, key=lambda s: s.features != "trained")],
         }
         for i, group in enumerate(groups)
@@ -124,14 +124,15 @@ def _probe(score: AnyScore) -> str:
     return PROBES.get(name, name) or "Measurement"
 
 
-def _chance(scores: Sequence[AnyScore], content: ReportContent) -> float | None:
+def _classes(scores: Sequence[AnyScore], content: ReportContent) -> int | None:
+    """Among how many classes the probe chooses; None where that is not known."""
     named = [len(s.per_class) for s in scores if isinstance(s, Score)]
     if not named:
         return None
     classes = max(named)
     if not classes and content.embedded and content.embedded.labels is not None:
         classes = len(content.embedded.class_names)
-    return 1 / classes if classes > 1 else None
+    return classes if classes > 1 else None
 
 
 def score_rows(scores: Sequence[AnyScore]) -> list[dict[str, Any]]:
@@ -148,6 +149,19 @@ def score_rows(scores: Sequence[AnyScore]) -> list[dict[str, Any]]:
         }
         for s in scores
     ]
+
+
+def score_headings(scores: Sequence[AnyScore]) -> list[str]:
+    """The headings of the numbers of ``score_rows``; none for a second that no score has.
+
+    >>> score_headings([Score(top1=0.5, top5=None, per_class={}, n_test=9, protocol={})])
+    ['Top-1']
+    """
+    classes = [s for s in scores if isinstance(s, Score)]
+    regressed = len(classes) < len(scores)
+    first = ["Top-1"] * bool(classes) + ["R²"] * regressed
+    second = ["Top-5"] * any(s.top5 is not None for s in classes) + ["error"] * regressed
+    return [" or ".join(words) for words in (first, second) if words]
 
 
 def _numbers(score: AnyScore) -> dict[str, Any]:
@@ -225,7 +239,7 @@ def gallery_notes(gallery: Gallery) -> list[str]:
 
 
 def agreement(embedded: Embedded, near: np.ndarray) -> tuple[float, float] | None:
-    """The mean share of neighbours with the image's own label, and what chance would give."""
+    """The mean share of neighbours with the image's own label, and that of all other images."""
     if embedded.labels is None or not near.size:
         return None
     known = embedded.labels >= 0
@@ -233,8 +247,8 @@ def agreement(embedded: Embedded, near: np.ndarray) -> tuple[float, float] | Non
         return None
     same = embedded.labels[near] == embedded.labels[:, None]
     counts = np.unique(embedded.labels[known], return_counts=True)[1].astype(float)
-    chance = float((counts * (counts - 1)).sum() / (known.sum() * (len(embedded) - 1)))
-    return float(same[known].mean()), chance
+    of_all = float((counts * (counts - 1)).sum() / (known.sum() * (len(embedded) - 1)))
+    return float(same[known].mean()), of_all
 
 
 def queries(embedded: Embedded, most: int = 12) -> list[int]:

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -31,7 +30,8 @@ from viewfinder.core.files import write_atomically
 WEIGHTS = "weights.safetensors"
 STATE = "state.safetensors"
 DIGESTS = "SHA256SUMS"
-_ABOUT = "about"
+ABOUT = "about"
+"""The key under which either file says what it is of, such as the run."""
 NAME = re.compile(r"\.?epoch-(\d+)(?:\.old)?")
 """A checkpoint's folder by the epochs that were done, as it is or while it is replaced."""
 
@@ -101,6 +101,18 @@ def load_state(path: Path) -> dict[str, Any]:
             f"{path / STATE} is not a Viewfinder checkpoint: {brief(error)}", fix=_without(path)
         ) from error
     return state
+
+
+def load(path: Path) -> dict[str, Any]:
+    """State and weights ("state_dict") of a checkpoint. Raises UserError if missing or damaged, and
+    where the two files are not of the same run and epoch."""
+    state, weights = load_state(path), load_weights(path)
+    if state.get(ABOUT, {}) != about_weights(path):
+        raise UserError(
+            f"{path / STATE} and {WEIGHTS} beside it are not of the same run and epoch",
+            fix=_without(path),
+        )
+    return {**state, "state_dict": weights}
 
 
 def epochs_done(path: Path) -> int:
@@ -175,39 +187,6 @@ def epoch_of(path: Path) -> int | None:
     return int(found[1]) if found else None
 
 
-class SafeCheckpointIO(CheckpointIO):
-    """Lightning's reading and writing of checkpoints, in the format above; ``about`` as in
-    ``save``, to which the epochs that were done are added."""
-
-    def __init__(self, about: Mapping[str, str]) -> None:
-        self.about = about
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
-    ) -> None:
-        rest = {k: v for k, v in checkpoint.items() if k != "state_dict"}
-        about = {**self.about, "epochs": str(checkpoint["epoch"] + 1)}
-        save(Path(path), checkpoint["state_dict"], {**rest, _ABOUT: about}, about)
-
-    def load_checkpoint(
-        self,
-        path: str | os.PathLike[str],
-        map_location: Any = None,
-        weights_only: bool | None = None,
-    ) -> dict[str, Any]:
-        folder = Path(path)
-        loaded = {**load_state(folder), "state_dict": load_weights(folder)}
-        if loaded.get(_ABOUT, {}) != about_weights(folder):
-            raise UserError(
-                f"{folder / STATE} and {WEIGHTS} beside it are not of the same run and epoch",
-                fix=_without(folder),
-            )
-        return loaded
-
-    def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
-        shutil.rmtree(path, ignore_errors=True)
-
-
 def _flush(file: Path) -> None:
     """Force the bytes to disk, so that a rename never outlives a power cut without them."""
     with file.open("rb") as handle:
@@ -250,7 +229,7 @@ def about_weights(path: Path) -> dict[str, str]:
     """
     try:
         with safe_open(path / WEIGHTS, framework="pt") as file:
-            found = json.loads((file.metadata() or {}).get(_ABOUT, "{}"))
+            found = json.loads((file.metadata() or {}).get(ABOUT, "{}"))
         return {str(key): str(text) for key, text in found.items()}
     except (SafetensorError, ValueError, AttributeError, RecursionError) as error:
         raise UserError(
@@ -260,7 +239,7 @@ def about_weights(path: Path) -> dict[str, str]:
 
 def _header(about: Mapping[str, str]) -> dict[str, str]:
     """One key: the writer puts several in any order, and equal runs have equal files."""
-    return {_ABOUT: json.dumps(about, sort_keys=True)} if about else {}
+    return {ABOUT: json.dumps(about, sort_keys=True)} if about else {}
 
 
 def _pack(value: Any, tensors: dict[str, Tensor]) -> Any:

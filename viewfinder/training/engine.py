@@ -14,8 +14,8 @@ from lightning.pytorch.loggers import Logger
 from viewfinder.core.errors import UserError
 from viewfinder.recipes.recipe import Recipe
 from viewfinder.runs.belonging import belonging
-from viewfinder.runs.checkpoint import SafeCheckpointIO
 from viewfinder.runs.run import Run, pick_device
+from viewfinder.training.checkpoint_io import SafeCheckpointIO
 
 
 def engine(recipe: Recipe, run: Run, callbacks: Sequence[L.Callback]) -> L.Trainer:
