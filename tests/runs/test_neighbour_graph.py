@@ -1,4 +1,4 @@
-"""The graph of nearest neighbours: exact where it says so, honest about what it misses elsewhere."""
+"""The graph of nearest neighbours: exact where it says so, open about what it misses elsewhere."""
 
 from __future__ import annotations
 
