@@ -15,6 +15,7 @@ from viewfinder.core.extras import needing_app
 if TYPE_CHECKING:
     from viewfinder.data.source import Source
     from viewfinder.evaluation.probes.scores import Score
+    from viewfinder.evaluation.search import Match, Query
     from viewfinder.recipes.recipe import Recipe
     from viewfinder.runs.model import Model
     from viewfinder.runs.run import Run
@@ -157,6 +158,49 @@ def embed(
         return command.embed(
             _run(run, plugins), data, Path(out), changes, split=split, unit_length=unit_length
         )
+
+
+def search(
+    run: Run | Path | str,
+    query: Query,
+    *,
+    top: int = 20,
+    data: str | None = None,
+    out: Path | str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    plugins: str | Sequence[str] = (),
+) -> list[Match]:
+    """The images of a run most like one, by the cosine similarity of their embeddings, the nearest
+    first.
+
+    query      a row of the run's images; a path as its data have it, or "test:12"; an image file;
+               an array uint8 (H, W, C) or a tensor uint8 (C, H, W). What is itself among the images
+               is left out
+    top        how many, 20 unless said
+    data       source to search in; None: the run's own, all splits of it
+    out        a page of pictures to write, HTML
+    overrides  of the run's data: {"data.size": 96}
+    plugins    as in ``resume``
+
+    The embeddings are made at the first search and kept in the run. Raises UserError for what is
+    no image, a row that there is not, and files that cannot be read.
+
+    >>> [(match.name, match.similarity) for match in search("runs/photos", "a.jpg", top=2)]
+    ... # doctest: +SKIP
+    [('trip/0412.jpg', 0.981), ('trip/0411.jpg', 0.974)]
+    """
+    with needing_app("viewfinder.search"):
+        from viewfinder.commands import search as command
+
+        found = command.find(
+            _run(run, plugins),
+            [query],
+            top=top,
+            data=data,
+            overrides=_nested(overrides or {}),
+            out=None if out is None else Path(out),
+        )
+        return found[0].matches
 
 
 def load(

@@ -168,6 +168,45 @@ def embed(
 
 
 @app.command()
+def search(
+    run: Annotated[Path, typer.Argument(help="a run folder")],
+    query: Annotated[
+        str,
+        typer.Argument(
+            metavar="IMAGE|INDEX|FILE",
+            help="an image file; an image of the run by its path, its row or SPLIT:INDEX; or a "
+            ".txt or .csv file with one of these a line",
+        ),
+    ],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="overrides: data.*")
+    ] = None,
+    top: Annotated[int, typer.Option(help="images to find")] = 20,
+    data: Annotated[
+        str | None, typer.Option(help="source to search in; default: the run's")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="page to write; default search.html in the run")
+    ] = None,
+) -> None:
+    """Find the images most like one, in the terminal and as a page of pictures.
+
+    viewfinder search runs/photos holiday.jpg --top 10
+    """
+    from viewfinder.commands import search as command
+    from viewfinder.commands.words import overrides_of
+    from viewfinder.core.console import say
+    from viewfinder.evaluation.search import listed
+    from viewfinder.runs.run import Run
+
+    page = out or run / "search.html"
+    overrides = overrides_of(words or [])
+    found = command.find(Run(run), listed(query), top=top, data=data, overrides=overrides, out=page)
+    command.show(found)
+    say(f"page: {page}")
+
+
+@app.command()
 def data(
     source: Annotated[
         str, typer.Argument(help="shapes, digits, npz:PATH, folder:DIR, cifar10, ...")

@@ -135,11 +135,11 @@ def _encoded(
     if cache is None:
         return compute()
     facts = (split.name, content_key(split), recipe.view_maker().describe_frozen())
-    file = cache / f"{kind}-{_file_words(source.spec)}-{split.name}.safetensors"
+    file = cache / f"{kind}-{file_words(source.spec)}-{split.name}.safetensors"
     return cached_features(file, fingerprint(encoder, *facts, recipe.precision), compute)
 
 
-def _file_words(spec: str) -> str:
+def file_words(spec: str) -> str:
     """A spec as part of a file name: its last word, and a digest where that is not all of it."""
     words = re.sub(r"[^\w.-]+", "-", spec.replace("\\", "/").rstrip("/").rpartition("/")[2])
     if words == spec:
