@@ -35,6 +35,7 @@ from viewfinder.negatives.contract import Kind as NegativesKind
 from viewfinder.negatives.contract import NegativesRow
 from viewfinder.negatives.table import NEGATIVES
 from viewfinder.networks.encoders import ENCODERS, EncoderRow
+from viewfinder.networks.places import Read
 from viewfinder.objectives.contract import Objective
 from viewfinder.objectives.pairs import PAIRINGS
 from viewfinder.objectives.table import OBJECTIVES
@@ -257,6 +258,7 @@ def objective(
     minimum: Callable[[Any, int, int, Any], float] | None = None,
     chance: Callable[[Any, int, int, int, int], float] | None = None,
     outputs: Literal["embedding", "classes"] = "embedding",
+    keys: Callable[[Any], Read] | None = None,
     assigner: Callable[[Any, int], Any] | None = None,
     state: Callable[[Any, int, Sequence[int]], Any] | None = None,
     partners: bool = False,
@@ -286,6 +288,7 @@ def objective(
         minimum=minimum,
         chance=chance,
         outputs=outputs,
+        keys=keys,
         assigner=assigner,
         state=state,
         partners=partners,

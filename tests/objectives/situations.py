@@ -20,6 +20,8 @@ from viewfinder.objectives.pairs import Pair, combined, pairs_of
 from viewfinder.objectives.pcl import Clusterings
 
 DIM = 6
+PLACES = 3
+"""Of keys that are places of a map."""
 CLUSTERINGS = (4, 3)
 
 
@@ -42,6 +44,14 @@ class Situation:
     def pairs(self) -> list[Pair]:
         """The pairs of views that are scored, where pairs are."""
         return pairs_of(self.objective, self.pairing, ["main"] * self.views, self.views)
+
+    def keys(self, key: Tensor) -> Tensor:
+        """A target as the objective takes it: (N, D), or where its keys are places the same at
+        each of them."""
+        if self.objective.keys is None:
+            return key
+        whole = self.objective.keys(self.options()).whole
+        return key[:, None].expand(-1, 1 if whole else PLACES, -1)
 
     def options(self, **more: Any) -> Options:
         known = {k: v for k, v in more.items() if k in self.objective.options.model_fields}
@@ -158,7 +168,8 @@ def random_data(
 
     online = [draw(samples, DIM).requires_grad_() for _ in range(situation.views)]
     flows = situation.objective.target == "any"
-    target = [draw(samples, DIM).requires_grad_(flows) for _ in range(situation.views)]
+    shape = situation.keys(torch.empty(samples, DIM)).shape
+    target = [draw(*shape).requires_grad_(flows) for _ in range(situation.views)]
     # stale keys of samples 0 and 1, keys of other images, and an empty slot
     index = torch.tensor([0, 100, 1, 101, 102, -1])
     cluster = torch.tensor([0, 1, 1, 0, -1, -1])

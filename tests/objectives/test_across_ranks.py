@@ -76,6 +76,10 @@ def step(situation: Situation, model: nn.Module, queue: Queue, rows: slice) -> T
     outputs, temperature = model(data[:, rows].flatten(0, 1))
     output = list(outputs.chunk(4))
     online, target = output[: situation.views], output[2 : 2 + situation.views]
+    if situation.objective.keys is not None:  # every place another one
+        scale = 1 + torch.arange(3).view(1, -1, 1)
+        places = situation.keys(torch.zeros(1, DIM)).shape[1]
+        target = [situation.keys(t) + scale[:, :places] * t[:, None].flip(2) for t in target]
     if situation.objective.target != "any":
         target = [t.detach() for t in target]
     loss = situation.loss(
@@ -170,11 +174,14 @@ def refused(situation: Situation, rank: int, samples: int) -> None:
         given["state"] = situation.state(torch.float64)
         with pytest.raises(ValueError, match=f"in all processes, not|{situation.objective.name}"):
             situation.objective(views, **given)
-    wide = [x.repeat(1, 1 + (rank == 0)) for x in data.online]
+    wide, keys = (
+        [torch.cat([x] * (1 + (rank == 0)), dim=-1) for x in views]
+        for views in (data.online, data.target)
+    )
     with pytest.raises(
         ValueError, match=r"process 0: view 0 float64 \(n, 12\)|logits allow|negatives mu"
     ):
-        situation.loss(wide, [x.repeat(1, 1 + (rank == 0)) for x in data.target], data.table)
+        situation.loss(wide, keys, data.table)
 
 
 def worker(rank: int, folder: str, shares: tuple[int, ...]) -> None:

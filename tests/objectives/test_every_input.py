@@ -105,19 +105,23 @@ def test_views_are_a_list_of_equal_shares_on_one_device(situation: Situation) ->
 
     count = 1 if objective.scores == "pairs" else 2
     views = [x.detach() for x in random_data(situation, 4).online[:count]]
-    call(views)
+    keys = [situation.keys(x) for x in views]
+    call(views, keys)
     with pytest.raises(ValueError, match=r"views of .* must be a list.*list\(x.unbind\(1\)\)"):
         call(torch.stack(views, dim=1))
     with pytest.raises(ValueError, match=r"targets of .* must be a list"):
         call(views, torch.stack(views))
     with pytest.raises(ValueError, match=r"views \(N, D\) of the same samples"):
-        call(views, [x[:3] for x in views])
-    with pytest.raises(ValueError, match=r"views \(N, D\) of the same samples"):
+        call(views, [x[:3] for x in keys])
+    with pytest.raises(ValueError, match=r"\(N, D\) of the same samples|vectors \(N, D\) with"):
         call([x[:, :, None] for x in views])
     with pytest.raises(ValueError, match=r"views \(N, D\) of the same samples, D at least 1"):
         call([x[:, :0] for x in views])
     with pytest.raises(ValueError, match=r"a view is on meta, the first view on cpu"):
-        call(views, [x.to(META) for x in views])
+        call(views, [x.to(META) for x in keys])
+    if objective.keys is not None:
+        with pytest.raises(ValueError, match=r"places \(N, L, D\), not .*x.flatten\(2\).mT"):
+            call(views, views)
 
 
 @every_situation

@@ -151,6 +151,13 @@ def test_a_bad_key_is_named_with_the_nearest(words: list[str], says: str) -> Non
         ("supcon", ["views.count=4", "regularizers.ip=1"], "sees 4.*views.count=2"),
         ("moco", ["regularizers.mib=1"], "sees 1.*objective.pairs=symmetric"),
         ("cross-entropy", ["regularizers.ip=1"], "sees 1.*views.count=2"),
+        ("ldim", ["target=momentum"], "no such keys.*target=shared"),
+        ("dim", ["target=detached"], "no such keys.*target=shared"),
+        ("ldim", ["encoder=mlp"], "encoder=mlp has no stage.*encoder=convnet"),
+        ("dim", ["encoder=mlp", "objective.stage=1"], "encoder=mlp has no stage"),
+        ("ldim", ["positives=labels"], "objective=supcon"),
+        ("ldim", ["negatives=queue"], "negatives=batch"),
+        ("ldim", ["views.count=3"], "objective.pairs=all"),
     ],
 )
 def test_a_senseless_combination_is_refused_with_a_way_out(

@@ -32,7 +32,7 @@ class EncoderRow(Row):
     build       maps its options and the domain of the views to a module: the views as floats
                 (tokens as int64) -> features float (N, D); D is found by running it
     modalities  what it takes
-    maps        whether its stages give maps (N, D, h, w), which local objectives need
+    maps        whether its stages may give maps (N, D, h, w), which local objectives need
     pretrained  whether there are weights to start from: then ``pretrained`` is one of its options
     plugin      whether its bare option is ``module:name`` of a plug-in that must be loaded
     claims      which words that name no row are this row's bare option: ``encoder=resnet18``
@@ -212,6 +212,7 @@ ENCODERS: Table[EncoderRow] = Table(
             bare="factory",
             build=_own,
             modalities=("images", "points", "tokens", "clips"),
+            maps=True,
             plugin=True,
             claims=lambda word: ":" in word,
         ),

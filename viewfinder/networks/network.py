@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from viewfinder.core.errors import UserError
 from viewfinder.networks.heads import head
 from viewfinder.networks.pieces import Joined
+from viewfinder.networks.places import Places
 
 
 class Network(nn.Module):
@@ -22,7 +24,8 @@ class Network(nn.Module):
     pieces     of views in so many pieces: the projector is of each, a layer behind it joins them
 
     ``assigner`` is the objective's last layer, from projections to what it compares; where it has
-    one, it takes the place of the identity.
+    one, it takes the place of the identity. ``places`` makes the keys of an objective that compares
+    with the places of an inner stage.
 
     Raises UserError for predictions of another width than the projections they are compared with.
     """
@@ -55,6 +58,17 @@ class Network(nn.Module):
             self.predictor = head(self.dim, predictor, batch_norm=batch_norm)
         self.predicts = bool(predictor)
         self.assigner: nn.Module = nn.Identity()
+        self.places: Places | None = None
+
+    def reading(self) -> AbstractContextManager[list[Tensor]]:
+        """Inside, what the stage of ``places`` gives is kept, one tensor a pass of the encoder."""
+        return nullcontext([]) if self.places is None else self.places.read(self.encoder)
+
+    def key(self, projected: Tensor, read: Sequence[Tensor]) -> Tensor:
+        """What others are compared with, of a view's projection and of what was read in its pass:
+        (N, dim), or (N, L, dim) of places."""
+        made: Tensor = self.assigner(projected) if self.places is None else self.places(read[-1])
+        return made
 
     def followed(self) -> nn.Sequential:
         """What a momentum network follows: all but the predictor."""
@@ -68,7 +82,8 @@ class Outputs:
     features    float (N, feature_dim), before any noise
     noisy       the same with the noise that the head saw
     compared    what the objective compares: projections or predictions, through the assigner
-    unpredicted the same without the predictor, what a target of the same network is made of
+    unpredicted what a target of the same network is made of: the same without the predictor, or
+                vectors of the places of a stage, float (N, L, D)
     stages      what inner stages gave, one (N, D) per view that was shown, in its order
     """
 

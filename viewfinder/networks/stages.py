@@ -64,6 +64,13 @@ def check_stages(
     }
 
 
+def channels_last(output: Tensor) -> bool:
+    """Whether maps are (N, H, W, D), as some transformers have them: the sides of views are
+    equal."""
+    _, first, second, third = output.shape
+    return first == second != third
+
+
 def _pooled(name: str, output: Any) -> Tensor:
     if not isinstance(output, Tensor) or output.ndim not in (2, 3, 4):
         got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
@@ -72,9 +79,7 @@ def _pooled(name: str, output: Any) -> Tensor:
             "expected"
         )
     if output.ndim == 4:
-        _, first, second, third = output.shape
-        last = first == second != third  # the sides of views are equal
-        return output.mean(dim=(1, 2) if last else (2, 3))
+        return output.mean(dim=(1, 2) if channels_last(output) else (2, 3))
     return output.mean(dim=1) if output.ndim == 3 else output
 
 

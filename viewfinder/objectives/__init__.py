@@ -11,6 +11,7 @@ from viewfinder.objectives.ci_infonce import (
 from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.cosine import byol_regression, cosine, negative_cosine
 from viewfinder.objectives.cross_entropy import cross_entropy
+from viewfinder.objectives.deep_info_max import deep_info_max
 from viewfinder.objectives.dino import DINO, dino, moved_center
 from viewfinder.objectives.info_nce import (
     info_nce,
@@ -22,6 +23,7 @@ from viewfinder.objectives.modules import (
     BarlowTwins,
     CIInfoNCE,
     Cosine,
+    DeepInfoMax,
     InfoNCE,
     NTXent,
     SupCon,
@@ -50,6 +52,7 @@ __all__ = [
     "BarlowTwins",
     "CIInfoNCE",
     "Cosine",
+    "DeepInfoMax",
     "InfoNCE",
     "Inputs",
     "NTXent",
@@ -66,6 +69,7 @@ __all__ = [
     "concentration",
     "cosine",
     "cross_entropy",
+    "deep_info_max",
     "dino",
     "draw_partners",
     "info_nce",

@@ -23,6 +23,7 @@ from viewfinder.core.facts import check_count
 from viewfinder.core.table import Options, Row
 from viewfinder.negatives.contract import Contrast, check_proposed
 from viewfinder.negatives.contract import Kind as NegativesKind
+from viewfinder.networks.places import Read
 from viewfinder.objectives.contrast import check_temperature
 from viewfinder.positives.contract import Kind
 
@@ -44,8 +45,8 @@ class Inputs:
     online    of an objective that scores pairs one (N, D), the queries: projections, or predictions
               where there is a predictor, or what the objective's assigner made of them. Of one that
               scores all views together one (N, D) per view, the large views first
-    target    what they are compared with: the keys, (N, D); or one (N, D) per large view. The
-              same tensors, or detached, or a momentum encoder's
+    target    what they are compared with: the keys, (N, D), or (N, L, D) where they are of places;
+              or one (N, D) per large view. The same tensors, or detached, or a momentum encoder's
     index     int64 (N,), position in the dataset
     cluster   int64 (N,), what counts as the same; (N, M) for M clusterings; None: every image is
               its own
@@ -68,7 +69,8 @@ class Inputs:
 
     @property
     def pair(self) -> tuple[Tensor, Tensor]:
-        """Queries and keys, float (N, D) each; row i of both is sample i."""
+        """Queries and keys, float (N, D) each, keys of places (N, L, D); row i of both is sample
+        i."""
         return self.online[0], self.target[0]
 
 
@@ -99,6 +101,8 @@ class Objective(Row):
     views         least and greatest number of views of an objective that scores them together;
                   None: no limit
     outputs       what its online side is: an "embedding", or logits, one of each of the "classes"
+    keys          (options) -> the inner stage that its keys are made of, vectors (N, L, D) of L
+                  places; None: they are projections, as the queries are
     assigner      (options, dim) -> the last layer, from projections to what the objective compares;
                   a momentum network has a copy of it. None: projections are compared
     state         (options, dim, sizes) -> module with the objective's own parameters and buffers,
@@ -110,7 +114,7 @@ class Objective(Row):
     temperature   the option that a temperature given to the call stands for
     minimum       (options, samples, views, classes) -> the least loss there is when the batch has
                   ``samples`` images in ``classes`` equal clusters and enough dimensions; None
-                  where that depends on what it has learned
+                  where that depends on what it has learned, or on the number of places
     chance        (options, samples, views, classes, dim) -> the loss where the online side and
                   its target, each of width dim, are zero everywhere and tell nothing. None where
                   it depends on what was learned, and where how far a loss went from there says
@@ -119,8 +123,8 @@ class Objective(Row):
 
     formula: str
     compute: Callable[[Inputs, Any], dict[str, Tensor]]
-    minimum: Callable[[Any, int, int, Any], float] | None
-    chance: Callable[[Any, int, int, int, int], float] | None = None
+    minimum: Callable[[Any, int, int, Any], float | None] | None
+    chance: Callable[[Any, int, int, int, int], float | None] | None = None
     scores: Literal["pairs", "views"]
     across_ranks: Literal["nothing", "keys", "batch"]
     target: Literal["unused", "any", "constant"]
@@ -131,6 +135,7 @@ class Objective(Row):
     summed: Callable[[Any], bool] = lambda options: False
     views: tuple[int, int | None] = (1, None)
     outputs: Literal["embedding", "classes"] = "embedding"
+    keys: Callable[[Any], Read] | None = None
     assigner: Callable[[Any, int], nn.Module] | None = None
     state: Callable[[Any, int, Sequence[int]], nn.Module] | None = None
     partners: bool = False
@@ -259,7 +264,11 @@ class Objective(Row):
     def _check_samples(self, inputs: Inputs) -> None:
         """Raise ValueError unless all is of the same samples, on one device."""
         first = inputs.online[0]
-        for view in (*inputs.online, *inputs.target):
+        keys = inputs.target
+        if self.keys is not None:
+            self._check_places(first, keys)
+            keys = [key[:, 0] for key in keys]
+        for view in (*inputs.online, *keys):
             if view.ndim != 2 or len(view) != len(first) or not view.shape[1]:
                 raise ValueError(
                     f"{self.name} takes views (N, D) of the same samples, D at least 1, not "
@@ -279,6 +288,15 @@ class Objective(Row):
         if self.outputs == "classes" and inputs.cluster is not None:
             check_classes(inputs.cluster, first.shape[1])
 
+    def _check_places(self, query: Tensor, keys: Sequence[Tensor]) -> None:
+        for key in keys:
+            if key.ndim != 3 or not key.shape[1] or key.shape[2] != query.shape[-1]:
+                raise ValueError(
+                    f"{self.name} compares vectors (N, D) with those of places (N, L, D), not "
+                    f"{tuple(query.shape)} with {tuple(key.shape)}; of maps (N, D, H, W) give "
+                    "x.flatten(2).mT"
+                )
+
 
 def _given(inputs: Inputs) -> dict[str, Tensor]:
     """What all ranks must be given alike, by name; first what says how many samples there are."""
@@ -293,7 +311,9 @@ def _given(inputs: Inputs) -> dict[str, Tensor]:
 def joined(inputs: Inputs, sizes: Sequence[int]) -> Inputs:
     """The inputs with the samples of all ranks; negatives stay, they are equal on every rank."""
     views = [*inputs.online, *inputs.target]
-    floats = gather(torch.cat(views, dim=1), sizes).split([v.shape[1] for v in views], dim=1)
+    flat = [v.flatten(1) for v in views]
+    parts = gather(torch.cat(flat, dim=1), sizes).split([v.shape[1] for v in flat], dim=1)
+    floats = [part.reshape(-1, *v.shape[1:]) for part, v in zip(parts, views, strict=True)]
     known = {n: x for n in ("index", "cluster", "tags") if (x := getattr(inputs, n)) is not None}
     columns = [x.reshape(len(x), -1) for x in known.values()]
     width = [x.shape[1] for x in columns]

@@ -19,6 +19,7 @@ from viewfinder.negatives.contract import Contrast
 from viewfinder.objectives.barlow_twins import Deviation
 from viewfinder.objectives.contract import Objective
 from viewfinder.objectives.cosine import Form
+from viewfinder.objectives.deep_info_max import Form as InfoMaxForm
 from viewfinder.objectives.log_partition import Temperature
 from viewfinder.objectives.relations import Stale
 from viewfinder.objectives.similarity import Similarity
@@ -208,3 +209,24 @@ class Cosine(_WithOptions):
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         return self.loss([prediction], [target.detach()])
+
+
+class DeepInfoMax(_WithOptions):
+    """deep_info_max of vectors (N, D) and the places (N, L, D) of maps; see LDIMOptions.
+
+        loss = DeepInfoMax()(head(features), local_head(maps.flatten(2).mT))
+
+    The paper's local objective; of the whole map give one place, (N, 1, D).
+    """
+
+    def __init__(
+        self,
+        form: InfoMaxForm = "jsd",
+        *,
+        temperature: Temperature = 1.0,
+        similarity: Similarity = "dot",
+    ) -> None:
+        super().__init__("ldim", form=form, temperature=temperature, similarity=similarity)
+
+    def forward(self, query: Tensor, places: Tensor) -> Tensor:
+        return self.loss([query], [places])

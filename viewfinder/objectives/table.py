@@ -9,6 +9,7 @@ from viewfinder.objectives.ci_infonce import CI_INFONCE_OBJECTIVE
 from viewfinder.objectives.contract import Objective
 from viewfinder.objectives.cosine import COSINE_OBJECTIVE
 from viewfinder.objectives.cross_entropy import CROSS_ENTROPY_OBJECTIVE
+from viewfinder.objectives.deep_info_max import DIM_OBJECTIVE, LDIM_OBJECTIVE
 from viewfinder.objectives.dino import DINO_OBJECTIVE
 from viewfinder.objectives.info_nce import INFO_NCE_OBJECTIVE
 from viewfinder.objectives.local_aggregation import LOCAL_AGGREGATION_OBJECTIVE
@@ -36,5 +37,7 @@ OBJECTIVES: Table[Objective] = Table(
         SWAV_OBJECTIVE,
         CARL_OBJECTIVE,
         DINO_OBJECTIVE,
+        DIM_OBJECTIVE,
+        LDIM_OBJECTIVE,
     ],
 )

@@ -9,6 +9,8 @@ from viewfinder.core.optimizers import OPTIMIZERS
 from viewfinder.data.source import Split
 from viewfinder.evaluation.probes.table import PROBES
 from viewfinder.negatives.table import NEGATIVES
+from viewfinder.networks.encoders import ENCODERS
+from viewfinder.networks.places import VIEW
 from viewfinder.objectives.pairs import PAIRINGS, pairs_of
 from viewfinder.objectives.table import OBJECTIVES
 from viewfinder.positives.contract import Kind, RefreshedOptions
@@ -35,6 +37,7 @@ def check_parts(recipe: Recipe) -> None:
         )
     _check_positives(recipe)
     _check_target(recipe)
+    _check_keys(recipe)
     if negatives.needs_momentum and not target.apart:
         raise UserError(
             f"negatives={negatives.name} keeps keys of past steps; with target={target.name} the "
@@ -73,6 +76,27 @@ def _check_target(recipe: Recipe) -> None:
             f"objective={objective.name} compares the online projections with each other and "
             f"has no use for target={target.name}",
             fix="target=shared, or objective=info-nce",
+        )
+
+
+def _check_keys(recipe: Recipe) -> None:
+    """Keys that are places of a stage: of the trained network, and of one that has such stages."""
+    objective, target = recipe.objective.row, recipe.target.row
+    read = objective.keys and objective.keys(recipe.objective.options())
+    if read is None:
+        return
+    if not target.gradient:
+        raise UserError(
+            f"objective={objective.name} compares with an inner stage of the network that is "
+            f"trained, and target={target.name} has no such keys",
+            fix="target=shared",
+        )
+    if read.stage != VIEW and not recipe.encoder.row.maps:
+        usable = [row.name for row in ENCODERS.values() if row.maps]
+        raise UserError(
+            f"objective={objective.name} compares with the places of a stage, and "
+            f"encoder={recipe.encoder} has no stage that gives a map",
+            fix=f"encoder={usable[0]}",
         )
 
 
@@ -163,7 +187,8 @@ def _check_pairs(recipe: Recipe) -> None:
             fix="views.split=draws",
         )
     pairing = PAIRINGS.find(recipe.objective.pairs or objective.pairing)
-    least = pairing.least if recipe.target.row.memory else 2
+    alone = recipe.target.row.memory or objective.keys is not None
+    least = pairing.least if alone else 2
     if views.count < least or (views.count > 2 and not pairing.small):
         raise UserError(
             f"objective={objective.name} compares {'two' if least == 2 else 'one or two'} views of "
@@ -348,6 +373,12 @@ def _check_networks(recipe: Recipe) -> None:
                 f"objective.pairs={pairing} compares nothing with view {idle[0] + 1} of "
                 f"{len(networks)}, which views.split={recipe.views.split_row.name} makes",
                 fix="objective.pairs=to-last, or views.split=draws",
+            )
+        if objective.keys is not None and any(maker.domains[key].pieces for _, key in formed):
+            raise UserError(
+                f"objective={objective.name} compares with the places of whole views, and "
+                f"views.split={recipe.views.split_row.name} has a key in pieces",
+                fix="views.split=draws",
             )
     if recipe.regularizers.chosen and len(set(networks)) > 1:
         name = next(iter(recipe.regularizers.chosen))

@@ -253,6 +253,24 @@ METHODS = Table(
             },
         ),
         Method(
+            name="dim",
+            summary="an image's vector is told from others by the image it was made of",
+            paper="Hjelm et al. 2019; VINCE, Wu et al. 2020, section 5.2",
+            settings={
+                "views": {"steps": [{"crop": [0.25, 1.0]}, "flip", "normalise"], "count": 1},
+                "objective": {"name": "dim"},
+            },
+        ),
+        Method(
+            name="ldim",
+            summary="an image's vector is told from others by each place of a map of that image",
+            paper="Hjelm et al. 2019; VINCE, Wu et al. 2020, section 5.2",
+            settings={
+                "views": {"steps": [{"crop": [0.25, 1.0]}, "flip", "normalise"], "count": 1},
+                "objective": {"name": "ldim"},
+            },
+        ),
+        Method(
             name="cmc",
             summary="an image's luminance is told from the memory of its colours, and the reverse",
             paper="Tian et al. 2020",

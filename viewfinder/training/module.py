@@ -75,9 +75,14 @@ class Pretraining(Parts):
         sees one view at a time."""
         features: dict[int, Tensor] = {}
         stages: dict[str, list[Tensor]] = {}
+        read: dict[int, list[Tensor]] = {}
         for i in self.passing:
-            with captured(self.network_of(i).encoder, self.regularization.stages) as given:
-                features[i] = self.network_of(i).encoder(views[i])
+            network = self.network_of(i)
+            with (
+                captured(network.encoder, self.regularization.stages) as given,
+                network.reading() as read[i],
+            ):
+                features[i] = network.encoder(views[i])
             for stage, outputs in given.items():
                 stages.setdefault(stage, []).extend(outputs)
         noisy = self.regularization.noisy(list(features.values()), noise)
@@ -89,8 +94,8 @@ class Pretraining(Parts):
             network = self.network_of(i)
             if i in self.queries:
                 compared[i] = network.assigner(network.predictor(z))
-            same = i in compared and not network.predicts
-            unpredicted[i] = compared[i] if same else network.assigner(z)
+            same = i in compared and not network.predicts and network.places is None
+            unpredicted[i] = compared[i] if same else network.key(z, read[i])
         return Outputs(features, heads, compared, unpredicted, stages)
 
     def score(

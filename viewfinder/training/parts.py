@@ -17,6 +17,7 @@ from viewfinder.networks.encoders import feature_dim
 from viewfinder.networks.joined_batch_norm import join_batch_norms
 from viewfinder.networks.network import Network
 from viewfinder.networks.pieces import OfPieces
+from viewfinder.networks.places import Places
 from viewfinder.objectives.pairs import pairs_of
 from viewfinder.positives.assignment import Centroids
 from viewfinder.positives.contract import KeepsClusters
@@ -129,6 +130,9 @@ class Parts(L.LightningModule):
         )
         if row.assigner is not None:
             made.assigner = row.assigner(self.objective_options, made.dim)
+        if row.keys is not None and not domain.pieces:
+            read, norm = row.keys(self.objective_options), recipe.head.batch_norm
+            made.places = Places(encoder, domain, read, units or [made.dim], norm)
         return made
 
     def _check_further_views(self, encoder: nn.Module, first: Domain) -> None:
