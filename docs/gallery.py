@@ -19,7 +19,9 @@ from torch import Tensor
 from viewfinder.core.randomness import torch_generator
 from viewfinder.data.domain import Domain
 from viewfinder.data.shapes.source import shapes_source
+from viewfinder.data.source import layers_of
 from viewfinder.data.sources.spirals import spirals
+from viewfinder.data.sources.table import open_source
 from viewfinder.views import SPLITS, STEPS, compose
 from viewfinder.views.contract import Step
 from viewfinder.views.maker import Split
@@ -34,6 +36,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "frequency": {"sigma": 2.0},
     "channels": {"split": 1},
     "draws": {"count": 3, "small_count": 2},
+    "frames": {"share": ["digit", "position"], "every": 3},
 }
 """Where the defaults would show little in so small a picture."""
 
@@ -64,6 +67,8 @@ def drawn(step: Step) -> list[Tensor]:
 
 def parted(split: Split) -> list[Tensor]:
     """The image, and the views that the split makes of it."""
+    if "clips" in split.modalities:
+        return of_clips(split)
     x = image(LARGE if split.name == "patches" else SIDE)
     last = "lab" if split.name == "channels" else "normalise"
     steps = [{"crop": [0.5, 1.0]}, "flip", {"jitter": {"p": 1.0}}, last]
@@ -77,6 +82,25 @@ def parted(split: Split) -> list[Tensor]:
             made.shown(view, i) if view.ndim == 4 else apart(view / 2 + 0.5)
             for i, view in enumerate(views)
         ),
+    ]
+
+
+def of_clips(split: Split) -> list[Tensor]:
+    """The first and the last frame of a clip, and the views that the split makes of it."""
+    train = open_source("moving-digits:train=8,test=2").train
+    clips, layers = train.data.read(np.arange(8)), layers_of(train.data, np.arange(8))
+    steps = [{"crop": [0.5, 1.0]}, "flip", {"jitter": {"p": 1.0}}, "normalise"]
+    options = OPTIONS.get(split.name, {})
+    made = compose(
+        ["normalise"] if "share" in options else steps,  # it takes no step by chance
+        domain=Domain("clips", train.data.shape),
+        split={split.name: options},
+    )
+    views = made(clips, seeded(), factors=layers)
+    return [
+        clips[:1, 0] / 255,
+        clips[:1, -1] / 255,
+        *(made.shown(view, i)[:1] for i, view in enumerate(views)),
     ]
 
 

@@ -19,7 +19,7 @@ from viewfinder.core.console import console, say
 from viewfinder.core.errors import UserError
 from viewfinder.core.files import file_of, write_atomically
 from viewfinder.core.randomness import torch_generator
-from viewfinder.data.source import Data
+from viewfinder.data.source import Data, layers_of
 from viewfinder.data.sources.npz import check_held, read_header
 from viewfinder.information.discrete import Unit, information
 from viewfinder.information.embeddings import of_embeddings
@@ -172,7 +172,7 @@ def embedded(module: Any, data: Data, seed: int) -> tuple[list[Tensor], list[Ten
     with evaluating(module):
         for span, batch, sides in batches(data, 512):
             draw = torch_generator(seed, "measure/views", step=span.start)
-            made = module.maker(batch, draw, sides)
+            made = module.maker(batch, draw, sides, layers_of(data, np.asarray(span)))
             if len(made) < 2:
                 raise UserError("the run has one view; two are expected", fix="views.count=2")
             for i in (0, 1):

@@ -17,7 +17,8 @@ from viewfinder.data.domain import Modality
 class Data(Protocol):
     """Data at rest, in memory or in files; all of one split have one shape when read.
 
-    Images that had other shapes before may have ``sides`` too: see ``sides_of``.
+    Images that had other shapes before may have ``sides`` too: see ``sides_of``; data that were
+    composed of layers ``layers``: see ``layers_of``.
     """
 
     @property
@@ -49,6 +50,15 @@ def sides_of(data: Data, index: np.ndarray | slice = slice(None)) -> Tensor | No
     if sides is None:
         return None
     return sides[index if isinstance(index, slice) else torch.from_numpy(np.asarray(index))]
+
+
+def layers_of(data: Data, index: np.ndarray) -> dict[str, Tensor]:
+    """What the data at int64 positions ``index`` (n,) are composed of, by the name of the factor:
+    of each (n, 2, ...), their own, and another that was drawn independently. Nothing where that is
+    not known: of data without a method ``layers``."""
+    layers = getattr(data, "layers", None)
+    found: dict[str, Tensor] = {} if layers is None else layers(np.asarray(index))
+    return found
 
 
 @dataclass(frozen=True)

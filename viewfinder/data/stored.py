@@ -12,7 +12,7 @@ from torch import Tensor
 
 from viewfinder.data.convert import convert, converted_shape
 from viewfinder.data.domain import AXES, DTYPES, Modality
-from viewfinder.data.source import Data, sides_of
+from viewfinder.data.source import Data, layers_of, sides_of
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,9 @@ class Subset:
 
     def read(self, index: np.ndarray) -> Tensor:
         return self.whole.read(self.rows[np.asarray(index)])
+
+    def layers(self, index: np.ndarray) -> dict[str, Tensor]:
+        return layers_of(self.whole, self.rows[np.asarray(index)])
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 
 class ConvNet(nn.Module):
-    """Stages of 3x3 convolution, batch norm, ReLU; each but the first halves the side.
+    """Stages of 3x3 convolution, batch norm, ReLU; each but the first halves the side, the first
+    where its stride is 2.
 
     The stages are the submodules stage1, stage2, ... Four of widths 8-16-32-64 are the papers'
     small network; 32-64-128-256-512 is the default of recipes.
@@ -21,11 +22,11 @@ class ConvNet(nn.Module):
     torch.Size([2, 64])
     """
 
-    def __init__(self, channels: int, widths: Sequence[int]) -> None:
+    def __init__(self, channels: int, widths: Sequence[int], *, first_stride: int = 1) -> None:
         super().__init__()
         before = channels
         for number, width in enumerate(widths, start=1):
-            stride = 1 if number == 1 else 2
+            stride = first_stride if number == 1 else 2
             stage = nn.Sequential(
                 nn.Conv2d(before, width, 3, stride=stride, padding=1, bias=False),
                 nn.BatchNorm2d(width),

@@ -19,6 +19,7 @@ from viewfinder.core.table import Options, Row, Table
 from viewfinder.data.domain import DTYPES, Domain, Modality
 from viewfinder.networks.convnet import ConvNet
 from viewfinder.networks.mlp import Activation, mlp
+from viewfinder.networks.recurrent import Cell, Recurrent
 
 
 def _no_word(word: str) -> bool:
@@ -50,6 +51,15 @@ class ConvnetOptions(Options):
     widths: list[Count] = Field(
         [32, 64, 128, 256, 512], min_length=1, max_length=100, description="channels of each stage"
     )
+
+
+class RecurrentOptions(Options):
+    widths: list[Count] = Field(
+        [8, 16, 32, 64], min_length=1, max_length=100, description="channels of each stage"
+    )
+    units: Count = Field(64, description="of the recurrent layer")
+    cell: Cell = Field("lstm", description="lstm or gru")
+    first_stride: int = Field(1, ge=1, le=8, description="of the first stage; others halve")
 
 
 class MlpOptions(Options):
@@ -86,6 +96,13 @@ LARGEST_SMALL = 64
 
 def _convnet(options: ConvnetOptions, domain: Domain) -> nn.Module:
     return ConvNet(domain.channels, options.widths)
+
+
+def _recurrent(options: RecurrentOptions, domain: Domain) -> nn.Module:
+    first = options.first_stride
+    if domain.modality == "images":
+        return ConvNet(domain.channels, options.widths, first_stride=first)
+    return Recurrent(domain.channels, options.widths, options.units, options.cell, first)
 
 
 def _mlp(options: MlpOptions, domain: Domain) -> nn.Module:
@@ -186,6 +203,14 @@ ENCODERS: Table[EncoderRow] = Table(
             options=ConvnetOptions,
             build=_convnet,
             maps=True,
+        ),
+        EncoderRow(
+            name="recurrent",
+            summary="a convnet of each frame of a clip, an LSTM over them; of images the convnet",
+            paper="Tian et al. 2020 (InfoMin), appendix B.4",
+            options=RecurrentOptions,
+            build=_recurrent,
+            modalities=("clips", "images"),
         ),
         EncoderRow(
             name="mlp",

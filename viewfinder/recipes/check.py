@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from viewfinder.core.errors import UserError, unknown
 from viewfinder.core.optimizers import OPTIMIZERS
-from viewfinder.data.source import Split
+from viewfinder.data.source import Split, layers_of
 from viewfinder.evaluation.probes.table import PROBES
 from viewfinder.negatives.table import NEGATIVES
 from viewfinder.networks.encoders import ENCODERS
@@ -395,6 +397,19 @@ def _check_networks(recipe: Recipe) -> None:
         )
 
 
+def _check_layers(recipe: Recipe, split: Split) -> None:
+    """Views that are composed of layers need data that know them; needs a complete recipe."""
+    known = layers_of(split.data, np.arange(1))
+    missing = [name for name in recipe.view_maker().layers if name not in known]
+    if missing:
+        name = recipe.views.split_row.name
+        raise UserError(
+            f"views.split={name} composes a view of what is not shared, and the {missing[0]} of "
+            f"{recipe.data.source} is not known",
+            fix=f"data=moving-digits, or views.split={name} without share",
+        )
+
+
 def check_data(recipe: Recipe, split: Split) -> None:
     """Raise UserError where the recipe asks for what the data does not have."""
     recipe.positives.row.check(recipe.positives.options(), split)
@@ -402,6 +417,7 @@ def check_data(recipe: Recipe, split: Split) -> None:
         all_labels(split, "a classifier")
     _check_views_are_alike(recipe)
     _check_networks(recipe)
+    _check_layers(recipe, split)
     if recipe.batch_size > len(split):
         raise UserError(
             f"batch_size is {recipe.batch_size} but there are only {len(split)} images to train on",

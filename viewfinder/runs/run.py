@@ -166,8 +166,10 @@ def new_encoder(
 def new_encoders(recipe: Recipe, *, pretrained: bool = True) -> dict[str, nn.Module]:
     """The encoders of a complete recipe by the name of their network, before training."""
     found: dict[str, nn.Module] = {}
-    for name, domain in recipe.view_maker().encoders.items():
-        with initial_weights(recipe.seed, name if found else ""):
+    maker = recipe.view_maker()
+    first = next(iter(maker.networks))
+    for name, domain in maker.encoders.items():
+        with initial_weights(recipe.seed, "" if name == first else name):
             found[name] = new_encoder(recipe, domain, pretrained=pretrained)[0]
     return found
 

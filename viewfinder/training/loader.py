@@ -12,7 +12,7 @@ from torch.utils.data import Sampler as TorchSampler
 
 from viewfinder.core.errors import UserError
 from viewfinder.data.batch import Batch
-from viewfinder.data.source import Split, sides_of
+from viewfinder.data.source import Split, layers_of, sides_of
 from viewfinder.positives.sampler import SHUFFLE, Epoch, Sampler
 
 
@@ -32,6 +32,7 @@ class SplitDataset(Dataset[Batch]):
             data=self.split.data.read(index),
             index=torch.from_numpy(index),
             label=None if labels is None else torch.from_numpy(labels[index].astype(np.int64)),
+            factors=layers_of(self.split.data, index),
             sides=sides_of(self.split.data, index),
         )
 

@@ -56,7 +56,7 @@ class Pretraining(Parts):
         """
         generator = self._generator("views", step, batch.data.device)
         if not self.objective.partners:
-            return self.maker(batch.data, generator, batch.sides)
+            return self.maker(batch.data, generator, batch.sides, batch.factors)
         first = second = torch.arange(len(batch), device=batch.index.device)
         if SAMPLERS[self.recipe.positives.sampler].pairs:
             first, second = first.chunk(2)

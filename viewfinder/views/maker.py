@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +20,13 @@ class ViewMaker(nn.Module):
     source   what the data are; of images the sides may differ from it
     domains  what each view is, in order
     count    number of large views; small ones follow them
+    layers   the factors whose layers it composes views of, see ``viewfinder.data.source.layers_of``
     """
 
     source: Domain
     domains: tuple[Domain, ...]
     count: int
+    layers: tuple[str, ...] = ()
 
     @property
     def networks(self) -> dict[str, Domain]:
@@ -51,6 +53,12 @@ class ViewMaker(nn.Module):
         """
         raise NotImplementedError
 
+    def recomposed(
+        self, data: Tensor, generator: torch.Generator, factors: Mapping[str, Tensor]
+    ) -> list[Tensor]:
+        """The views of a batch by a maker that composes them of ``layers``."""
+        raise NotImplementedError
+
     def frozen(self, data: Tensor, sides: Tensor | None = None) -> dict[str, Tensor]:
         """What each encoder sees in an evaluation: no chance, only what makes its input of data.
 
@@ -73,16 +81,19 @@ class ViewMaker(nn.Module):
         data: Tensor | Sequence[Tensor],
         generator: torch.Generator | None = None,
         sides: Tensor | Sequence[Tensor | None] | None = None,
+        factors: Mapping[str, Tensor] | None = None,
     ) -> list[Tensor]:
         """The views, one tensor each, float32 (N, ...) of ``domains``, on the data's device.
 
-        data       uint8 (N, C, H, W), or points float (N, D); or one datum without the batch, whose
-                   views then have none either (as in torchvision's ``v2.Compose``); or a list with
-                   a batch for each view, of data that count as the same
+        data       uint8 (N, C, H, W), points float (N, D), or clips uint8 (N, T, C, H, W); or one
+                   datum without the batch, whose views then have none either (as in torchvision's
+                   ``v2.Compose``); or a list with a batch for each view, of data that count as the
+                   same
         generator  on the data's device; the views depend on it and the data alone. None: one that
                    is seeded from torch's global stream
         sides      integers (N, 2) of each batch: height and width that its images had before they
                    were made equal. Crops are drawn on these. None: they are as they were
+        factors    of the batch, for a maker that composes views of layers
 
         Raises ValueError for another shape, dtype or device.
         """
@@ -102,6 +113,8 @@ class ViewMaker(nn.Module):
                 f"the generator is on {generator.device}, the data are on {device}; "
                 "one device is expected"
             )
+        if self.layers:
+            return self.recomposed(batches[0], generator, factors or {})
         were = [sides] if sides is None or isinstance(sides, Tensor) else list(sides)
         if all(one is None for one in were):
             views = self.make(batches, generator)
@@ -128,10 +141,15 @@ class ViewMaker(nn.Module):
                 raise ValueError(
                     f"{found}; {self.source.channels} channels are expected, as the maker was told"
                 )
+        elif self.source.modality == "clips":
+            if data.dtype != torch.uint8 or data.shape[1:] != self.source.shape:
+                raise ValueError(f"{found}; uint8 (N, {_listed(self.source.shape)}) is expected")
         elif not data.is_floating_point() or data.shape[1:] != self.source.shape:
-            raise ValueError(
-                f"{found}; floats (N, {', '.join(map(str, self.source.shape))}) are expected"
-            )
+            raise ValueError(f"{found}; floats (N, {_listed(self.source.shape)}) are expected")
+
+
+def _listed(shape: tuple[int, ...]) -> str:
+    return ", ".join(map(str, shape))
 
 
 @dataclass(frozen=True, kw_only=True)

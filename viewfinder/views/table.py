@@ -9,6 +9,7 @@ from viewfinder.views.maker import Split
 from viewfinder.views.presets import ROWS, Preset
 from viewfinder.views.splits.channels import CHANNELS
 from viewfinder.views.splits.draws import DRAWS
+from viewfinder.views.splits.frames import FRAME, FRAMES
 from viewfinder.views.splits.frequency import FREQUENCY
 from viewfinder.views.splits.grid import GRID
 from viewfinder.views.splits.jigsaw import JIGSAW
@@ -27,5 +28,7 @@ from viewfinder.views.steps.solarize import SOLARIZE
 STEPS: Table[Step] = Table(
     "step", (CROP, FLIP, JITTER, GREY, BLUR, RANDAUGMENT, SOLARIZE, *COLOURS, NORMALISE, NOISE)
 )
-SPLITS: Table[Split] = Table("split", (DRAWS, CHANNELS, FREQUENCY, PATCHES, JIGSAW, GRID))
+SPLITS: Table[Split] = Table(
+    "split", (DRAWS, CHANNELS, FREQUENCY, PATCHES, JIGSAW, GRID, FRAMES, FRAME)
+)
 PRESETS: Table[Preset] = Table("preset of views", ROWS)

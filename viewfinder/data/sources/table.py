@@ -16,6 +16,7 @@ from viewfinder.core.files import path_of, reading
 from viewfinder.core.table import Options, Row, Table
 from viewfinder.core.validation import readable
 from viewfinder.data.domain import Modality
+from viewfinder.data.moving_digits.source import MovingDigitsOptions, read_moving_digits
 from viewfinder.data.options import ReadOptions
 from viewfinder.data.source import Source
 from viewfinder.data.sources.arrays import read_digits, read_npz
@@ -92,6 +93,20 @@ def _read_shapes(how: ReadOptions) -> Source:
     return read_shapes(how)
 
 
+def _read_moving_digits(own: MovingDigitsOptions, how: ReadOptions) -> Source:
+    def images(spec: str, *, channels: int, size: int | None) -> Source:
+        row = SOURCES[full_spec(spec).partition(":")[0]]
+        if row.modality != "images":
+            raise UserError(
+                f"moving-digits: {spec} holds {row.modality}; images are expected",
+                fix="moving-digits, which takes embedded ones",
+            )
+        own = {"channels": channels, "size": size, "seed": how.seed}
+        return open_source(spec, root=how.root, download=how.download, **own)  # type: ignore[arg-type]
+
+    return read_moving_digits(own, how, images)
+
+
 SOURCES: Table[SourceRow] = Table(
     "data source",
     [
@@ -104,6 +119,14 @@ SOURCES: Table[SourceRow] = Table(
             options=SpiralsOptions,
             read=read_spirals,
             modality="points",
+        ),
+        SourceRow(
+            name="moving-digits",
+            summary="clips of a digit that bounces over a background, with all three factors",
+            paper="Tian et al. 2020 (InfoMin), section 4.1 and appendix B.4",
+            options=MovingDigitsOptions,
+            read=_read_moving_digits,
+            modality="clips",
         ),
         _at_path("npz", "arrays in an npz file, or a folder of them", read_npz, labels=True),
         _at_path("folder", "image files below a folder", read_folder, labels=True),

@@ -17,6 +17,7 @@ from viewfinder.evaluation.probes.ridge_regression import (
     absolute_error,
     angular_error,
     fit_ridge_probe,
+    mean_distance,
     on_circle,
     r_squared,
 )
@@ -41,7 +42,8 @@ def regress_features(
 
     train_x (N, D), test_x (M, D) float, tensors or numpy arrays. An angle is predicted as (cosine,
     sine): R² is that of the pair, the error the mean distance on the circle. Other quantities: R²
-    over all columns, and the mean absolute error over all columns, in the target's unit.
+    over all columns, and the mean absolute error over all columns, in the target's unit; of a place
+    the mean distance from it.
 
     Raises UserError for lengths that do not fit, fewer than 3 rows, features that are not finite.
 
@@ -59,15 +61,19 @@ def regress_features(
     goal = wanted if target.period is None else on_circle(wanted[:, 0], target.period)
     probe = fit_ridge_probe(x, goal, held_out=held_out, seed=seed)
     found = probe.predict(test)
-    if target.period is None:
+    said = "mean absolute error"
+    if target.place:
+        error, said = mean_distance(truth, found), "mean distance"
+    elif target.period is None:
         error = absolute_error(truth, found)
     else:
+        said = "mean distance on the circle"
         error = angular_error(truth[:, 0], found, target.period)
         truth = on_circle(truth[:, 0], target.period)
     facts: dict[str, JsonValue] = {
         "target": target.name,
         "as": "itself" if target.period is None else "cosine and sine",
-        "error": "mean absolute error" if target.period is None else "mean distance on the circle",
+        "error": said,
         "seed": seed,
         "layer": layer,
         "data": data,

@@ -138,6 +138,15 @@ def absolute_error(y: Tensor, prediction: Tensor) -> float:
     return (y.double() - prediction).abs().mean().item()
 
 
+def mean_distance(y: Tensor, prediction: Tensor) -> float:
+    """The mean of ‖y − ŷ‖ over the rows of (n, K), in the unit of y.
+
+    >>> mean_distance(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0]]))
+    5.0
+    """
+    return (y.double() - prediction).norm(dim=1).mean().item()
+
+
 def on_circle(angle: Tensor, period: float) -> Tensor:
     """The cosine and sine (n, 2), float64, of angles (n,) of which ``period`` is a full turn."""
     turn = angle.double() * (2 * math.pi / period)

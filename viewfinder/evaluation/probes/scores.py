@@ -45,7 +45,8 @@ class RegressionScore(BaseModel):
     """How well a quantity is predicted on ``n_test`` images, with the protocol that made it.
 
     r2 is at most 1, and 0 or less for features that tell nothing; ``error`` is a mean absolute
-    error in ``unit`` ("" where the data name none). ``features`` and ``protocol`` as in ``Score``.
+    error, of a place the mean distance, in ``unit`` ("" where the data name none). ``features``
+    and ``protocol`` as in ``Score``.
 
     >>> print(score.r2, score.error, score.unit)  # doctest: +SKIP
     0.93 1.2 px

@@ -32,13 +32,15 @@ class Classes:
 @dataclass(frozen=True)
 class Quantity:
     """A target to regress: float64 (N, K) and (M, K) in ``unit``; an angle, K = 1, has the
-    ``period`` of a full turn in that unit."""
+    ``period`` of a full turn in that unit. A ``place`` is one point of K coordinates, whose error
+    is a distance."""
 
     name: str
     train: np.ndarray
     test: np.ndarray
     unit: str
     period: float | None = None
+    place: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class _Kind:
     unit: str
     scale: float = 1.0
     period: float | None = None
+    place: bool = False
 
 
 _DEGREES = _Kind("degrees", 180 / math.pi, 360.0)
@@ -59,6 +62,7 @@ _SHAPES: Mapping[str, _Kind] = {
     "mask_area": _Kind("px²"),
 }
 _SIDES = ("size", "distractor_size")
+_MOVING_DIGITS: Mapping[str, _Kind] = {"position": _Kind("px", place=True)}
 
 
 def find_target(source: Source, word: str | None) -> Classes | Quantity:
@@ -91,7 +95,7 @@ def find_target(source: Source, word: str | None) -> Classes | Quantity:
         return Classes(name, values[0].astype(np.int64), values[1].astype(np.int64))
     kind = kind or _Kind(unit)
     scaled = [kind.scale * v.astype(np.float64).reshape(len(v), -1) for v in values]
-    found = Quantity(name, scaled[0], scaled[1], kind.unit, kind.period)
+    found = Quantity(name, scaled[0], scaled[1], kind.unit, kind.period, kind.place)
     for split, numbers in (("train", found.train), ("test", found.test)):
         check_quantity(f"{name} of {source.spec} ({split})", numbers)
     if found.period is not None and found.train.shape[1] != 1:
@@ -100,10 +104,13 @@ def find_target(source: Source, word: str | None) -> Classes | Quantity:
 
 
 def _kind(source: Source, name: str, unit: str) -> _Kind | None:
-    """What a factor is: as the user says, as ``shapes`` knows, or None."""
+    """What a factor is: as the user says, as the embedded sources know, or None."""
     if unit:
         return _ANGLES.get(unit, _Kind(unit))
-    if source.spec != "shapes":
+    spec = source.spec.partition(":")[0]
+    if spec == "moving-digits":
+        return _MOVING_DIGITS.get(name)
+    if spec != "shapes":
         return None
     if name in _SIDES:
         return _Kind("px", source.train.data.shape[-1])
