@@ -49,7 +49,7 @@ from viewfinder.regularizers.contract import (
     RegularizerOptions,
 )
 from viewfinder.regularizers.table import REGULARIZERS
-from viewfinder.views.contract import Step, any_channels
+from viewfinder.views.contract import Step, Strength, any_channels
 from viewfinder.views.maker import Split
 from viewfinder.views.table import SPLITS, STEPS
 
@@ -118,6 +118,7 @@ def step(
     gradient: bool = False,
     fuses: Literal["crop", "flip"] | None = None,
     place: int = 70,
+    strength: Strength | None = None,
 ) -> Decorator:
     """A step of a view: ``Class(options, domain)``, a ``viewfinder.views.Transform``."""
     return _into(
@@ -138,6 +139,7 @@ def step(
         gradient=gradient,
         fuses=fuses,
         place=place,
+        strength=strength,
     )
 
 
