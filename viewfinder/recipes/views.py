@@ -80,7 +80,9 @@ class Steps(Part):
         try:
             overrides_model()(**(self.model_extra or {}))
         except ValidationError as error:
-            raise readable(error, further_keys(), prefix=tuple(where.split("."))) from error
+            own = {f"{where}.{k}": f.description or "" for k, f in type(self).model_fields.items()}
+            known = {**own, **further_keys()}
+            raise readable(error, known, prefix=tuple(where.split("."))) from error
         for name in self.strength if isinstance(self.strength, dict) else ():
             STEPS.find(name)
         if self.steps is not None:
