@@ -210,7 +210,9 @@ def gallery() -> str:
             picture = f"![{name}](images/views/{kind}-{name}.png)"
             lines.append(f"| `{name}` | {row.summary}{paper} | {picture} |")
         lines.append("")
-    return "\n".join(lines)
+    lines += ["### Strength", "", "| step | what `views.strength` scales |", "|---|---|"]
+    lines += [f"| `{n}` | {row.scales.words} |" for n, row in STEPS.items() if row.scales]
+    return "\n".join([*lines, ""])
 
 
 def method(name: str) -> str:

@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from viewfinder import losses, negatives, probes, register, regularizers, views
-    from viewfinder.api import embed, evaluate, load, open_data, pretrain, recipe, resume, search
+    from viewfinder.api import (
+        embed,
+        evaluate,
+        load,
+        open_data,
+        pretrain,
+        recipe,
+        resume,
+        search,
+        sweep,
+    )
     from viewfinder.core.table import Options
     from viewfinder.information.estimator import mutual_information
     from viewfinder.negatives.contract import Contrast, Negatives
@@ -41,6 +51,7 @@ __all__ = [
     "regularizers",
     "resume",
     "search",
+    "sweep",
     "views",
 ]
 
@@ -56,6 +67,7 @@ _OBJECTS = {
         for name in (
             *("embed", "evaluate", "load", "open_data", "pretrain", "recipe", "resume"),
             "search",
+            "sweep",
         )
     },
 }

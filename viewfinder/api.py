@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from viewfinder.recipes.recipe import Recipe
     from viewfinder.runs.model import Model
     from viewfinder.runs.run import Run
+    from viewfinder.sweeps.curve import Curve
 
 
 def recipe(
@@ -126,6 +127,53 @@ def evaluate(
         named = [protocols] if isinstance(protocols, str) else protocols
         changes = _nested(overrides or {})
         return command.evaluate(_run(run, plugins), named, data, changes, baselines=baselines)
+
+
+def sweep(
+    method: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    vary: tuple[str, Sequence[Any]],
+    seeds: int = 5,
+    out: Path | str | None = None,
+    file: Path | str | None = None,
+    engine: str = "here",
+    **keys: Any,
+) -> Curve:
+    """Train and evaluate along one key of a recipe: accuracy against it and against information.
+
+    method, overrides, file, keys  the recipe, as in ``recipe``
+    vary    a key, and its values: ("views.strength", [0, 0.5, 1, 1.5])
+    seeds   of each value; a verdict on a reverse U needs 3, and 5 are advised
+    out     folder of the sweep; None: sweeps/METHOD-KEY. One that has points of the same sweep is
+            continued, and several processes may work on it at the same time
+    engine  "here", one point after another, or "ray", on a Ray cluster
+
+    Returns the ``viewfinder.sweeps.curve.Curve``; the folder has its table and picture.
+
+    Raises UserError, before anything is trained, for a key or value that is refused, for data
+    without labels, and for the folder of another sweep; RunStopped where points failed.
+
+    >>> vary = ("views.strength", [0, 0.5, 1])
+    >>> curve = sweep("simclr", vary=vary, data="digits")  # doctest: +SKIP
+    >>> curve.best  # doctest: +SKIP
+    0.5
+    """
+    with needing_app("viewfinder.sweep"):
+        from viewfinder.commands import sweep as command
+
+        path, values = vary
+        given = _nested({**(overrides or {}), **keys})
+        _, curve = command.sweep(
+            method,
+            given,
+            (path, tuple(values)),
+            seeds=seeds,
+            out=None if out is None else Path(out),
+            file=None if file is None else Path(file),
+            engine=engine,
+        )
+        return curve
 
 
 def embed(

@@ -50,7 +50,7 @@ from viewfinder.regularizers.contract import (
     RegularizerOptions,
 )
 from viewfinder.regularizers.table import REGULARIZERS
-from viewfinder.views.contract import Step, any_channels
+from viewfinder.views.contract import Step, Strength, any_channels
 from viewfinder.views.maker import Split
 from viewfinder.views.table import SPLITS, STEPS
 
@@ -132,6 +132,7 @@ def step(
     gradient: bool = False,
     fuses: Literal["crop", "flip"] | None = None,
     place: int = 70,
+    strength: Strength | None = None,
 ) -> Decorator:
     """A step of a view: ``Class(options, domain)``, a ``viewfinder.views.Transform``."""
     return _into(
@@ -152,6 +153,7 @@ def step(
         gradient=gradient,
         fuses=fuses,
         place=place,
+        strength=strength,
     )
 
 

@@ -325,6 +325,30 @@ def measure(
 
 
 @app.command()
+def sweep(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[METHOD] [KEY=VALUE ...] vary=PATH:v1,v2,... [seeds=5] [engine=ray]",
+            help="a recipe, a key of it with its values, and how many seeds each value has",
+        ),
+    ],
+    recipe: Annotated[Path | None, typer.Option(help="a YAML file of recipe keys")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="folder of the sweep, new or to go on in; default sweeps/METHOD-PATH"),
+    ] = None,
+) -> None:
+    """Train along one parameter of a recipe: accuracy against it and against information.
+
+    viewfinder sweep simclr data=folder:photos vary=views.strength:0,0.25,0.5,1,1.5 seeds=5
+    """
+    from viewfinder.commands.sweep import from_words
+
+    from_words(words, recipe, out)
+
+
+@app.command()
 def methods(
     words: Annotated[
         list[str] | None,

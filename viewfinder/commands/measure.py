@@ -18,15 +18,14 @@ from torch.nn import functional as F
 from viewfinder.core.console import console, say
 from viewfinder.core.errors import UserError
 from viewfinder.core.files import file_of, write_atomically
-from viewfinder.core.randomness import torch_generator
-from viewfinder.data.source import Data, layers_of
+from viewfinder.data.source import Data
 from viewfinder.data.sources.npz import check_held, read_header
+from viewfinder.evaluation.shared import embedded
 from viewfinder.information.discrete import Unit, information
 from viewfinder.information.embeddings import of_embeddings
 from viewfinder.information.estimate import Estimate
 from viewfinder.information.estimator import mutual_information
 from viewfinder.information.planted import planted
-from viewfinder.networks.frozen_features import batches, evaluating
 from viewfinder.recipes.recipe import build as build_recipe
 from viewfinder.runs.opening import only, open_data, training_split
 from viewfinder.runs.run import Run
@@ -162,25 +161,6 @@ SHARED = {
     "features": "x and y two views by the run's features, a critic of its own",
     "label": "x a view by the run's features, y the label",
 }
-
-
-@torch.no_grad()
-def embedded(module: Any, data: Data, seed: int) -> tuple[list[Tensor], list[Tensor]]:
-    """Features and projections, float32 (N, D) each, of the first two views of all data."""
-    features: list[list[Tensor]] = [[], []]
-    projections: list[list[Tensor]] = [[], []]
-    with evaluating(module):
-        for span, batch, sides in batches(data, 512):
-            draw = torch_generator(seed, "measure/views", step=span.start)
-            made = module.maker(batch, draw, sides, layers_of(data, np.asarray(span)))
-            if len(made) < 2:
-                raise UserError("the run has one view; two are expected", fix="views.count=2")
-            for i in (0, 1):
-                network = module.network_of(i)
-                seen = network.encoder(made[i])
-                features[i].append(seen.float())
-                projections[i].append(network.projector(seen).float())
-    return [torch.cat(own) for own in features], [torch.cat(own) for own in projections]
 
 
 def varying(x: Tensor) -> Tensor:

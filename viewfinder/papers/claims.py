@@ -21,11 +21,14 @@ from viewfinder.papers.judgement import (
     above,
     detectable,
     every,
+    fixing,
     interval,
+    peak_of,
     slopes,
     some,
     verdicts,
 )
+from viewfinder.papers.judgement import reverse_u as reverse_u_evidence
 from viewfinder.papers.result import Finding, Spread
 
 MARGIN = 0.02
@@ -155,6 +158,28 @@ def peak(points: Points) -> Statement:
     inner = [all_of([better(known, k, end) for end in ends]) for k in names[1:-1]]
     found = any_of(inner)
     return Statement(found.evidence, found.parts, arms, found.lost)
+
+
+def reverse_u(points: Points, *, unit: str = "points") -> Statement:
+    """That the curve rises to a peak within and falls from it, in the order of x.
+
+    The first seeds fix the peak, the others test it against both ends, and their differences are
+    shown: see ``viewfinder.papers.judgement.reverse_u``. Points without a number are left out.
+    """
+    ordered = sorted((p for p in points if p[2] is not None), key=lambda p: p[0])
+    arms = tuple(arm for _, arm, _ in points)
+    lost = tuple(arm for _, arm, spread in points if spread is None)
+    values = np.array([spread.values for _, _, spread in ordered if spread is not None])
+    if len(ordered) < 3 or values.shape[-1] < 3:
+        return Statement(OPEN, (), arms, lost)
+    names, peak = [short(arm) for _, arm, _ in ordered], int(peak_of(values))
+    tested = values[:, fixing(values.shape[1]) :]
+    parts = tuple(
+        Part(f"{names[peak]} - {names[end]}", tuple((tested[peak] - tested[end]).tolist()), unit)
+        for end in (0, len(names) - 1)
+        if end != peak
+    )
+    return Statement(reverse_u_evidence(values), parts, arms, lost)
 
 
 def of_seeds(happened: Sequence[bool], words: str, arms: Sequence[str]) -> Statement:

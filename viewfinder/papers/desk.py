@@ -61,6 +61,7 @@ class Cell:
     rescaled   root mean squares that the features are brought to, all by one factor, to be read
                once more by all protocols but the first: SGD at a fixed rate depends on that scale
     prepare    "module:function" that makes of the source, and the seed, the one that is used
+    shared     whether it is measured what the two views share, see ``viewfinder.evaluation.shared``
     choices    overrides over ``recipe``, by the words that tell of them, of which one is chosen on
                held-out rows of train: see ``choose``
     turn       when it runs: all seeds of a lower turn come first, so that a grid that is
@@ -76,6 +77,7 @@ class Cell:
     points: tuple[float, ...] = ()
     rescaled: tuple[float, ...] = ()
     prepare: str = ""
+    shared: bool = False
     choices: Candidates = field(default_factory=dict)
     turn: int = 0
 
@@ -85,9 +87,10 @@ UNTRAINED = "untrained encoder"
 
 def baselines(like: Cell, prefix: str = "") -> list[Cell]:
     """An untrained encoder and the pixels themselves, on the data and with the probes of a cell."""
+    kinds: dict[str, Features] = {UNTRAINED: "untrained", PIXELS: "raw pixels"}
     return [
-        replace(like, name=f"{prefix}{UNTRAINED}", features="untrained", choices={}),
-        replace(like, name=f"{prefix}{PIXELS}", features="raw pixels", choices={}),
+        replace(like, name=f"{prefix}{name}", features=features, choices={}, shared=False)
+        for name, features in kinds.items()
     ]
 
 
@@ -271,7 +274,7 @@ def settings(cell: Cell, seed: int, *, quick: bool = False, device: str = "cpu")
 
     recipe = build(None, merge(COMMON, cell.recipe, QUICK if quick else {}, {"seed": seed}))
     own = {k: v for k, v in asdict(cell).items() if k not in ("name", "choices", "turn")}
-    for key in ("rescaled", "prepare"):  # runs were stored before there were such things
+    for key in ("rescaled", "prepare", "shared"):  # runs were stored before there were such things
         if not own[key]:
             del own[key]
     return {**own, "recipe": recipe.plain(), "transfer": list(cell.transfer), "device": device}

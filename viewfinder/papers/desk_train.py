@@ -22,6 +22,7 @@ from viewfinder.core.randomness import numpy_generator
 from viewfinder.data.source import Source, Split
 from viewfinder.data.splits import held_out_rows, select
 from viewfinder.evaluation.probing import probe, untrained
+from viewfinder.evaluation.shared import shared_information
 from viewfinder.information.discrete import information
 from viewfinder.networks.frozen_features import extract
 from viewfinder.papers.image_sets import expand
@@ -47,6 +48,7 @@ def train(settings: Mapping[str, Any]) -> dict[str, Any]:
     top1, top5     accuracy of the first protocol on the test part; None where stopped
     scores         every protocol's top1 and top5, with its protocol
     transfer       the same for each further data, in their order; of a quantity r2, error and unit
+    shared         what its two views share, where that is measured: I_NCE on the test part, in nats
     feature_rms    the root mean square of the features of train, where they were rescaled
     points         scores and transfer as they were on the way, with the epoch
     information    of the clusters at the end (of several clusterings the first) and the labels of
@@ -106,7 +108,7 @@ def _trained(settings: Mapping[str, Any], recipe: Recipe, source: Source) -> dic
     probes = partial(_probes, settings, recipe, source, _further(settings, recipe))
     encoder: nn.Module | None = None
     try:
-        encoder = _encoder(recipe, source.train, settings, found, probes)
+        encoder = _encoder(recipe, source, settings, found, probes)
     except InterruptedRun:  # no finding of the run
         raise
     except RunStopped as stop:
@@ -189,7 +191,7 @@ def _accelerator(settings: Mapping[str, Any]) -> str:
 
 def _encoder(
     recipe: Recipe,
-    split: Split,
+    source: Source,
     settings: Mapping[str, Any],
     found: dict[str, Any],
     probes: Probes,
@@ -199,6 +201,7 @@ def _encoder(
         return None
     if settings["features"] == "untrained":
         return untrained(recipe)
+    split = source.train
     watching = [_named(path)(recipe, split) for path in settings["watch"]]
     points = Points(epochs_of(settings["points"], recipe.epochs), probes)
     with tempfile.TemporaryDirectory(prefix="viewfinder-") as folder:
@@ -213,6 +216,10 @@ def _encoder(
     z = first_clusters(recipe, split).z if module.clusters is None else module.clusters
     z = np.arange(len(split)) if z is None else np.asarray(z.cpu() if isinstance(z, Tensor) else z)
     found["information"] = bits(z if z.ndim == 1 else z[:, 0], split.labels)
+    if settings.get("shared") and source.test is not None:
+        estimate = shared_information(module, source.test.data, recipe.seed)
+        own = ("value", "low", "high", "ceiling", "protocol")
+        found["shared"] = {key: getattr(estimate, key) for key in own}
     return module.encoder
 
 

@@ -96,6 +96,40 @@ def peaked(levels: ArrayLike) -> Evidence:
     return some([every([above(y[..., k, :] - y[..., e, :]) for e in ends]) for k in inner])
 
 
+def fixing(seeds: int) -> int:
+    """How many of the first seeds say where a peak is: a fifth of them, and one at least. More
+    would cost the test more than a better place gains it."""
+    return max(1, seeds // 5)
+
+
+def peak_of(levels: ArrayLike) -> np.ndarray:
+    """Of values (..., levels, n) the level that is highest by the seeds of ``fixing``."""
+    y = np.asarray(levels, float)
+    place: np.ndarray = y[..., : fixing(y.shape[-1])].mean(axis=-1).argmax(axis=-1)
+    return place
+
+
+def reverse_u(levels: ArrayLike) -> Evidence:
+    """That values (..., levels, n) rise to a level within and fall from it: a reverse U.
+
+    The first seeds fix which level is the peak, the others test it against both ends: with the same
+    seeds for both, a curve of nothing but noise has its peak above its ends by choice. Where the
+    peak is fixed at an end nothing speaks for a reverse U. Against it speaks, over all seeds, that
+    no level within is above both ends, see ``peaked``.
+
+    Fewer than three seeds, of which one fixes and two test, or three levels say nothing.
+    """
+    y = np.asarray(levels, float)
+    if y.shape[-1] < 3 or y.shape[-2] < 3:
+        return Evidence(np.ones(y.shape[:-2]), np.ones(y.shape[:-2]))
+    tested, place = y[..., fixing(y.shape[-1]) :], peak_of(y)
+    top = np.take_along_axis(tested, place[..., None, None], axis=-2)
+    ends = (tested[..., :1, :], tested[..., -1:, :])
+    against = every([above((top - end)[..., 0, :]) for end in ends]).against
+    within = (place > 0) & (place < y.shape[-2] - 1)
+    return Evidence(np.where(within, against, 1.0), peaked(y).against_no)
+
+
 def slopes(x: Sequence[float], y: ArrayLike) -> np.ndarray:
     """Of values (..., len(x), n) each seed's own least-squares slope over x: (..., n)."""
     centred = np.asarray(x, float) - np.mean(x)

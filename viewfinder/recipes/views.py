@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
@@ -14,10 +14,12 @@ from viewfinder.data.domain import Domain
 from viewfinder.recipes.parts import Part
 from viewfinder.recipes.view_keys import OWN, further_keys, overrides_model, short_keys, spelled_out
 from viewfinder.views.compose import chosen, items, preset_items, view_maker
-from viewfinder.views.items import Items, ViewSpec, choose, overridden, plain
+from viewfinder.views.items import Items, ViewSpec, choose, overridden, plain, strengthened
 from viewfinder.views.maker import Split, ViewMaker
 from viewfinder.views.splits.draws import DrawsOptions, small_side
 from viewfinder.views.table import PRESETS, SPLITS, STEPS
+
+Factor = Annotated[float, Field(ge=0, le=100)]
 
 
 class Steps(Part):
@@ -35,6 +37,10 @@ class Steps(Part):
     size: Pixels | None = Field(
         None, description="side of the view, px; null: the images', at most 224"
     )
+    strength: Factor | dict[str, Factor] | None = Field(
+        None, description="how strong the steps are, a factor for all or {step: factor}: 0 has no "
+        "effect, 1 or null is as written (docs/which-views.md says what it scales)"
+    )  # fmt: skip
 
     @model_validator(mode="before")
     @classmethod
@@ -47,9 +53,10 @@ class Steps(Part):
         return {key: value for key, value in (self.model_extra or {}).items() if value is not None}
 
     def applied_to(self, listed: Items) -> Items:
-        """A list of steps with these overrides.
+        """A list of steps with these overrides, as strong as asked for.
 
-        Raises UserError where one would change nothing, since its step is never applied.
+        Raises UserError where one would change nothing, since its step is never applied, and as
+        ``strengthened``.
         """
         by_step: dict[str, dict[str, Any]] = {}
         known = short_keys()
@@ -66,14 +73,18 @@ class Steps(Part):
                     "of 0, so nothing would change",
                     fix=f"views.{name}_p={usual:g}",
                 )
-        return listed
+        return listed if self.strength is None else strengthened(listed, self.strength)
 
     def check(self, where: str) -> None:
         """Raise UserError for an unknown key, for a refused value and for an unknown step."""
         try:
             overrides_model()(**(self.model_extra or {}))
         except ValidationError as error:
-            raise readable(error, further_keys(), prefix=tuple(where.split("."))) from error
+            own = {f"{where}.{k}": f.description or "" for k, f in type(self).model_fields.items()}
+            known = {**own, **further_keys()}
+            raise readable(error, known, prefix=tuple(where.split("."))) from error
+        for name in self.strength if isinstance(self.strength, dict) else ():
+            STEPS.find(name)
         if self.steps is not None:
             try:
                 items(self.steps)
@@ -276,7 +287,7 @@ def _without_list(value: Any) -> Any:
 def _merged(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     """One mapping over another, the overrides of each view key by key."""
     out = {**before, **after}
-    for own in OWN:
+    for own in (*OWN, "strength"):
         if isinstance(before.get(own), Mapping) and isinstance(after.get(own), Mapping):
             out[own] = {**before[own], **after[own]}
     return out

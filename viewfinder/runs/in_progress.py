@@ -19,6 +19,10 @@ from viewfinder.runs.checkpoint import remove_unfinished
 NAME = "in-progress.json"
 
 
+class InUse(UserError):
+    """Another process is at work in a folder."""
+
+
 @contextmanager
 def in_progress(folder: Path) -> Iterator[None]:
     """Inside, other processes that want to train in a run folder are refused.
@@ -26,7 +30,7 @@ def in_progress(folder: Path) -> Iterator[None]:
     The place of a process that is gone is taken, which is printed, and what dead processes have
     left half written is removed.
 
-    Raises UserError, with the number and the machine of the process that is at work there.
+    Raises InUse, with the number and the machine of the process that is at work there.
     """
     own = {"pid": os.getpid(), "host": socket.gethostname(), "started": started(os.getpid())}
     file = folder / NAME
@@ -46,7 +50,7 @@ def in_progress(folder: Path) -> Iterator[None]:
 
 
 def check_free(folder: Path) -> None:
-    """Raise UserError where another process trains in a run folder, or one of another machine may.
+    """Raise InUse where another process trains in a run folder, or one of another machine may.
 
     A process is known by its number and when it began.
     """
@@ -60,7 +64,7 @@ def check_free(folder: Path) -> None:
     fix = "wait until it ends, or another --out"
     if not here:  # whether it runs cannot be seen from this machine
         fix = f"wait until it ends; remove {folder / NAME} if it is gone"
-    raise UserError(f"{folder} is in use: {_who(known)} trains in it", fix=fix)
+    raise InUse(f"{folder} is in use: {_who(known)} trains in it", fix=fix)
 
 
 def _who(known: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from viewfinder.views.compose import compose, preset
-from viewfinder.views.contract import Transform
+from viewfinder.views.contract import Strength, Transform
 from viewfinder.views.items import ViewSpec
 from viewfinder.views.maker import ViewMaker
 from viewfinder.views.pipeline import Pipeline
@@ -15,6 +15,7 @@ __all__ = [
     "SPLITS",
     "STEPS",
     "Pipeline",
+    "Strength",
     "Transform",
     "ViewMaker",
     "ViewSpec",

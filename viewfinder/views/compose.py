@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from viewfinder.core.errors import OptionError, UserError, in_words
 from viewfinder.core.table import Options, R, Table
 from viewfinder.data.domain import Domain
-from viewfinder.views.items import Item, Items, ViewSpec, choose
+from viewfinder.views.items import Factors, Item, Items, ViewSpec, choose, strengthened
 from viewfinder.views.maker import ViewMaker
 from viewfinder.views.presets import nearest_variant, normalisation
 from viewfinder.views.table import PRESETS, SPLITS, STEPS
@@ -43,8 +43,12 @@ def preset_items(name: str, size: int, channels: int = 3) -> tuple[Items, Items]
     return items([*first, *last]), items([*second, *last])
 
 
-def preset(name: str, size: int, *, channels: int = 3, split: Any = "draws") -> ViewMaker:
+def preset(
+    name: str, size: int, *, channels: int = 3, split: Any = "draws", strength: Factors = 1.0
+) -> ViewMaker:
     """The maker of a preset's views (a row of PRESETS), two by default, of ``size`` px.
+
+    strength  how strong its steps are, see ``viewfinder.views.items.strengthened``
 
     Images are normalised with mean and standard deviation 1/2 up to 96 px, and with ImageNet's at
     the 224 px variant. Raises UserError for an unknown name, a size below 4, and channels that the
@@ -56,7 +60,7 @@ def preset(name: str, size: int, *, channels: int = 3, split: Any = "draws") -> 
     torch.Size([8, 3, 32, 32])
     """
     domain = Domain("images", (channels, size, size))
-    first, second = preset_items(name, size, channels)
+    first, second = (strengthened(own, strength) for own in preset_items(name, size, channels))
     return view_maker(ViewSpec(first, domain), ViewSpec(second, domain), split)
 
 
@@ -68,6 +72,7 @@ def compose(
     channels: int = 3,
     domain: Domain | None = None,
     split: Any = "draws",
+    strength: Factors = 1.0,
 ) -> ViewMaker:
     """The maker of views by a list of steps, in the order written.
 
@@ -75,6 +80,7 @@ def compose(
     size      side of square views, px, of images with ``channels``; or ``domain`` of other data
     second    the list of the second view where it differs
     split     which views come out: "draws", {"draws": {"count": 4}}, {"channels": 1}, ...
+    strength  how strong the steps are, see ``viewfinder.views.items.strengthened``
 
     Raises UserError for what is unknown, refused, or does not fit together.
 
@@ -86,8 +92,8 @@ def compose(
         if size is None:
             raise UserError("views of images need a size", fix="size=32")
         domain = Domain("images", (channels, size, size))
-    first = items(steps)
-    other = first if second is None else items(second)
+    first = strengthened(items(steps), strength)
+    other = first if second is None else strengthened(items(second), strength)
     return view_maker(ViewSpec(first, domain), ViewSpec(other, domain), split)
 
 

@@ -97,6 +97,27 @@ class Grouped(Transform):
         return self.apply_(x, self.plan(drawn, everything))
 
 
+@dataclass(frozen=True)
+class Strength:
+    """How strong a step is, as one number: a factor of what its options say.
+
+    words   what it scales, for the documentation
+    scaled  (options, factor) -> the options that change, by name: 1 changes none, 0 gives a step
+            that leaves every sample as it is, and the more the further from it a sample gets
+    """
+
+    words: str
+    scaled: Callable[[Any, float], dict[str, Any]]
+
+
+def _chance(options: Any, factor: float) -> dict[str, Any]:
+    return {"p": options.p * factor}
+
+
+BY_CHANCE = Strength("its probability `p`", _chance)
+"""Of a step that is applied to a sample or is not."""
+
+
 def any_channels(options: Any) -> tuple[int, ...]:
     """The fact ``channels`` of a step that takes any number of them."""
     return ()
@@ -119,6 +140,7 @@ class Step(Row):
     fuses       "crop": builds a ``Cutting``, whose boxes are cut out and resized to the view;
                 "flip": mirrors. The renderer does both at once, straight from 8 bits
     place       where an override inserts it: before the first step of a higher place
+    strength    what a factor of its strength scales; None: it has none, but its probability if any
     prefix      what the short recipe keys of its options begin with; None: its name
     """
 
@@ -134,4 +156,12 @@ class Step(Row):
     gradient: bool = False
     fuses: Literal["crop", "flip"] | None = None
     place: int = 70
+    strength: Strength | None = None
     prefix: str | None = None
+
+    @property
+    def scales(self) -> Strength | None:
+        """What a factor of its strength scales; None where there is nothing to scale."""
+        if self.strength is None and "p" in self.options.model_fields:
+            return BY_CHANCE
+        return self.strength

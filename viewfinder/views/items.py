@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from viewfinder.core.errors import UserError, in_words
 from viewfinder.core.table import Options, R, Table
 from viewfinder.data.domain import Domain
@@ -95,6 +97,60 @@ def overridden(items: Sequence[Item], step: Step, values: Mapping[str, Any]) -> 
         else item
         for item in items
     )
+
+
+Factors = float | Mapping[str, float]
+"""How strong steps are: a factor for all that have a strength, or one for each step by its name."""
+
+
+def strengthened(items: Sequence[Item], factors: Factors) -> Items:
+    """The list with its steps stronger or weaker: at 1 as it is, at 0 without any effect.
+
+    A number is of all steps that have a strength; those that evaluation sees too have none.
+
+    Raises UserError for a step by name that has no strength, is not in the list or is never
+    applied, and for a factor that its options do not allow.
+
+    >>> strengthened(items(["flip", {"grey": 0.2}]), {"grey": 2})[1].p  # doctest: +SKIP
+    0.4
+    """
+    if not isinstance(factors, Mapping):
+        return tuple(_at(item, factors) if item.step.scales else item for item in items)
+    for name in factors:
+        own = [item for item in items if item.step.name == name]
+        if not own or all(item.idle for item in own):
+            there = [i.step.name for i in items if i.step.scales and not i.idle]
+            raise UserError(
+                f"views.strength: these views have no step {in_words(name)} that is applied, so "
+                f"nothing would change; there are: {', '.join(there) or 'none'}",
+                fix=f"views.strength={{{there[0]}: {factors[name]:g}}}" if there else None,
+            )
+    return tuple(
+        _at(item, factors[item.step.name]) if item.step.name in factors else item for item in items
+    )
+
+
+def _at(item: Item, factor: float) -> Item:
+    """The step at a factor of its strength."""
+    row = item.step
+    if row.scales is None:
+        raise UserError(
+            f"views.strength: the step {row.name} has no strength: "
+            + ("it is what the network takes, not a change by chance" if row.frozen else
+               "its row declares none, and it has no probability"),
+            fix=f"views.strength without {row.name}",
+        )  # fmt: skip
+    changed = row.scales.scaled(item.options, factor)
+    try:
+        return Item(row, row.options(**{**item.options.model_dump(), **changed}))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        option = str(problem["loc"][0])
+        raise UserError(
+            f"views.strength: at {factor:g} times its strength the step {row.name} would have "
+            f"{option}={in_words(changed.get(option))}: {problem['msg']}",
+            fix="a smaller strength",
+        ) from error
 
 
 def plain(items: Iterable[Item]) -> list[str | dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from pydantic import AfterValidator, Field
@@ -12,7 +12,7 @@ from viewfinder.core.errors import OptionError
 from viewfinder.core.ranges import Pixels
 from viewfinder.core.table import Options
 from viewfinder.data.domain import Domain
-from viewfinder.views.contract import Step, Transform, Values
+from viewfinder.views.contract import Step, Strength, Transform, Values
 from viewfinder.views.options import Probability, Range, Scales
 
 
@@ -117,6 +117,11 @@ def build(options: BlurOptions, domain: Domain) -> Blur:
     return Blur(options.sigma, options.kernel)
 
 
+def scaled(options: BlurOptions, factor: float) -> dict[str, Any]:
+    """The widths by the factor; the least there is, 0.01 px, changes no pixel."""
+    return {"sigma": tuple(max(0.01, factor * sigma) for sigma in options.sigma)}
+
+
 BLUR = Step(
     name="blur",
     summary="Gaussian blur of random width",
@@ -124,4 +129,5 @@ BLUR = Step(
     bare="p",
     build=build,
     place=50,
+    strength=Strength("`sigma`", scaled),
 )

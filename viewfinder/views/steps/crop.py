@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -15,9 +16,10 @@ from torch import Tensor
 
 from viewfinder.core.table import Options
 from viewfinder.data.domain import Domain
-from viewfinder.views.contract import Cutting, Step, Values
+from viewfinder.views.contract import Cutting, Step, Strength, Values
 from viewfinder.views.options import Areas, Range, Scales
 
+SMALLEST = 1e-6  # the smallest area that an option may have
 TRIES = 10  # as torchvision's RandomResizedCrop: the first box of ten that fits, else the centre
 
 
@@ -198,6 +200,13 @@ def build(options: CropOptions, domain: Domain) -> Crop:
     return Crop(domain.size, options.scale, options.ratio)
 
 
+def scaled(options: CropOptions, factor: float) -> dict[str, Any]:
+    """Areas and ratios are sizes beside the whole: a factor is a power of them."""
+    low, high = (max(SMALLEST, area**factor) for area in options.scale)
+    narrow, wide = (min(100.0, max(0.01, ratio**factor)) for ratio in options.ratio)
+    return {"scale": (low, high), "ratio": (narrow, wide)}
+
+
 CROP = Step(
     name="crop",
     summary="a box of random area, shape and place, resized to the view",
@@ -207,4 +216,5 @@ CROP = Step(
     mirrors=False,
     fuses="crop",
     place=10,
+    strength=Strength("area and ratio, to its power: 0 is the whole image", scaled),
 )

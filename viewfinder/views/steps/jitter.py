@@ -7,7 +7,7 @@ batch needs few passes over the memory.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -15,12 +15,12 @@ from torch import Tensor
 
 from viewfinder.core.table import Options
 from viewfinder.data.domain import Domain
-from viewfinder.views.contract import Grouped, Step, Values
+from viewfinder.views.contract import Grouped, Step, Strength, Values
 from viewfinder.views.options import Probability
 from viewfinder.views.steps.grey import luminance
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
-Strength = tuple[float, float, float, float]
+Four = tuple[float, float, float, float]
 
 
 def sample_jitter(
@@ -137,7 +137,7 @@ class Jitter(Grouped):
 
     groups = 6  # see ``arranged``
 
-    def __init__(self, strength: Strength) -> None:
+    def __init__(self, strength: Four) -> None:
         super().__init__()
         self.strength = strength
 
@@ -193,6 +193,11 @@ def remedy(options: JitterOptions) -> str:
     return f"@jitter=[{brightness:g},{contrast:g},0,0]"
 
 
+def scaled(options: JitterOptions, factor: float) -> dict[str, Any]:
+    """All four by the factor, as the papers' x of (0.8x, 0.8x, 0.8x, 0.2x)."""
+    return {"strength": tuple(factor * value for value in options.strength)}
+
+
 JITTER = Step(
     name="jitter",
     summary="brightness, contrast, saturation and hue change, in random order",
@@ -203,4 +208,5 @@ JITTER = Step(
     remedy=remedy,
     unit=True,
     place=30,
+    strength=Strength("all four of `strength`", scaled),
 )

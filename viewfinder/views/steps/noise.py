@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -9,7 +11,7 @@ from torch import Tensor
 from viewfinder.core.ranges import Weight
 from viewfinder.core.table import Options
 from viewfinder.data.domain import Domain
-from viewfinder.views.contract import Step, Transform, Values
+from viewfinder.views.contract import Step, Strength, Transform, Values
 
 
 def uniform_noise(points: Tensor, eta: float, generator: torch.Generator) -> Tensor:
@@ -52,6 +54,11 @@ def build(options: NoiseOptions, domain: Domain) -> Noise:
     return Noise(options.eta)
 
 
+def scaled(options: NoiseOptions, factor: float) -> dict[str, Any]:
+    """The side of the square by the factor."""
+    return {"eta": options.eta * factor}
+
+
 NOISE = Step(
     name="noise",
     summary="one-sided uniform noise on the coordinates of points",
@@ -62,4 +69,5 @@ NOISE = Step(
     modalities=("points",),
     gradient=True,
     keeps_unit=False,
+    strength=Strength("`eta`", scaled),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from viewfinder.core.table import Options
 from viewfinder.data.domain import Domain
-from viewfinder.views.contract import Step, Transform, Values
+from viewfinder.views.contract import Step, Strength, Transform, Values
 from viewfinder.views.operations import tone
 from viewfinder.views.operations.warp import moved, rotation, warp
 from viewfinder.views.options import Probability
@@ -125,6 +126,12 @@ class RandAugment(Transform):
         return x
 
 
+def scaled(options: RandAugmentOptions, factor: float) -> dict[str, Any]:
+    """The chance of each operation: at level 0 an enhancement has factor 0.1 and `invert` inverts,
+    so the level is no strength that could go to nothing."""
+    return {"chance": options.chance * factor}
+
+
 RANDAUGMENT = Step(
     name="randaugment",
     summary="operations out of a table of fifteen, drawn for each image",
@@ -135,4 +142,5 @@ RANDAUGMENT = Step(
     unit=True,
     mirrors=False,
     place=55,
+    strength=Strength("`chance`, of each operation", scaled),
 )

@@ -1,0 +1,1 @@
+"""Tian et al. 2020, "What Makes for Good Views for Contrastive Learning?" (InfoMin)."""
