@@ -8,8 +8,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pictures import seeded, trained
+from pictures import seeded
 from torch import Tensor
+from trained_generators import trained
 
 from viewfinder.views.generator import Generator, Kind
 

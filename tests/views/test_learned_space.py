@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from pictures import pictures, saved_space, seeded, trained
+from pictures import pictures, seeded
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from trained_generators import saved_space, trained
 
 from viewfinder.core.errors import UserError
 from viewfinder.objectives.info_nce import info_nce
@@ -45,9 +46,7 @@ def test_channels_of_many_images_are_standardised(tmp_path: Path) -> None:
     space = trained(LearnedSpace(Shape()))
     z = space.train()(torch.rand(64, 3, 8, 8, generator=seeded()))
     torch.testing.assert_close(z.mean((0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
-    torch.testing.assert_close(
-        z.std((0, 2, 3), correction=0), torch.ones(3), atol=1e-5, rtol=0
-    )
+    torch.testing.assert_close(z.std((0, 2, 3), correction=0), torch.ones(3), atol=1e-5, rtol=0)
 
 
 def test_it_is_a_step_of_which_the_channels_are_two_views(tmp_path: Path) -> None:

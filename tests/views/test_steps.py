@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 import torch
-from pictures import pictures, saved_space, seeded
+from pictures import pictures, seeded
 from reference import STEPS as REFERENCES
 from reference import torchvision_view
 from torch import Tensor
+from trained_generators import saved_space
 
 from viewfinder.core.errors import UserError
 from viewfinder.data.domain import Domain

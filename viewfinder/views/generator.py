@@ -20,8 +20,8 @@ SCALING: dict[Kind, bool] = {"vp": False, "nvp": True}
 class Coupling(nn.Module):
     """One block of figure 11: a channel is kept, and says how the others change.
 
-        volume-preserving      y1 = x1,  y2 = x2 + G(x1)                  (NICE, Dinh et al. 2015)
-        not                    y1 = x1,  y2 = x2 * exp(F(x1)) + G(x1)     (RealNVP, Dinh et al. 2017)
+        volume-preserving   y1 = x1,  y2 = x2 + G(x1)                (NICE, Dinh et al. 2015)
+        not                 y1 = x1,  y2 = x2 * exp(F(x1)) + G(x1)   (RealNVP, Dinh et al. 2017)
 
     F and G are 1x1 convolutions with a ReLU between, which share their first layer; F ends in a
     tanh, so that a block stretches nothing by more than e and stays invertible in float32. Both

@@ -70,10 +70,10 @@ class LearnedSpace(nn.Module):
 
     def before(self, x: Tensor) -> Tensor:
         """What the generator takes: the channels of the colour space."""
-        return self.normalise(SPACES[self.shape.space].of_rgb(x), {})  # type: ignore[no-any-return]
+        return self.normalise(SPACES[self.shape.space].of_rgb(x), {})
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.standardise(self.generator(self.before(x)))  # type: ignore[no-any-return]
+        return self.standardise(self.generator(self.before(x)))
 
     def inverse(self, z: Tensor) -> Tensor:
         """The images in [0, 1], by the deviations that were seen in training."""

@@ -16,7 +16,8 @@ class LearnedOptions(Options):
     """Which generator."""
 
     file: str | None = Field(
-        None, description="generator.safetensors that viewfinder learn-views wrote; copied to the run"
+        None,
+        description="generator.safetensors of viewfinder learn-views; a run copies it",
     )
 
 
@@ -34,10 +35,10 @@ class Learned(Transform):
 
     def train(self, mode: bool = True) -> Learned:
         """It stays frozen: its deviations are those of its own training."""
-        return super().train(False)  # type: ignore[return-value]
+        return super().train(False)
 
     def forward(self, x: Tensor, drawn: Values) -> Tensor:
-        return self.space(x)  # type: ignore[no-any-return]
+        return self.space(x)
 
     def inverse(self, x: Tensor) -> Tensor:
         """The image in [0, 1]."""
