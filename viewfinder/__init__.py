@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from viewfinder import losses, negatives, probes, register, regularizers, views
-    from viewfinder.api import embed, evaluate, load, open_data, pretrain, recipe, resume
+    from viewfinder.api import (
+        embed,
+        evaluate,
+        learn_views,
+        load,
+        open_data,
+        pretrain,
+        recipe,
+        resume,
+    )
     from viewfinder.core.table import Options
     from viewfinder.information.estimator import mutual_information
     from viewfinder.negatives.contract import Contrast, Negatives
@@ -28,6 +37,7 @@ __all__ = [
     "Options",
     "embed",
     "evaluate",
+    "learn_views",
     "load",
     "losses",
     "methods",
@@ -52,7 +62,10 @@ _OBJECTS = {
     "mutual_information": ("viewfinder.information.estimator", "mutual_information"),
     **{
         name: ("viewfinder.api", name)
-        for name in ("embed", "evaluate", "load", "open_data", "pretrain", "recipe", "resume")
+        for name in (
+            *("embed", "evaluate", "learn_views", "load"),
+            *("open_data", "pretrain", "recipe", "resume"),
+        )
     },
 }
 

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
 from viewfinder.core.errors import UserError, brief
-from viewfinder.core.files import file_of, replacing, writing
+from viewfinder.core.files import file_of, write_atomically
 from viewfinder.core.validation import Strict
 from viewfinder.views.colours.spaces import SPACES
 from viewfinder.views.generator import Generator, Kind
@@ -86,12 +86,12 @@ class LearnedSpace(nn.Module):
 
 def save(space: LearnedSpace, path: Path) -> None:
     """Write a learned space as safetensors. Raises UserError where the disk refuses."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save as as_bytes
 
     about = {"what": WHAT, "format": FORMAT, **space.shape.model_dump()}
     tensors = {k: v.detach().contiguous().cpu() for k, v in space.state_dict().items()}
-    with replacing(path) as temporary, writing(path):
-        save_file(tensors, temporary, metadata={"about": json.dumps(about, sort_keys=True)})
+    header = {"about": json.dumps(about, sort_keys=True)}
+    write_atomically(path, as_bytes(tensors, metadata=header))
 
 
 def load(path: Path | str) -> LearnedSpace:
