@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from viewfinder.api import (
         embed,
         evaluate,
+        learn_views,
         load,
         open_data,
         pretrain,
@@ -38,6 +39,7 @@ __all__ = [
     "Options",
     "embed",
     "evaluate",
+    "learn_views",
     "load",
     "losses",
     "methods",
@@ -65,9 +67,8 @@ _OBJECTS = {
     **{
         name: ("viewfinder.api", name)
         for name in (
-            *("embed", "evaluate", "load", "open_data", "pretrain", "recipe", "resume"),
-            "search",
-            "sweep",
+            *("embed", "evaluate", "learn_views", "load", "open_data"),
+            *("pretrain", "recipe", "resume", "search", "sweep"),
         )
     },
 }

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from viewfinder.evaluation.probes.scores import Score
     from viewfinder.evaluation.search import Match, Query
     from viewfinder.recipes.recipe import Recipe
+    from viewfinder.recipes.view_learning import ViewLearning
     from viewfinder.runs.model import Model
     from viewfinder.runs.run import Run
+    from viewfinder.runs.view_run import ViewRun
     from viewfinder.sweeps.curve import Curve
 
 
@@ -97,6 +99,39 @@ def resume(run: Run | Path | str, *, plugins: str | Sequence[str] = ()) -> Run:
         from viewfinder.commands import pretrain as command
 
         return command.resume(_run(run, plugins).folder)
+
+
+def learn_views(
+    method: str | ViewLearning = "semi-supervised",
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    out: Path | str | None = None,
+    **keys: Any,
+) -> ViewRun:
+    """Learn views: train a generator whose first channel and whose others are two views.
+
+    method  "semi-supervised", "unsupervised" or "supervised", with keys as ``overrides`` or as
+            arguments (docs/learned-views.md lists them); or a recipe of views as it is
+    out     folder to write; None: runs/views-N, the next that is free
+
+    What is trained lies in ``run.generator``, for ``views.steps``. Raises UserError for a recipe
+    that does not fit its data, RunStopped where the generator collapses.
+
+    >>> run = learn_views(labelled=100, data="folder:photos", epochs=20)  # doctest: +SKIP
+    >>> pretrain("cmc", views={"steps": [{"crop": [0.2, 1.0]}, "flip",
+    ...          {"learned": str(run.generator)}]}, data="folder:photos")  # doctest: +SKIP
+    """
+    with needing_app("viewfinder.learn_views"):
+        from viewfinder.commands import learn_views as command
+        from viewfinder.recipes.recipe import nested
+        from viewfinder.recipes.view_learning import ViewLearning, build_view_learning
+
+        if isinstance(method, str):
+            given = nested({**(overrides or {}), **keys}.items(), ViewLearning)
+            method = build_view_learning(method, given)
+        elif overrides or keys:
+            raise UserError("a recipe that is complete takes no further keys", fix="its method")
+        return command.learn_views(method, None if out is None else Path(out))
 
 
 def evaluate(

@@ -13,6 +13,7 @@ from pictures import pictures, seeded
 from reference import STEPS as REFERENCES
 from reference import torchvision_view
 from torch import Tensor
+from trained_generators import saved_space
 
 from viewfinder.core.errors import UserError
 from viewfinder.data.domain import Domain
@@ -28,8 +29,20 @@ NAMED = ["images", "points"]  # modalities there are data for below
 OTHERWISE = {
     **dict.fromkeys(SPACES, "test_colours.py"),
     "randaugment": "test_randaugment.py",
+    "learned": "test_learned_space.py",
     "noise": "test_noise_is_uniform_and_one_sided",
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def generator_file(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What the step of a trained generator is given."""
+    torch.manual_seed(0)
+    FITTING["learned"] = {"file": str(saved_space(tmp_path_factory.mktemp("generator")))}
+
+
+FITTING: dict[str, dict[str, Any]] = {}
+"""What a step cannot do without."""
 
 
 def situations() -> Iterator[Any]:
@@ -57,6 +70,7 @@ def pipeline(row: Step, modality: str, channels: int, **options: Any) -> Pipelin
     """The step alone, applied to every sample unless options say otherwise."""
     if "p" in row.options.model_fields:
         options = {"p": 1.0, **options}
+    options = {**FITTING.get(row.name, {}), **options}
     return Pipeline(ViewSpec((Item(row, row.options(**options)),), domain(modality, channels)))
 
 

@@ -76,6 +76,43 @@ def pretrain(
         command.pretrain(recipe_of(words or [], recipe), out)
 
 
+@app.command("learn-views")
+def learn_views(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[METHOD] [KEY=VALUE ...]",
+            help="semi-supervised, unsupervised or supervised, and overrides of its recipe",
+        ),
+    ] = None,
+    recipe: Annotated[Path | None, typer.Option(help="a YAML file of recipe keys")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder to write; default runs/views-N")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="folder to continue; no words but plugins=")
+    ] = None,
+    print_recipe: Annotated[
+        bool, typer.Option("--print-recipe", help="print the complete recipe and stop")
+    ] = False,
+) -> None:
+    """Learn views: train a generator whose channels are two views, and write it for pretrain.
+
+    viewfinder learn-views semi-supervised labelled=100 data=folder:photos --out runs/views
+    """
+    from viewfinder.commands import learn_views as command
+    from viewfinder.commands.words import places_of, view_recipe_of
+    from viewfinder.core.errors import UserError
+
+    if resume is not None:
+        if print_recipe or places_of(words or [], recipe, out):
+            raise UserError("--resume continues a training of views exactly as it was started")
+        command.resume(resume)
+    elif print_recipe:
+        made, _, _ = command.with_data(view_recipe_of(words or [], recipe))
+        sys.stdout.write(made.to_yaml())
+    else:
+        command.learn_views(view_recipe_of(words or [], recipe), out)
+
+
 @app.command()
 def evaluate(
     words: Annotated[

@@ -9,7 +9,6 @@ from typing import Any
 
 from viewfinder.core.console import console, say
 from viewfinder.core.errors import InterruptedRun, UserError
-from viewfinder.core.files import write_atomically
 from viewfinder.data.source import Source
 from viewfinder.data.splits import identities
 from viewfinder.recipes.check import check_parts
@@ -24,6 +23,7 @@ from viewfinder.runs.own_data import (
     relocated,
     remember,
 )
+from viewfinder.runs.own_files import write_recipe
 from viewfinder.runs.run import Run
 
 
@@ -52,7 +52,7 @@ def pretrain(recipe: Recipe, out: Path | None = None) -> Run:
         try:
             if is_first_process():
                 _check_new(run)
-                write_atomically(run.recipe_file, recipe.to_yaml())
+                write_recipe(run, recipe)
                 remember(run, source)
             _train_and_finish(recipe, source, run)
         except UserError:
@@ -79,7 +79,7 @@ def resume(folder: Path, places: Mapping[str, Any] | None = None) -> Run:
         recipe, source = with_data(recipe)
         check_unchanged(run, source)
         if places and is_first_process():
-            write_atomically(run.recipe_file, recipe.to_yaml())
+            write_recipe(run, recipe)
             remember(run, source)
         _train_and_finish(recipe, source, run)
     return run

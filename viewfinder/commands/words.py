@@ -11,6 +11,7 @@ from viewfinder.core.errors import UserError, in_words, nearest_keys
 from viewfinder.core.files import path_of
 from viewfinder.recipes.methods import METHODS
 from viewfinder.recipes.recipe import Recipe, build, keys, named_plugins, parse_overrides
+from viewfinder.recipes.view_learning import ViewLearning, build_view_learning
 
 
 def method_and_overrides(words: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -38,6 +39,15 @@ def recipe_of(words: Sequence[str], file: Path | None = None, *, trusted: bool =
         f"{method} is a file or folder, and the name of a method is expected first",
         fix=f"simclr data={method}",
     )
+
+
+def view_recipe_of(words: Sequence[str], file: Path | None = None) -> ViewLearning:
+    """The recipe of views of ``[METHOD] [KEY=VALUE ...]`` over a file."""
+    method, rest = method_and_overrides(words)
+    overrides = parse_overrides(rest, ViewLearning)
+    if method is not None and "method" in overrides:
+        raise UserError(f"the method is {method}, and method= is another", fix=f"{method} alone")
+    return build_view_learning(method, overrides, file)
 
 
 def as_key(option: str, words: Sequence[str], *, guess: bool) -> str | None:

@@ -40,6 +40,19 @@ def numpy_generator(
     return np.random.default_rng(derive(seed, purpose, epoch=epoch, step=step, rank=rank))
 
 
+def seed_layers(seed: int, device: torch.device, **at: int) -> None:
+    """Seed torch's global streams, which layers such as dropout draw from, for one place of a run:
+    there is nothing to restore.
+
+    at  epoch, step and rank, as in ``derive``
+    """
+    derived = derive(seed, "network", **at)
+    # torch.manual_seed for the devices that there are: that of all takes half a millisecond
+    torch.default_generator.manual_seed(derived)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(derived)
+
+
 def drawn_for(keys: Tensor, count: int, below: int, seed: int) -> Tensor:
     """``count`` integers of [0, below) for each key, uniform: int64 (N,) -> int64 (N, count).
 

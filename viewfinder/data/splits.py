@@ -45,6 +45,18 @@ def stratified_rows(labels: np.ndarray, count: int, generator: np.random.Generat
     return np.sort(np.concatenate(chosen))
 
 
+def few_labels(labels: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
+    """The labels of ``count`` images, as many of each class as its share, and -1 for all others.
+
+    labels  int64 (N,), -1 where there is none; at least ``count`` are known
+    """
+    known = np.flatnonzero(labels >= 0)
+    chosen = known[stratified_rows(labels[known], count, generator)]
+    kept = np.full_like(labels, -1)
+    kept[chosen] = labels[chosen]
+    return kept
+
+
 def limited_rows(
     count: int, labels: np.ndarray | None, name: str, options: ReadOptions
 ) -> tuple[np.ndarray, str | None]:

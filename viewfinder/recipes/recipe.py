@@ -10,15 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, get_args
 
-from pydantic import Field, SerializeAsAny, ValidationError, field_validator
+from pydantic import Field, SerializeAsAny, ValidationError
 from pydantic.fields import FieldInfo
 
 from viewfinder.core import plain_yaml, plugins
 from viewfinder.core.errors import UserError, in_words, nearest, shortened
 from viewfinder.core.files import path_of
-from viewfinder.core.ranges import Count
 from viewfinder.core.table import spelling
 from viewfinder.core.validation import readable
 from viewfinder.data.domain import Domain, Modality
@@ -26,7 +25,6 @@ from viewfinder.networks.encoders import ENCODERS, choice
 from viewfinder.recipes.methods import METHODS
 from viewfinder.recipes.parts import (
     Choice,
-    Data,
     Encoder,
     Evaluation,
     Head,
@@ -40,6 +38,7 @@ from viewfinder.recipes.parts import (
 )
 from viewfinder.recipes.regularizers import Regularizers
 from viewfinder.recipes.regularizers import keys as regularizer_keys
+from viewfinder.recipes.training import Training
 from viewfinder.recipes.view_keys import further_keys
 from viewfinder.recipes.views import Views, layered
 from viewfinder.regularizers.table import REGULARIZERS
@@ -47,42 +46,13 @@ from viewfinder.views.frozen import KEPT
 from viewfinder.views.maker import ViewMaker
 
 
-class Recipe(Part):
+class Recipe(Training):
     """A whole run."""
 
+    made_by: ClassVar[tuple[str, ...]] = (
+        *("method", "seed", "objective", "encoder", "head", "target"),
+    )
     method: str = Field("simclr", description="row of the method table (viewfinder methods)")
-    seed: int = Field(0, ge=0, le=2**63 - 1, description="all randomness is derived from it")
-    plugins: list[str] = Field(
-        [], description="modules with rows of your own, imported first: plugins=my_rows"
-    )
-    epochs: Count = Field(10, description="passes over the training images")
-    batch_size: int = Field(
-        256, ge=2, le=1_000_000, description="images of a step, over all devices"
-    )
-    precision: Literal["32", "bf16-mixed", "16-mixed"] = Field(
-        "32", description="32, bf16-mixed or 16-mixed"
-    )
-    accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field(
-        "auto", description="auto, cpu, gpu, mps"
-    )
-    devices: int = Field(
-        1, ge=1, le=1_000, description="devices (processes) of each machine to train on"
-    )
-    nodes: int = Field(
-        1, ge=1, le=100_000, description="machines to train on (Lightning's num_nodes)"
-    )
-    strategy: str = Field("auto", description="how processes work together: a name of Lightning's")
-    workers: int = Field(
-        0, ge=0, le=1_000, description="processes that decode images; 0: the main process"
-    )
-    checkpoint_every: Count = Field(1, description="epochs between checkpoints")
-    logger: Literal["tensorboard", "wandb", "none"] = Field(
-        "tensorboard", description="beside metrics.csv: tensorboard, wandb, none"
-    )
-    alarms: bool = Field(
-        True, description="stop where the features collapse; a loss that is not finite always stops"
-    )
-    data: Data = Data()
     views: Views = Views()
     positives: SerializeAsAny[PositivesPart] = PositivesPart()
     negatives: SerializeAsAny[NegativesPart] = NegativesPart()
@@ -95,22 +65,9 @@ class Recipe(Part):
     schedule: SerializeAsAny[Schedule] = Schedule()
     evaluation: Evaluation = Evaluation()
 
-    @field_validator("plugins", mode="before")
-    @classmethod
-    def _one_or_several(cls, given: Any) -> Any:
-        """``plugins=my_rows`` is a list of one."""
-        return [given] if isinstance(given, str) else given
-
-    @field_validator("precision", mode="before")
-    @classmethod
-    def _as_word(cls, given: Any) -> Any:
-        """``precision=32`` is read as a number."""
-        return str(given) if type(given) is int else given
-
     @property
-    def processes(self) -> int:
-        """The processes that train together, on all machines."""
-        return self.devices * self.nodes
+    def clip(self) -> float | None:
+        return self.optimizer.clip
 
     @property
     def domain(self) -> Domain:
@@ -131,26 +88,18 @@ class Recipe(Part):
 
     def plain(self) -> dict[str, Any]:
         """The recipe as nested JSON data with every option; ``build(None, ...)`` means the same."""
-        plain = self.model_dump(mode="json")
+        plain = super().plain()
         plain["views"] = self.views.plain()
         # What the row of the method sets is written even where null, or reading would set it again.
         row = METHODS[self.method].settings.get("regularizers")
         for name in Regularizers.model_validate(row).model_extra or ():
             plain["regularizers"].setdefault(name, None)
-        return {**plain, **{key: part.plain() for key, part in self.choices().items()}}
-
-    def choices(self) -> dict[str, Choice]:
-        """The parts that are rows of a table."""
-        return {key: part for key, part in self if isinstance(part, Choice)}
-
-    def to_yaml(self) -> str:
-        """``plain`` as YAML, to be read with ``build(file=...)``."""
-        return plain_yaml.dump(self.plain())
+        return plain
 
 
-def parts() -> dict[str, type[Part]]:
+def parts(of: type[Training] = Recipe) -> dict[str, type[Part]]:
     """The parts of a recipe by name."""
-    fields = Recipe.model_fields.items()
+    fields = of.model_fields.items()
     found = {}
     for name, field in fields:
         if isinstance(field.default, Part):
@@ -158,16 +107,21 @@ def parts() -> dict[str, type[Part]]:
     return found
 
 
-def choices() -> dict[str, type[Choice]]:
+def choices(of: type[Training] = Recipe) -> dict[str, type[Choice]]:
     """The parts of a recipe that are rows of a table, by name."""
-    return {name: part for name, part in parts().items() if issubclass(part, Choice)}
+    return {name: part for name, part in parts(of).items() if issubclass(part, Choice)}
 
 
 def keys() -> dict[str, str]:
     """Every dotted key of a recipe with its description (the objective's options by objective)."""
+    return keys_of(Recipe) | regularizer_keys() | further_keys()
+
+
+def keys_of(kind: type[Training]) -> dict[str, str]:
+    """The dotted keys of a kind of recipe that stand in its fields and its tables."""
     found: dict[str, str] = {}
-    known = parts()
-    for name, field in Recipe.model_fields.items():
+    known = parts(kind)
+    for name, field in kind.model_fields.items():
         if name not in known:
             found[name] = field.description or ""
             continue
@@ -175,11 +129,11 @@ def keys() -> dict[str, str]:
             found[f"{name}.{inner}"] = own.description or ""
             for deep, deepest in _fields(own).items():
                 found[f"{name}.{inner}.{deep}"] = deepest.description or ""
-    for name, part in choices().items():
+    for name, part in choices(kind).items():
         for row in part.table.values():
             for inner, own in row.options.model_fields.items():
                 found.setdefault(f"{name}.{inner}", own.description or "")
-    return found | regularizer_keys() | further_keys()
+    return found
 
 
 def _part_of(field: FieldInfo) -> type[Part] | None:
@@ -195,9 +149,9 @@ def _fields(field: FieldInfo) -> dict[str, FieldInfo]:
     return {} if part is None else part.model_fields
 
 
-def _bare(path: Sequence[str]) -> str | None:
+def _bare(path: Sequence[str], of: type[Training] = Recipe) -> str | None:
     """The field that a part's bare name sets: of ``positives``, or of ``regularizers.rc``."""
-    known = parts()
+    known = parts(of)
     if len(path) == 1 and path[0] in known:
         part = known[path[0]]
         return part.bare if part.bare in part.model_fields else None
@@ -206,8 +160,9 @@ def _bare(path: Sequence[str]) -> str | None:
     return None
 
 
-def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
-    """Nested dict of ``key=value`` words; a part's bare name sets its main field.
+def parse_overrides(words: Iterable[str], of: type[Training] = Recipe) -> dict[str, Any]:
+    """Nested dict of ``key=value`` words; a part's bare name sets its main field. ``of``: the kind
+    of recipe.
 
     >>> parse_overrides(["positives=labels", "negatives.size=4096"])
     {'positives': {'name': 'labels'}, 'negatives': {'size': 4096}}
@@ -229,10 +184,10 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
             raise UserError(
                 f"the value of {key} cannot be read: {in_words(text)}: {error.message}"
             ) from None
-    return nested(given)
+    return nested(given, of)
 
 
-def nested(given: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+def nested(given: Iterable[tuple[str, Any]], of: type[Training] = Recipe) -> dict[str, Any]:
     """Nested dict of keys with dots in them; a bare value for a part sets its main field.
 
     >>> nested([("positives", "labels"), ("negatives.size", 9), ("negatives", {"name": "queue"})])
@@ -241,7 +196,7 @@ def nested(given: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for key, value in given:
         path = key.split(".")
-        bare = _bare(path)
+        bare = _bare(path, of)
         nothing = len(path) == 2 and value is None  # rc=null: no rc at all
         whole = isinstance(value, Mapping)  # views={steps: [...]}
         if bare is not None and not nothing and not whole:
@@ -288,7 +243,7 @@ def build(
     1024
     """
     plugins.load_installed()
-    layers = [_read(file) if file else {}, overrides or {}]
+    layers = [read(file) if file else {}, overrides or {}]
     given = merge(*layers)
     plugins.load(named_plugins(layers[1]))
     needed = list(dict.fromkeys(name for one in (*layers, given) for name in named_plugins(one)))
@@ -320,8 +275,18 @@ def build(
         recipe = Recipe.model_validate(raw)
     except ValidationError as error:
         raise readable(error, keys()) from error
-    _check_options(recipe)
-    return recipe
+    check_options(recipe)
+    return recipe if file is None else _with_files_beside(recipe, file.parent)
+
+
+def _with_files_beside(recipe: Recipe, folder: Path) -> Recipe:
+    """The recipe with the files of its views that lie beside its own file, and not here, there."""
+
+    def found(path: str) -> str:
+        beside = folder / path
+        return str(beside.resolve()) if not path_of(path).exists() and beside.exists() else path
+
+    return recipe.model_copy(update={"views": recipe.views.with_files(found)})
 
 
 def _row_name(word: Any) -> str:
@@ -442,16 +407,19 @@ def _check_no_images(recipe: Recipe, modality: Modality) -> None:
             )
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read(file: Path, of: type[Training] = Recipe) -> dict[str, Any]:
+    """What a YAML file of recipe keys holds, nested. Raises UserError for what is none."""
     content = plain_yaml.read_mapping(file)
-    fields = {key: _bare([key]) for key, value in content.items() if not isinstance(value, dict)}
+    fields = {
+        key: _bare([key], of) for key, value in content.items() if not isinstance(value, dict)
+    }
     return {
         key: {field: value} if (field := fields.get(key)) else value
         for key, value in content.items()
     }
 
 
-def _check_options(recipe: Recipe) -> None:
+def check_options(recipe: Training) -> None:
     """Raise UserError for an option that the chosen row of a table lacks."""
     for name, part in recipe.choices().items():
         own = part.row.options.model_fields

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
@@ -14,7 +14,15 @@ from viewfinder.data.domain import Domain
 from viewfinder.recipes.parts import Part
 from viewfinder.recipes.view_keys import OWN, further_keys, overrides_model, short_keys, spelled_out
 from viewfinder.views.compose import chosen, items, preset_items, view_maker
-from viewfinder.views.items import Items, ViewSpec, choose, overridden, plain, strengthened
+from viewfinder.views.items import (
+    Item,
+    Items,
+    ViewSpec,
+    choose,
+    overridden,
+    plain,
+    strengthened,
+)
 from viewfinder.views.maker import Split, ViewMaker
 from viewfinder.views.splits.draws import DrawsOptions, small_side
 from viewfinder.views.table import PRESETS, SPLITS, STEPS
@@ -210,6 +218,16 @@ class Views(Steps, DrawsOptions):
                 kept[name]["size"] = spec.domain.size
         return Views(**kept)
 
+    def with_files(self, place: Callable[[str], str]) -> Views:
+        """The same with ``place`` of each file that a step is given, in the place of its path."""
+        listed = None if self.steps is None else placed(self.steps, place)
+        changes: dict[str, Any] = {"steps": listed}
+        for name in OWN:
+            own = getattr(self, name)
+            if own is not None and own.steps is not None:
+                changes[name] = own.model_copy(update={"steps": placed(own.steps, place)})
+        return self.model_copy(update=changes)
+
     def plain(self) -> dict[str, Any]:
         """As nested JSON data. What is null is left out, but for overrides: they undo others."""
         found = self.model_dump(mode="json")
@@ -226,6 +244,17 @@ class Views(Steps, DrawsOptions):
 
 SMALL = ("small_count", "small_size", "small_scale")
 """The keys of the small views, which are further crops by chance."""
+
+
+def placed(listed: list[Any], place: Callable[[str], str]) -> list[Any]:
+    """A list of steps with ``place`` of each file, in the place of its path."""
+
+    def moved(item: Item) -> Any:
+        options = item.options.model_dump(mode="json")
+        given = {key: place(options[key]) for key in item.step.paths if options[key]}
+        return {item.step.name: {**options, **given}} if given else None
+
+    return [moved(item) or word for item, word in zip(items(listed), listed, strict=True)]
 
 
 def lists_all(given: Mapping[str, Any]) -> bool:

@@ -14,23 +14,19 @@ from torch import Tensor
 
 from viewfinder.core.console import say
 from viewfinder.core.errors import UserError, in_words
-from viewfinder.recipes.recipe import Recipe
+from viewfinder.recipes.training import Training
 from viewfinder.runs.checkpoint import NAME, WEIGHTS, about_weights, load_weights
 
-MADE_BY = ("method", "seed", "objective", "encoder", "head", "target")
-"""The parts of a recipe that are the same as long as a run is: its data may move, its epochs be
-more, its machine another."""
 
-
-def belonging(recipe: Recipe, role: str) -> dict[str, str]:
+def belonging(recipe: Training, role: str) -> dict[str, str]:
     """What the files of a checkpoint say of the run they are of: the digest of what made it, and
     which of the trainings in its folder (``Run.role``)."""
     plain = recipe.plain()
-    parts = json.dumps([plain.get(name) for name in MADE_BY], sort_keys=True)
+    parts = json.dumps([plain.get(name) for name in recipe.made_by], sort_keys=True)
     return {"run": hashlib.sha256(parts.encode()).hexdigest(), "role": role}
 
 
-def own_weights(path: Path, recipe: Recipe, role: str) -> dict[str, Tensor]:
+def own_weights(path: Path, recipe: Training, role: str) -> dict[str, Tensor]:
     """The weights of a checkpoint of the run of ``recipe``; as ``load_weights``.
 
     Raises UserError for those of another run, of another training of the same run, and of another
@@ -48,8 +44,8 @@ def own_weights(path: Path, recipe: Recipe, role: str) -> dict[str, Tensor]:
         raise UserError(f"{file} is of a {in_words(said['role'])}, not of a {role!r}", fix=fix)
     if said["run"] != expected["run"]:
         raise UserError(
-            f"{file} is of another run: its {', '.join(MADE_BY[:-1])} or {MADE_BY[-1]} are not "
-            "those of this recipe",
+            f"{file} is of another run: its {', '.join(recipe.made_by[:-1])} or "
+            f"{recipe.made_by[-1]} are not those of this recipe",
             fix=fix,
         )
     named = NAME.fullmatch(path.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 from viewfinder.core.errors import UserError
@@ -67,9 +68,10 @@ def remove_if_nothing_ran(run: Run) -> None:
         return
     files = {path.name: path for path in run.folder.iterdir()}
     started = {file.name for file in (run.recipe_file, run.data_file, run.held_out_file)}
-    if files.keys() <= {*started, DIGESTS, NAME, ".lock"}:
-        for file in files.values():
-            file.unlink()
+    if files.keys() <= {*started, run.files.name, DIGESTS, NAME, ".lock"}:
+        shutil.rmtree(run.files, ignore_errors=True)
+        for name in files.keys() - {run.files.name}:
+            files[name].unlink()
         run.folder.rmdir()
         if run.folder.parent == Path("runs") and not any(Path("runs").iterdir()):
             Path("runs").rmdir()

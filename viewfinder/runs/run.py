@@ -29,8 +29,8 @@ from viewfinder.runs.checkpoint import DIGESTS, WEIGHTS, damage, find_last, load
 @dataclass(frozen=True)
 class Run:
     """recipe.yaml, data.json, metrics.csv, checkpoints/, results.json, artifacts/, report.html in a
-    folder; usage.csv, where there are prototypes; held_out.json, where the test images are part of
-    train, held out.
+    folder; files/, copies of what the views need; usage.csv, where there are prototypes;
+    held_out.json, where the test images are part of train, held out.
 
     ``role`` says which of the trainings in a run's folder it is."""
 
@@ -72,6 +72,11 @@ class Run:
     @property
     def cache(self) -> Path:
         return self.folder / "cache"
+
+    @property
+    def files(self) -> Path:
+        """Copies of the files that the recipe names."""
+        return self.folder / "files"
 
     @property
     def report(self) -> Path:

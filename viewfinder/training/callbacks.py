@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import lightning as L
 import numpy as np
@@ -29,6 +29,14 @@ from viewfinder.training.assignment import Clustering
 from viewfinder.training.embedding import Embedding
 
 MEASURED_IMAGES = 1024
+
+
+class Measured(Protocol):
+    """What was measured after the last epoch: values for metrics.csv, and words for its line."""
+
+    latest: dict[str, float]
+
+    def said(self) -> str: ...
 
 
 class Measures(L.Callback):
@@ -80,17 +88,17 @@ class Measures(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, step: int
     ) -> None:
-        loss = outputs["loss"]
-        # On an accelerator reading the loss waits for it, so it is read only now and then.
-        if pl_module.device.type != "cpu" and step % 50:
-            return
-        if _any_rank(trainer, not bool(torch.isfinite(loss))):
-            raise RunStopped(
-                f"the loss became {loss.item()} in epoch {trainer.current_epoch + 1}, "
-                f"step {step + 1}. "
-                "What usually helps: a lower optimizer.lr, optimizer.warmup_epochs=1, a higher "
-                "objective.temperature, precision=32"
-            )
+        check_finite(
+            trainer,
+            outputs["loss"],
+            step,
+            "a lower optimizer.lr, optimizer.warmup_epochs=1, a higher objective.temperature, "
+            "precision=32",
+        )
+
+    def said(self) -> str:
+        """What was measured last, for the line of an epoch."""
+        return "feature std {feature_std:.2f}  rank {rankme:.1f}".format(**self.latest)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         module: Any = pl_module
@@ -109,12 +117,24 @@ class Measures(L.Callback):
             # Trained to tell a few classes, features rightly span few directions.
             if module.objective.outputs == "classes" and std > COLLAPSED_STD:
                 problem = None
-        if _any_rank(trainer, problem is not None):
+        if any_rank(trainer, problem is not None):
             seen = problem or "another process raised the alarm"
             raise RunStopped(f"epoch {trainer.current_epoch + 1}: {seen}")
 
 
-def _any_rank(trainer: L.Trainer, stop: bool) -> bool:
+def check_finite(trainer: L.Trainer, loss: Tensor, step: int, helps: str) -> None:
+    """Raise RunStopped, on all processes, where the loss of a step is no finite number on one."""
+    # On an accelerator reading the loss waits for it, so it is read only now and then.
+    if loss.device.type != "cpu" and step % 50:
+        return
+    if any_rank(trainer, not bool(torch.isfinite(loss))):
+        raise RunStopped(
+            f"the loss became {loss.item()} in epoch {trainer.current_epoch + 1}, step {step + 1}. "
+            f"What usually helps: {helps}"
+        )
+
+
+def any_rank(trainer: L.Trainer, stop: bool) -> bool:
     """Whether any process says so: all of them stop, or none."""
     if trainer.world_size == 1:
         return stop
@@ -128,7 +148,7 @@ class History(L.Callback):
     writes the file again without a gap, and without the rows of an epoch that was cut short.
     """
 
-    def __init__(self, path: Path, measures: Measures, console: Console) -> None:
+    def __init__(self, path: Path, measures: Measured, console: Console) -> None:
         self.path, self.measures, self.console = path, measures, console
         self.rows: list[dict[str, float]] = []
         self._started = 0.0
@@ -174,7 +194,7 @@ class History(L.Callback):
             write_atomically(self.path, _csv(self.rows))
             self.console.print(
                 f"epoch {row['epoch']}/{recipe.epochs}  loss {row['loss']:.4f}  "
-                f"feature std {row['feature_std']:.2f}  rank {row['rankme']:.1f}  "
+                f"{self.measures.said()}  "
                 f"{row['images_per_second']:,.0f} images/s",
                 highlight=False,
             )
@@ -212,7 +232,7 @@ class Present(L.Callback):
         self.kept = run.recipe_file.exists()  # a run within another has none
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if _any_rank(trainer, self.kept and not self.run.recipe_file.exists()):
+        if any_rank(trainer, self.kept and not self.run.recipe_file.exists()):
             self.run.check_present()
             raise RunStopped("another process found that the run folder is gone")
 

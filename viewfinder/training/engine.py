@@ -12,13 +12,13 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import Logger
 
 from viewfinder.core.errors import UserError
-from viewfinder.recipes.recipe import Recipe
+from viewfinder.recipes.training import Training
 from viewfinder.runs.belonging import belonging
 from viewfinder.runs.run import Run, pick_device
 from viewfinder.training.checkpoint_io import SafeCheckpointIO
 
 
-def engine(recipe: Recipe, run: Run, callbacks: Sequence[L.Callback]) -> L.Trainer:
+def engine(recipe: Training, run: Run, callbacks: Sequence[L.Callback]) -> L.Trainer:
     """The trainer of a run. Raises UserError for devices, a precision or a strategy that this
     machine does not have."""
     _quiet()
@@ -34,7 +34,7 @@ def engine(recipe: Recipe, run: Run, callbacks: Sequence[L.Callback]) -> L.Train
             strategy=recipe.strategy,
             precision=recipe.precision,
             # torch has it on CUDA alone
-            gradient_clip_val=recipe.optimizer.clip,
+            gradient_clip_val=recipe.clip,
             # on other devices the module joins its batch norms itself
             sync_batchnorm=recipe.processes > 1 and device.type == "cuda",
             callbacks=[*callbacks],
@@ -58,7 +58,7 @@ def engine(recipe: Recipe, run: Run, callbacks: Sequence[L.Callback]) -> L.Train
         ) from error
 
 
-def _logger(recipe: Recipe, run: Run) -> Logger | bool:
+def _logger(recipe: Training, run: Run) -> Logger | bool:
     if recipe.logger == "tensorboard":
         from lightning.pytorch.loggers import TensorBoardLogger
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from viewfinder.core.learning_rate import Course
-from viewfinder.core.randomness import derive, torch_generator
+from viewfinder.core.randomness import seed_layers, torch_generator
 from viewfinder.data.batch import Batch
 from viewfinder.networks.frozen_features import evaluating
 from viewfinder.networks.network import Outputs
@@ -158,11 +158,7 @@ class Pretraining(Parts):
     def _seed_networks(self, step: int) -> None:
         """Whatever draws from the global stream (dropout) is derived too: nothing to restore."""
         at: Any = {"epoch": self.current_epoch, "step": step, "rank": self.global_rank}
-        seed = derive(self.recipe.seed, "network", **at)
-        # torch.manual_seed for the devices that there are: that of all takes half a millisecond
-        torch.default_generator.manual_seed(seed)
-        if self.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
+        seed_layers(self.recipe.seed, self.device, **at)
 
     @torch.no_grad()
     def decoded(self, views: Sequence[Tensor]) -> list[Tensor]:

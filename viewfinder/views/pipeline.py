@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from viewfinder.core.errors import OptionError, UserError
+from viewfinder.core.files import content_of
 from viewfinder.data.domain import Domain
 from viewfinder.views.contract import Transform
 from viewfinder.views.frozen import KEPT, RESIZED, large, seen
@@ -92,10 +94,17 @@ class Pipeline(nn.Module):
 
     def describe_frozen(self) -> str:
         """What ``frozen`` does, in words: the size, and the steps that evaluation sees too."""
-        kept = [item.plain() for item in self.items if item.step.frozen]
+        kept = [_told(item) for item in self.items if item.step.frozen]
         centre = self.source.modality == "images" and large(self.source.size)
         part = [f"centre {KEPT}/{RESIZED}"] if centre else []
         return json.dumps([list(self.source.shape), *part, kept])
+
+
+def _told(item: Item) -> Any:
+    """An item as it is written, but with the content of its files in place of where they lie."""
+    options = item.options.model_dump(mode="json")
+    options |= {key: content_of(options[key]) for key in item.step.paths if options[key]}
+    return {item.step.name: options} if options else item.step.name
 
 
 def grey_view(pipeline: Pipeline, like: Tensor) -> Tensor:

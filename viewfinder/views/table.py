@@ -20,13 +20,18 @@ from viewfinder.views.steps.crop import CROP
 from viewfinder.views.steps.flip import FLIP
 from viewfinder.views.steps.grey import GREY
 from viewfinder.views.steps.jitter import JITTER
+from viewfinder.views.steps.learned import LEARNED
 from viewfinder.views.steps.noise import NOISE
 from viewfinder.views.steps.normalise import NORMALISE
 from viewfinder.views.steps.randaugment import RANDAUGMENT
 from viewfinder.views.steps.solarize import SOLARIZE
 
 STEPS: Table[Step] = Table(
-    "step", (CROP, FLIP, JITTER, GREY, BLUR, RANDAUGMENT, SOLARIZE, *COLOURS, NORMALISE, NOISE)
+    "step",
+    (
+        *(CROP, FLIP, JITTER, GREY, BLUR, RANDAUGMENT, SOLARIZE),
+        *(*COLOURS, LEARNED, NORMALISE, NOISE),
+    ),
 )
 SPLITS: Table[Split] = Table(
     "split", (DRAWS, CHANNELS, FREQUENCY, PATCHES, JIGSAW, GRID, FRAMES, FRAME)
