@@ -74,12 +74,12 @@ PLACES = {f"{key}, {given}" if given else key: (key, given) for key, given in pl
 
 def outcome(overrides: dict[str, Any]) -> tuple[str, str]:
     """The recipe as it is saved and "", or "" and the message of its refusal; both in no time."""
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         made = build("simclr", overrides).to_yaml(), ""
     except UserError as error:
         made = "", str(error)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
     assert len(made[0]) < 100_000
     assert len(made[1]) < 3_500
     return made

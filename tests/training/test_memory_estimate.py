@@ -82,10 +82,10 @@ def test_what_cannot_fit_is_refused_by_its_key_at_once(
 ) -> None:
     monkeypatch.setattr(memory, "available", lambda recipe: 15 * 10**9)
     recipe, z = of(method, *words)
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(UserError, match=rf"of which {key}.* takes .* GB; there are 15 GB"):
         check_memory(recipe, z, None, 50, Console())
-    assert time.perf_counter() - started < 20
+    assert time.process_time() - started < 20
 
 
 def test_more_than_half_is_a_note_and_less_is_none(
