@@ -254,7 +254,8 @@ def test_a_training_that_diverges_gives_what_it_had_and_says_so() -> None:
     assert math.isfinite(found.value) and "diverged" in found.flags[0]
 
 
-@pytest.mark.parametrize("objective", SCORED)
+# nwj's loss overflows here, as its exponential has no normaliser: a divergence that is right to say
+@pytest.mark.parametrize("objective", [name for name in SCORED if name != "nwj"])
 def test_what_is_learnt_by_heart_of_few_pairs_is_no_divergence(objective: str) -> None:
     """Validation falls without end, for the critic is sure of what it has never seen; training is
     right all the while. That the pairs are few is said, and how many are needed."""

@@ -15,12 +15,15 @@ from viewfinder.negatives.bank import Bank, MemoryOptions, memory_row
 from viewfinder.negatives.contract import Proposal
 from viewfinder.negatives.pool import Chosen, Pool, by_weight
 
+GAIN = 10.0
+"""Of g, so that steps of the size that weights of networks take move it within some epochs."""
+
 
 class Acceptance(nn.Module):
     """Draws rows y of a memory for each query y_1 by rejection with a learned acceptance r:
 
         q(y | y_1) = r(y | y_1) p(y) / Z(y_1),   Z(y_1) = E_p(y) r(y | y_1)
-        r(y | y_1) = least + (1 - least) sigmoid( g( cos(y, y_1) ) )
+        r(y | y_1) = least + (1 - least) sigmoid( 10 g( cos(y, y_1) ) )
 
     with p uniform over the rows and g piecewise linear with ``knots`` parameters, so that a ball,
     an annulus and ``tempered`` are all among what can be learned. At the start r is ``rate``
@@ -62,7 +65,7 @@ class Acceptance(nn.Module):
         self.draws, self.least, self.start = draws, least, start
         self.rate, self.rate_weight = rate, rate_weight
         share = (rate - least) / (1 - least)
-        self.g = nn.Parameter(torch.full((knots,), math.log(share / (1 - share))))
+        self.g = nn.Parameter(torch.full((knots,), math.log(share / (1 - share)) / GAIN))
 
     def log_acceptance(self, cosine: Tensor) -> Tensor:
         """log r of cosines of any shape, with gradients for g."""
@@ -87,7 +90,7 @@ class Acceptance(nn.Module):
                 rows[block] = by_weight(r, u[block])
                 cosine[block] = s.gather(1, rows[block])
                 z[block] = r.sum(dim=1) / others
-                steep = (r - self.least) * (1 - r) / (1 - self.least)
+                steep = GAIN * (r - self.least) * (1 - r) / (1 - self.least)
                 steep.masked_fill_(apart, 0)
                 slope[block] = (
                     slope[block]
@@ -110,7 +113,7 @@ class Acceptance(nn.Module):
         return at.long(), place - at
 
     def _acceptance(self, g: Tensor) -> Tensor:
-        return self.least + (1 - self.least) * g.sigmoid()
+        return self.least + (1 - self.least) * (GAIN * g).sigmoid()
 
 
 class LearnedOptions(MemoryOptions):
