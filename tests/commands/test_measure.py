@@ -141,6 +141,6 @@ def test_overrides_belong_to_a_source(
     files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "--arrays", *files, "data.limit=3") == 2
-    assert "only --calibrate takes overrides" in capsys.readouterr().err
+    assert "only --calibrate and --views take overrides" in capsys.readouterr().err
     assert run(monkeypatch, "--calibrate", "digits", "data.limit=12") == 2
     assert "classes" in capsys.readouterr().err

@@ -48,6 +48,7 @@ SMALL: dict[str, list[dict[str, Any]]] = {
     ],
     "tempered": [{"draws": 5}, {"draws": 5, "temperature": 0}, {"draws": 5, "temperature": 1e6}],
     "uniform": [{"draws": 5}],
+    "learned": [{"draws": 5}, {"draws": 5, "rate": 0.5, "knots": 3, "by": "current"}],
 }
 KEPT = [
     (name, {"own": "kept", **options})
@@ -156,7 +157,7 @@ def test_it_is_what_it_declares(choice: Choice) -> None:
         return
     assert (contrast.positive is not None) == row.gives_positive
     assert contrast.table.shape[1] == DIM
-    assert not list(negatives.parameters())
+    assert bool(list(negatives.parameters())) == row.learns == (contrast.proposal is not None)
     if contrast.rows is not None:
         assert contrast.rows.dtype == torch.int64
         assert int(contrast.rows.max()) < len(contrast.table)

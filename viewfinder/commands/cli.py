@@ -318,9 +318,24 @@ def measure(
         str | None,
         typer.Option(metavar="SOURCE", help="plant known information in a source's own images"),
     ] = None,
+    views: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="VIEWS ...",
+            help="view makers, compared on equal terms on --data: presets, files of a recipe, "
+            "'simclr views.grey=0'",
+        ),
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="with --views: a source")] = None,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="with --views: what a view says of the label, too")
+    ] = False,
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE ...]", help="with --calibrate, overrides: data.*"),
+        typer.Argument(
+            metavar="[VIEWS ...] [KEY=VALUE ...]",
+            help="further view makers; with --views and --calibrate, overrides: data.*",
+        ),
     ] = None,
     bound: Annotated[str, typer.Option(help="what is reported: info-nce or nwj")] = "info-nce",
     objective: Annotated[
@@ -330,15 +345,23 @@ def measure(
     inputs: Annotated[str, typer.Option(help="ranks, standardised or as-is")] = "ranks",
     k: Annotated[int | None, typer.Option(help="candidates; default 512 or what fits")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="critics trained")] = 3,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="of training, at most; default 1500, views: 400")
+    ] = None,
     bits: Annotated[bool, typer.Option("--bits", help="in bits instead of nats")] = False,
-    out: Annotated[Path | None, typer.Option(help="JSON file to write the estimate to")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="JSON file to write to; with --views, default views.json, continued"),
+    ] = None,
 ) -> None:
     """Bound the mutual information of pairs, on pairs that no critic was trained on.
 
     viewfinder measure --arrays x.npy y.npy --bits
+
+    viewfinder measure --views simclr moco2 infomin --data folder:photos
     """
     from viewfinder.commands import measure as command
-    from viewfinder.commands.words import overrides_of
+    from viewfinder.commands.words import overrides_of, views_and_overrides
     from viewfinder.core.errors import UserError
     from viewfinder.information.discrete import Unit
     from viewfinder.runs.run import Run
@@ -346,13 +369,29 @@ def measure(
     unit: Unit = "bits" if bits else "nats"
     how: dict[str, Any] = {"bound": bound, "objective": objective, "critic": critic}
     how |= {"inputs": inputs, "k": k, "seeds": seeds}
-    if sum(one is not None for one in (arrays, run, calibrate)) != 1:
+    how |= {} if steps is None else {"steps": steps}
+    if sum(one is not None for one in (arrays, run, calibrate, views)) != 1:
         raise UserError(
-            "one of --arrays, --run and --calibrate is expected",
+            "one of --arrays, --run, --views and --calibrate is expected",
             fix="viewfinder measure --arrays x.npy y.npy",
         )
-    if words and calibrate is None:
-        raise UserError(f"{words[0]}: only --calibrate takes overrides")
+    if views is None and (data is not None or labels):
+        raise UserError(f"{'--data' if data is not None else '--labels'} goes with --views alone")
+    if words and calibrate is None and views is None:
+        raise UserError(f"{words[0]}: only --calibrate and --views take overrides")
+    if views is not None:
+        from viewfinder.commands.measure_views import compare
+
+        if data is None:
+            raise UserError("--views: of which images?", fix="--data folder:photos")
+        for name, value, only in (("critic", critic, "separable"), ("inputs", inputs, "ranks")):
+            if value != only:
+                raise UserError(f"--{name} is not of --views: their critic is a small ConvNet")
+        makers, rest = views_and_overrides([*views, *(words or [])])
+        chosen = {key: how[key] for key in how if key not in ("critic", "inputs")}
+        where = Path("views.json") if out is None else out
+        compare(makers, data, overrides_of(rest), labels=labels, unit=unit, out=where, **chosen)
+        return
     if arrays is not None:
         command.arrays(*arrays, unit=unit, out=out, **how)
     elif run is not None:

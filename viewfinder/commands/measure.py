@@ -15,7 +15,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
 
-from viewfinder.core.console import console, say
+from viewfinder.core.console import console, progress, say
 from viewfinder.core.errors import UserError
 from viewfinder.core.files import file_of, write_atomically
 from viewfinder.data.source import Data
@@ -23,8 +23,8 @@ from viewfinder.data.sources.npz import check_held, read_header
 from viewfinder.evaluation.shared import embedded
 from viewfinder.information.discrete import Unit, information
 from viewfinder.information.embeddings import of_embeddings
-from viewfinder.information.estimate import Estimate
-from viewfinder.information.estimator import mutual_information
+from viewfinder.information.estimate import Estimate, too_few
+from viewfinder.information.estimator import mutual_information, protocol_of, trainings
 from viewfinder.information.planted import planted
 from viewfinder.recipes.recipe import build as build_recipe
 from viewfinder.runs.opening import only, open_data, training_split
@@ -46,7 +46,8 @@ def arrays(
             f"{x} has {len(left)} rows and {y} has {len(right)}; row i of both is a pair, so as "
             "many are expected"
         )
-    found = mutual_information(left, right, **protocol)
+    say_few(len(left))
+    found = trained("critics", left, right, **protocol)
     found = found.bits if unit == "bits" else found
     show(found)
     if out is not None:
@@ -78,16 +79,18 @@ def views(
             "says nothing",
             fix="pretrain on data with a held-out part",
         )
-    features, projections = embedded(module, source.test.data, recipe.seed)
+    say_few(len(source.test))
+    with progress("views", len(source.test.data)) as advance:
+        features, projections = embedded(module, source.test.data, recipe.seed, advance)
     how = {key: protocol[key] for key in ("k",) if key in protocol}
     found = {
         "projections": of_embeddings(*projections, **how, seed=recipe.seed),
-        "features": mutual_information(*map(varying, features), **protocol),
+        "features": trained("features", *map(varying, features), **protocol),
     }
     labels = source.test.labels
     if labels is not None and labels.min() != labels.max():
         one_hot = varying(F.one_hot(torch.as_tensor(labels).long()))
-        found["label"] = mutual_information(varying(features[0]), one_hot, **protocol)
+        found["label"] = trained("label", varying(features[0]), one_hot, **protocol)
     if unit == "bits":
         found = {name: estimate.bits for name, estimate in found.items()}
     for name, estimate in found.items():
@@ -127,8 +130,11 @@ def calibrate(
     found = []
     for noise in NOISE:
         x, y = planted(split.labels, noise)
+        if noise == NOISE[0]:
+            say_few(len(x))
         known = information(split.labels[x], split.labels[y], unit=unit).i
-        value = mutual_information(_pixels(split.data, x), _pixels(split.data, y), **protocol)
+        left, right = _pixels(split.data, x), _pixels(split.data, y)
+        value = trained(f"{noise:.0%} of another class", left, right, **protocol)
         found.append((noise, known, value.bits if unit == "bits" else value))
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("other class", f"known, {unit}", "measured", "95 % interval", "error"):
@@ -147,6 +153,19 @@ def calibrate(
         told = [{"noise": n, "known": i, "estimate": asdict(one)} for n, i, one in found]
         write_atomically(out, json.dumps(told, indent=1).encode())
     return found
+
+
+def trained(label: str, x: Any, y: Any, **protocol: Any) -> Estimate:
+    """``mutual_information`` with a bar while critics are trained."""
+    how = protocol_of(protocol)
+    with progress(label, trainings(how) * how.steps) as tick:
+        return mutual_information(x, y, tick=tick, **protocol)
+
+
+def say_few(pairs: int) -> None:
+    """Say before anything is computed that the pairs are too few, where they are."""
+    if (few := too_few(pairs)) is not None:
+        say(f"note: {few}")
 
 
 def _pixels(data: Data, index: np.ndarray) -> Tensor:
@@ -209,4 +228,5 @@ def show(found: Estimate) -> None:
     table.add_row(unit, *(f"{value:.3f}" for value in found.by_k.values()))
     console().print(table)
     for flag in found.flags:
-        say(f"note: {flag}")
+        if flag != too_few(how["pairs"]):  # which was said before
+            say(f"note: {flag}")

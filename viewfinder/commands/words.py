@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,16 @@ def runs_sets_overrides(
             fix="viewfinder evaluate RUN --data SET, RUN a folder that pretrain --out wrote",
         )
     return runs, sets, overrides
+
+
+def views_and_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """View makers and overrides of ``measure --views``: what sets keys of views alone is a maker.
+
+    >>> views_and_overrides(["byol", "data.limit=9", "simclr views.grey=0", "views.grey=0"])
+    (['byol', 'simclr views.grey=0', 'views.grey=0'], ['data.limit=9'])
+    """
+    makers = [word for word in words if re.match(r"[^=]*\bviews[.=]|[^=]*$", word)]
+    return makers, [word for word in words if word not in makers]
 
 
 def check_one(runs: Sequence[Path], sets: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,10 +31,13 @@ def shared_information(module: Any, data: Data, seed: int, *, k: int | None = No
 
 
 @torch.no_grad()
-def embedded(module: Any, data: Data, seed: int) -> tuple[list[Tensor], list[Tensor]]:
+def embedded(
+    module: Any, data: Data, seed: int, advance: Callable[[int], object] = int
+) -> tuple[list[Tensor], list[Tensor]]:
     """Features and projections, float32 (N, D) each, of the first two views of all data.
 
     Where the recipe makes a single view, which a memory is compared with, two draws of it.
+    ``advance`` is told how many more data are done.
     """
     features: list[list[Tensor]] = [[], []]
     projections: list[list[Tensor]] = [[], []]
@@ -49,4 +53,5 @@ def embedded(module: Any, data: Data, seed: int) -> tuple[list[Tensor], list[Ten
                 seen = network.encoder(view)
                 features[side].append(seen.float())
                 projections[side].append(network.projector(seen).float())
+            advance(len(span))
     return [torch.cat(own) for own in features], [torch.cat(own) for own in projections]

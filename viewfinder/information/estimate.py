@@ -14,6 +14,11 @@ NEAR = 0.9
 """From this share of the ceiling on, a value says that the information is at least this large."""
 SMALL = 0.01
 """What is no larger, in nats, is not told from nothing: a bias of the sample is of this size."""
+MOST_CANDIDATES, BATCHES = 512, 8
+"""Candidates unless K is given, and held-out batches of so many at least: fewer give no interval
+worth the name."""
+ENOUGH = 1000
+"""Fewer pairs than these are noted: a critic learns little of 400, and 500 bound little."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,7 @@ class SeedResult:
     curve    (step, value on the validation pairs)
     best     the step whose critic was kept
     finite   whether training met only finite losses
+    losses   the first loss of training, and the mean of each stretch between two looks
     """
 
     seed: int
@@ -33,6 +39,7 @@ class SeedResult:
     curve: tuple[tuple[int, float], ...]
     best: int
     finite: bool
+    losses: tuple[float, ...] = ()
 
     @property
     def value(self) -> float:
@@ -114,6 +121,7 @@ def summarised(
     """The estimate of several seeds, with all flags."""
     value = _mean([r.value for r in results])
     low, high = interval([r.batches for r in results])
+    few = too_few(protocol.get("pairs", ENOUGH))
     return Estimate(
         value=value,
         low=low,
@@ -122,9 +130,27 @@ def summarised(
         by_k={k: _mean([r.by_k[k] for r in results]) for k in results[0].by_k},
         seeds=tuple(r.value for r in results),
         shuffled=None if shuffled is None else shuffled.value,
-        flags=tuple(flags(results, shuffled, ceiling)),
+        flags=(*flags(results, shuffled, ceiling), *([] if few is None else [few])),
         curves=tuple(r.curve for r in results),
         protocol=protocol,
+    )
+
+
+def too_few(pairs: int) -> str | None:
+    """What is to be said before and after of pairs that are too few; None: they are enough.
+
+    >>> too_few(5000) is None
+    True
+    """
+    if pairs >= ENOUGH:
+        return None
+    held_out, most = pairs // 2, 2 * BATCHES * MOST_CANDIDATES
+    k = min(MOST_CANDIDATES, held_out // BATCHES)
+    return (
+        f"{pairs} pairs are few: a critic learns from {pairs - held_out - (pairs - held_out) // 5} "
+        f"of them, and {k} candidates show at most {math.log(k):.2f} nats. At least {ENOUGH:,} "
+        f"pairs are advised, {most:,} for {MOST_CANDIDATES} candidates; expect a wide interval and "
+        "a value far too small"
     )
 
 
@@ -166,7 +192,7 @@ def flags(
     found = []
     values = [r.value for r in results]
     value, error = _mean(values), math.sqrt(_mean([r.error**2 for r in results]))
-    diverged = [r.seed for r in results if not r.finite or _fell(r.curve)]
+    diverged = [r.seed for r in results if diverges(r)]
     if diverged:
         found.append(
             f"{_seeds(diverged)} diverged in training; the best critic before that was kept. A "
@@ -194,9 +220,13 @@ def flags(
     return found
 
 
-def _fell(curve: Sequence[tuple[int, float]]) -> bool:
-    """Whether the validation ended far below having no critic at all; overfitting is less."""
-    return bool(curve) and not curve[-1][1] > -10.0
+def diverges(result: SeedResult) -> bool:
+    """Whether training itself went wrong: a loss or value that is no number, or losses that ended
+    far above the first, which is about that of no critic. Validation that falls while the losses
+    fall too is overfitting, before which the critic is kept."""
+    lost = result.losses
+    numbers = not any(math.isnan(value) for _, value in result.curve)
+    return not (result.finite and numbers) or (len(lost) > 1 and not lost[-1] < lost[0] + 10)
 
 
 def _seeds(which: Sequence[int]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any, Literal
 
 import torch
@@ -16,13 +16,19 @@ from viewfinder.core.errors import UserError, unknown
 from viewfinder.core.randomness import derive, torch_generator
 from viewfinder.core.table import Options
 from viewfinder.information.critics import CRITICS
-from viewfinder.information.estimate import Estimate, SeedResult, summarised
+from viewfinder.information.estimate import (
+    BATCHES,
+    MOST_CANDIDATES,
+    Estimate,
+    SeedResult,
+    summarised,
+)
 from viewfinder.information.pairs import ArrayPairs, Inputs, Pairs, Shuffled, checked
 from viewfinder.information.table import BOUNDS, Bound
 
 SMALLEST = 64
-BATCHES = 8
-"""Of held-out pairs at least, unless K is given: fewer give no interval worth the name."""
+Tick = Callable[[int], None]
+"""Called with the number of training steps that were done, or need not be done."""
 
 
 class Protocol(Options):
@@ -52,7 +58,13 @@ class Protocol(Options):
 
 
 def mutual_information(
-    x: Any, y: Any, *, shuffled: bool = True, seed: int = 0, **protocol: Any
+    x: Any,
+    y: Any,
+    *,
+    shuffled: bool = True,
+    seed: int = 0,
+    tick: Tick = lambda steps: None,
+    **protocol: Any,
 ) -> Estimate:
     """A lower bound on the mutual information of paired samples, that can be trusted.
 
@@ -60,6 +72,7 @@ def mutual_information(
               are independent draws. N ≥ 64; thousands give values to a few hundredths of a nat
     shuffled  measure pairs that belong to nobody too, for a third of the time more
     seed      first of the seeds
+    tick      told of each training step, ``trainings(...)`` times ``steps`` in all
     protocol  fields of ``Protocol``: bound, objective, critic, inputs, k, seeds, ...
 
     For each seed the pairs are halved at random; a critic is trained on the one half, of which a
@@ -74,7 +87,7 @@ def mutual_information(
     >>> mutual_information(x, y).value  # the truth is -log(0.6) = 0.511  # doctest: +SKIP
     0.50
     """
-    how = _protocol(protocol)
+    how = protocol_of(protocol)
     left, right = checked(x, "x"), checked(y, "y")
     if len(left) != len(right):
         raise UserError(
@@ -89,7 +102,13 @@ def mutual_information(
         how,
         shuffled=shuffled,
         seed=seed,
+        tick=tick,
     )
+
+
+def trainings(how: Protocol, shuffled: bool = True) -> int:
+    """How many critics an estimate trains."""
+    return how.seeds + shuffled
 
 
 def estimate(
@@ -99,21 +118,31 @@ def estimate(
     *,
     shuffled: bool = True,
     seed: int = 0,
+    known: MutableMapping[str, SeedResult] | None = None,
+    tick: Tick = lambda steps: None,
 ) -> Estimate:
-    """``mutual_information`` of any pairs by any critic, a module (x, y) -> scores (n, m)."""
-    bound, objective = _rows(how)
+    """``mutual_information`` of any pairs by any critic, a module (x, y) -> scores (n, m).
+
+    known  results by name, "seed 0", ..., "shuffled": those that are there are taken, others are
+           put there as soon as they are known
+    """
+    bound, objective = rows_of(how)
     k = candidates(how.k, len(pairs))
     how = how.model_copy(update={"k": k, "objective": how.objective or how.bound})
-    results = [
-        _one_seed(pairs, critic, how, bound, objective, one)
-        for one in range(seed, seed + how.seeds)
-    ]
-    control = None
+    known = {} if known is None else known
+    asked = {f"seed {one}": (pairs, one) for one in range(seed, seed + how.seeds)}
     if shuffled:
         order = torch.randperm(len(pairs), generator=torch_generator(seed, "measure/shuffled"))
         # a cycle through a random order: nobody is its own partner
         partner = torch.empty_like(order).scatter_(0, order, order.roll(1))
-        control = _one_seed(Shuffled(pairs, partner), critic, how, bound, objective, seed)
+        asked["shuffled"] = (Shuffled(pairs, partner), seed)
+    for name, (these, one) in asked.items():
+        if name in known:
+            tick(how.steps)
+        else:
+            known[name] = _one_seed(these, critic, how, bound, objective, one, tick)
+    results = [known[name] for name in asked if name != "shuffled"]
+    control = known["shuffled"] if shuffled else None
     ceiling = None if bound.ceiling is None else bound.ceiling(k)
     told = {
         **how.model_dump(),
@@ -126,7 +155,7 @@ def estimate(
     return summarised(results, control, ceiling, told)
 
 
-def _protocol(given: dict[str, Any]) -> Protocol:
+def protocol_of(given: dict[str, Any]) -> Protocol:
     """The protocol, or a UserError that names the field."""
     unknown_fields = given.keys() - Protocol.model_fields.keys()
     if unknown_fields:
@@ -146,7 +175,7 @@ def split(pairs: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     return rest[len(rest) // 5 :], rest[: len(rest) // 5], held_out
 
 
-def _rows(how: Protocol) -> tuple[Bound, tuple[Bound, Options]]:
+def rows_of(how: Protocol) -> tuple[Bound, tuple[Bound, Options]]:
     """The bound to report, and the objective with its options."""
     bound = BOUNDS.find(how.bound)
     if not bound.reported:
@@ -177,12 +206,12 @@ def candidates(k: int | None, pairs: int) -> int:
             f"there are {pairs} pairs; at least {SMALLEST} are expected, and thousands are better"
         )
     if k is None:
-        return min(512, held_out // BATCHES)
+        return min(MOST_CANDIDATES, held_out // BATCHES)
     if not 2 <= k <= held_out // 2:
         raise UserError(
             f"k={k}: the {held_out} held-out of {pairs} pairs make batches of 2 to "
             f"{held_out // 2} candidates, for at least two are needed to say how sure the value is",
-            fix=f"k={min(512, held_out // BATCHES)}",
+            fix=f"k={min(MOST_CANDIDATES, held_out // BATCHES)}",
         )
     return k
 
@@ -194,6 +223,7 @@ def _one_seed(
     bound: Bound,
     objective: tuple[Bound, Options],
     seed: int,
+    tick: Tick,
 ) -> SeedResult:
     train, validation, held_out = split(len(pairs), seed)
     pairs = pairs.fitted(train)
@@ -203,7 +233,8 @@ def _one_seed(
     fixed = torch_generator(seed, "measure/held-out")
     look = _drawn(pairs, validation, how.device, torch_generator(seed, "measure/validation"))
     row, options = objective
-    curve, best, finite = _train(made, pairs, train, look, how, bound, row.loss(options), seed)
+    course = _train(made, pairs, train, look, how, bound, row.loss(options), seed, tick)
+    curve, best, finite, losses = course
     x, y = _drawn(pairs, held_out, how.device, fixed)
     assert how.k is not None
     sizes = [4**power for power in range(1, 12) if 4**power < how.k]
@@ -214,6 +245,7 @@ def _one_seed(
         curve=tuple(curve),
         best=best,
         finite=finite,
+        losses=tuple(losses),
     )
 
 
@@ -226,10 +258,12 @@ def _train(
     bound: Bound,
     loss_of: Callable[[Tensor], Tensor],
     seed: int,
-) -> tuple[list[tuple[int, float]], int, bool]:
+    tick: Tick,
+) -> tuple[list[tuple[int, float]], int, bool, list[float]]:
     """Train ``critic`` in place, to the moving average of its weights that validates best.
 
-    Returns the validation's curve, the step that was kept, and whether all losses were finite.
+    Returns the validation's curve, the step that was kept, whether all losses were finite, and the
+    losses as ``SeedResult`` has them.
     """
     optimizer = torch.optim.AdamW(
         critic.parameters(), lr=how.learning_rate, weight_decay=how.weight_decay
@@ -238,16 +272,20 @@ def _train(
     size, warm_up = min(how.batch_size, len(train)), 50
     kept, best, finite, curve = copy.deepcopy(mean.module.state_dict()), 0, True, []
     highest, last_gain = -math.inf, 0
+    losses: list[float] = []
+    since: list[float] = []
     for step in range(how.steps + 1):
         if step % how.every == 0 or step == how.steps:
             value = _mean(evaluate(mean.module, *look, min(256, len(look[0])), bound))
             curve.append((step, value))
+            losses, since = losses + ([_mean(since)] if since else []), []
             if value > highest + 1e-3:
                 last_gain = step
             if value > highest:
                 highest, best = value, step
                 kept = copy.deepcopy(mean.module.state_dict())
-            if step - last_gain >= how.patience * how.every or not math.isfinite(value):
+            stuck = step - last_gain >= how.patience * how.every
+            if step == how.steps or stuck or not math.isfinite(value):
                 break
         optimizer.param_groups[0]["lr"] = how.learning_rate * min(1.0, (step + 1) / warm_up)
         draw = torch_generator(seed, "measure/batch", step=step)
@@ -257,13 +295,17 @@ def _train(
         if not bool(loss.isfinite()):
             finite = False
             break
+        since.append(float(loss.detach()))
+        losses = losses or since[:]
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(critic.parameters(), 1.0)
         optimizer.step()
         mean.update_parameters(critic)
+        tick(1)
+    tick(how.steps - step)
     critic.load_state_dict(kept)
-    return curve, best, finite
+    return curve, best, finite, losses
 
 
 @torch.no_grad()

@@ -203,5 +203,16 @@ BOUNDS: Table[Bound] = Table(
             ceiling=math.log,
             variance="low: every term is at most log K",
         ),
+        Bound(
+            name="vince-plus",
+            summary="vince-practical with a proposal that is learned, negatives=learned",
+            paper="Wu et al. (2020), appendix C, repaired",
+            formula="mean [f(x,y_1) - log (1/K) sum_j exp f(x,y_j)], y_j ~ r p / Z(y_1)",
+            value=lambda options, scores: -vince.equation_4(scores),
+            takes="proposal",
+            lower_bound=False,
+            ceiling=math.log,
+            variance="low: every term is at most log K",
+        ),
     ],
 )

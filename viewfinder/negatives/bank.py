@@ -31,7 +31,7 @@ from viewfinder.negatives.contract import (
     no_clusters,
     of_all_ranks,
 )
-from viewfinder.negatives.pool import Choice, Pool, after
+from viewfinder.negatives.pool import Choice, Chosen, Pool, after
 
 Draws = Literal["each", "shared"]
 By = Literal["current", "memory"]
@@ -70,7 +70,7 @@ class Bank(Negatives):
     a resumed run repeats them, and so do several ranks those of one process. State is in buffers:
     table float (n, dim), cluster int64 (n,) or (n, clusterings), step.
     Where the choice left nothing of a query's rows and took others, ``said`` has the share of such
-    queries as ``empty_sets``.
+    queries as ``empty_sets``. A choice that is a module is part of this one, with all its state.
 
     >>> bank = Bank(n=100, dim=8, size=16)
     >>> contrast = bank.propose(torch.randn(4, 8), torch.tensor([3, 1, 4, 59]))
@@ -138,7 +138,7 @@ class Bank(Negatives):
         an index that one refuses all of them refuse."""
         shares("the bank", {"index": index}, partial(self._check, index), least=0)
         index = index.long()
-        rows = self._rows(query.detach(), index)
+        rows, _, proposal = self._chosen(query.detach(), index)
         # rows that are each query's own leave its datum out already
         told = self.own == "excluded" and (rows is None or rows.ndim == 1)
         return Contrast(
@@ -148,28 +148,33 @@ class Bank(Negatives):
             index=self.index,
             cluster=self.cluster if self.labelled else torch.full_like(self.cluster, -1),
             own=index if told else None,
+            proposal=proposal,
         )
 
-    def _rows(self, query: Tensor, index: Tensor) -> Tensor | None:
+    def _chosen(self, query: Tensor, index: Tensor) -> Chosen:
         if self.choose is None and self.nearest is None and self.size is None:
-            return None
+            return Chosen(None)
         at = self.table[index] if self.by == "memory" else query
         excluded = self.own == "excluded"
         pool = Pool(self.table, at, index, self.cluster, self._seed(), self.epoch, excluded)
         if self.choose is not None:
-            rows, empty = self.choose(pool)
-            self.said = {} if empty is None else {"empty_sets": empty.to(self.table.dtype).mean()}
-            return rows
+            chosen = self.choose(pool)
+            self.said = {}
+            if chosen.empty is not None:
+                self.said["empty_sets"] = chosen.empty.to(self.table.dtype).mean()
+            if chosen.proposal is not None:
+                self.said["acceptance"] = chosen.proposal.rate.mean()
+            return chosen
         if self.nearest is not None:
             near, _ = pool.nearest(self.nearest)
             if self.size is None:
-                return near
-            return near.gather(1, pool.draws(self.size, self.nearest))
+                return Chosen(near)
+            return Chosen(near.gather(1, pool.draws(self.size, self.nearest)))
         assert self.size is not None
         if self.draws == "shared":
             seed = self._seed()
-            return drawn_for(index.new_zeros(1), self.size, len(self.table), seed)[0]
-        return pool.uniform(self.size)
+            return Chosen(drawn_for(index.new_zeros(1), self.size, len(self.table), seed)[0])
+        return Chosen(pool.uniform(self.size))
 
     def _seed(self) -> int:
         return derive(self.seed, "negatives", step=int(self.step))

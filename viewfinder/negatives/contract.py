@@ -24,6 +24,21 @@ Kind = Literal["none", "batch", "table"]
 
 
 @dataclass(frozen=True)
+class Proposal:
+    """How the rows of each query were drawn, by negatives that learn it.
+
+    log_q  float (N, K), log-probability of each draw, with gradients for what drew it
+    cost   float (N,), what is added to the loss of each query for the share of rows that would be
+           accepted, with gradients
+    rate   float (N,), that share, without
+    """
+
+    log_q: Tensor
+    cost: Tensor
+    rate: Tensor
+
+
+@dataclass(frozen=True)
 class Contrast:
     """What the queries of a step are contrasted against: rows of a table, of which none is copied.
 
@@ -36,6 +51,7 @@ class Contrast:
     cluster   int64 (M,), what counts as the same (Z); (M, G) for G clusterings; negative: not known
     own       int64 (N,), position in the dataset of each query: rows of that index are of the
               query's own image. None: not known, or the rows leave them out already
+    proposal  how rows (N, K) were drawn, where that is learned
 
     Raises ValueError for other shapes, for positions that are no whole numbers, and for tensors on
     different devices.
@@ -47,6 +63,7 @@ class Contrast:
     index: Tensor | None = None
     cluster: Tensor | None = None
     own: Tensor | None = None
+    proposal: Proposal | None = None
 
     def __post_init__(self) -> None:
         if self.table.ndim != 2:
@@ -154,6 +171,7 @@ class NegativesRow(Row):
     needs_momentum  it contrasts with keys of past steps as if one network had made them all, which
                     holds where a momentum network makes them
     drawn           options -> how many rows of the table are drawn for each query; 0: none is
+    learns          it has parameters, which an objective must train
     """
 
     build: Callable[[Any, Spec], Negatives]
@@ -162,6 +180,7 @@ class NegativesRow(Row):
     stable_index: bool = False
     needs_momentum: bool = False
     drawn: Callable[[Any], int] = lambda options: 0
+    learns: bool = False
 
 
 def check_proposed(negatives: object) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from viewfinder.core.randomness import drawn_for
+from viewfinder.negatives.contract import Proposal
 from viewfinder.negatives.neighbours import BLOCK, nearest, unit
 
 
@@ -66,30 +67,39 @@ class Pool:
         the cosine of a row that must not be chosen is -inf, and its weight must be 0. Where all
         weights of a query are 0 all other rows are alike.
         """
-        u, table = self.fractions(count), unit(self.table)
-        at, own = unit(self.at.to(table)), self.own
+        u = self.fractions(count)
         rows, empty = u.new_empty(u.shape, dtype=torch.int64), u.new_empty(len(u), dtype=torch.bool)
-        size = max(1, BLOCK // len(table))
-        with torch.autocast(table.device.type, enabled=False):
-            for start in range(0, len(at), size):
-                block = slice(start, start + size)
-                s = (at[block] @ table.T).clamp_(-1, 1)  # rounding may not pass a bound of 1
-                if own is not None:
-                    s.scatter_(1, own[block, None], float("-inf"))
-                weights = weigh(s)
-                empty[block] = ~weights.any(dim=1)
-                weights = torch.where(empty[block, None], s > float("-inf"), weights)
-                rows[block] = by_weight(weights, u[block])
+        for block, s in self.cosines():
+            weights = weigh(s)
+            empty[block] = ~weights.any(dim=1)
+            weights = torch.where(empty[block, None], s > float("-inf"), weights)
+            rows[block] = by_weight(weights, u[block])
         return Chosen(rows, empty)
+
+    def cosines(self) -> Iterator[tuple[slice, Tensor]]:
+        """Cosines (n, M) of a block of queries with all rows, -inf of a row that must not be
+        chosen; a block after the other, so that those of all are never there."""
+        table = unit(self.table)
+        at, own = unit(self.at.to(table)), self.own
+        size = max(1, BLOCK // len(table))
+        for start in range(0, len(at), size):
+            block = slice(start, start + size)
+            with torch.autocast(table.device.type, enabled=False):
+                s = (at[block] @ table.T).clamp_(-1, 1)  # rounding may not pass a bound of 1
+            if own is not None:
+                s.scatter_(1, own[block, None], float("-inf"))
+            yield block, s
 
 
 class Chosen(NamedTuple):
     """rows   int64 (N, K), those of each query, -1 for none; (K,), shared; None: all rows
     empty  bool (N,), where nothing was left to choose from and something else stands instead
+    proposal  how they were drawn, where what chooses learns
     """
 
     rows: Tensor | None
     empty: Tensor | None = None
+    proposal: Proposal | None = None
 
 
 Choice = Callable[[Pool], Chosen]

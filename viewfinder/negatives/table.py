@@ -7,6 +7,7 @@ from viewfinder.negatives.annulus import ANNULUS
 from viewfinder.negatives.ball import BALL
 from viewfinder.negatives.bank import BANK
 from viewfinder.negatives.contract import Negatives, NegativesRow
+from viewfinder.negatives.learned import LEARNED
 from viewfinder.negatives.queue import QUEUE
 from viewfinder.negatives.tempered import TEMPERED
 from viewfinder.negatives.threshold import THRESHOLD
@@ -28,6 +29,7 @@ NEGATIVES: Table[NegativesRow] = Table(
         THRESHOLD,
         TEMPERED,
         UNIFORM,
+        LEARNED,
         NegativesRow(
             name="none",
             summary="no negatives",

@@ -111,6 +111,7 @@ class Objective(Row):
     partners      the second view of a pair is of another image of the cluster, not of the same one
     refuses_alone (options) -> whether an anchor without any positive is an error: with one view, an
                   image alone in its cluster is one. None: a view is never without
+    teaches       it trains negatives that learn what to propose, and is for them
     temperature   the option that a temperature given to the call stands for
     minimum       (options, samples, views, classes) -> the least loss there is when the batch has
                   ``samples`` images in ``classes`` equal clusters and enough dimensions; None
@@ -140,6 +141,7 @@ class Objective(Row):
     state: Callable[[Any, int, Sequence[int]], nn.Module] | None = None
     partners: bool = False
     refuses_alone: Callable[[Any], bool] | None = None
+    teaches: bool = False
     temperature: str = "temperature"
 
     def __post_init__(self) -> None:

@@ -19,6 +19,7 @@ from viewfinder.objectives.pcl import PCL_OBJECTIVE
 from viewfinder.objectives.supcon import SUPCON_OBJECTIVE
 from viewfinder.objectives.swav import SWAV_OBJECTIVE
 from viewfinder.objectives.vicreg import VICREG_OBJECTIVE
+from viewfinder.objectives.vince_plus import VINCE_PLUS_OBJECTIVE
 
 OBJECTIVES: Table[Objective] = Table(
     "objective",
@@ -27,6 +28,7 @@ OBJECTIVES: Table[Objective] = Table(
         INFO_NCE_OBJECTIVE,
         NCE_OBJECTIVE,
         LOCAL_AGGREGATION_OBJECTIVE,
+        VINCE_PLUS_OBJECTIVE,
         SUPCON_OBJECTIVE,
         COSINE_OBJECTIVE,
         BARLOW_TWINS_OBJECTIVE,

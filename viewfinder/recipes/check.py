@@ -53,6 +53,20 @@ def check_parts(recipe: Recipe) -> None:
             f"negatives={negatives.name} has none",
             fix=f"negatives={known[0]}",
         )
+    if negatives.learns != objective.teaches:
+        learning = [row.name for row in NEGATIVES.values() if row.learns]
+        teaching = [row.name for row in OBJECTIVES.values() if row.teaches]
+        if negatives.learns:
+            raise UserError(
+                f"negatives={negatives.name} learn what to propose, which "
+                f"objective={objective.name} does not teach them",
+                fix=f"objective={teaching[0]}",
+            )
+        raise UserError(
+            f"objective={objective.name} teaches negatives what to propose, and "
+            f"negatives={negatives.name} do not learn",
+            fix=f"negatives={learning[0]}, or objective=info-nce",
+        )
     for protocol in recipe.evaluation.protocols:
         PROBES.find(protocol)
     _check_heads(recipe)

@@ -271,6 +271,17 @@ METHODS = Table(
             },
         ),
         Method(
+            name="vince-plus",
+            summary="instance discrimination against draws that learn to be hard",
+            paper="VINCE, Wu et al. 2020, appendix C, repaired",
+            settings={
+                "views": {"preset": "moco", "count": 1},
+                "negatives": {"name": "learned", "draws": 1024, "start": 1},
+                "objective": {"name": "vince-plus", "temperature": 0.07},
+                "target": {"name": "bank"},
+            },
+        ),
+        Method(
             name="cmc",
             summary="an image's luminance is told from the memory of its colours, and the reverse",
             paper="Tian et al. 2020",
