@@ -51,6 +51,12 @@ def sides_of(data: Data, index: np.ndarray | slice = slice(None)) -> Tensor | No
     return sides[index if isinstance(index, slice) else torch.from_numpy(np.asarray(index))]
 
 
+def words_of(data: Data) -> tuple[str, ...]:
+    """The vocabulary of tokens, word i at i; () of other data."""
+    words: tuple[str, ...] = getattr(data, "words", ())
+    return words
+
+
 @dataclass(frozen=True)
 class Attributes:
     """Side information, one row per image: values int64 (N, A), -1 where missing.

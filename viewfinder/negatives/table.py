@@ -11,6 +11,7 @@ from viewfinder.negatives.queue import QUEUE
 from viewfinder.negatives.tempered import TEMPERED
 from viewfinder.negatives.threshold import THRESHOLD
 from viewfinder.negatives.uniform import UNIFORM
+from viewfinder.negatives.vocabulary import VOCABULARY
 
 NEGATIVES: Table[NegativesRow] = Table(
     "negatives",
@@ -28,6 +29,7 @@ NEGATIVES: Table[NegativesRow] = Table(
         THRESHOLD,
         TEMPERED,
         UNIFORM,
+        VOCABULARY,
         NegativesRow(
             name="none",
             summary="no negatives",

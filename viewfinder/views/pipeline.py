@@ -80,7 +80,7 @@ class Pipeline(nn.Module):
             return x
 
         if self.source.modality != "images":
-            return apply(data.float())
+            return apply(as_given(data))
         return seen(data, self.source.size, self.domain.channels, apply, sides)
 
     def shown(self, view: Tensor) -> Tensor:
@@ -96,6 +96,11 @@ class Pipeline(nn.Module):
         centre = self.source.modality == "images" and large(self.source.size)
         part = [f"centre {KEPT}/{RESIZED}"] if centre else []
         return json.dumps([list(self.source.shape), *part, kept])
+
+
+def as_given(data: Tensor) -> Tensor:
+    """What is no image as float32, but the numbers of words as they are."""
+    return data if data.dtype == torch.int64 else data.float()
 
 
 def grey_view(pipeline: Pipeline, like: Tensor) -> Tensor:

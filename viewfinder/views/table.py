@@ -12,6 +12,7 @@ from viewfinder.views.splits.draws import DRAWS
 from viewfinder.views.splits.frequency import FREQUENCY
 from viewfinder.views.splits.grid import GRID
 from viewfinder.views.splits.jigsaw import JIGSAW
+from viewfinder.views.splits.masked import MASKED
 from viewfinder.views.splits.patches import PATCHES
 from viewfinder.views.steps.blur import BLUR
 from viewfinder.views.steps.colours import COLOURS
@@ -19,13 +20,14 @@ from viewfinder.views.steps.crop import CROP
 from viewfinder.views.steps.flip import FLIP
 from viewfinder.views.steps.grey import GREY
 from viewfinder.views.steps.jitter import JITTER
+from viewfinder.views.steps.mask import MASK
 from viewfinder.views.steps.noise import NOISE
 from viewfinder.views.steps.normalise import NORMALISE
 from viewfinder.views.steps.randaugment import RANDAUGMENT
 from viewfinder.views.steps.solarize import SOLARIZE
 
 STEPS: Table[Step] = Table(
-    "step", (CROP, FLIP, JITTER, GREY, BLUR, RANDAUGMENT, SOLARIZE, *COLOURS, NORMALISE, NOISE)
+    "step", (CROP, FLIP, JITTER, GREY, BLUR, RANDAUGMENT, SOLARIZE, *COLOURS, NORMALISE, NOISE, MASK)
 )
-SPLITS: Table[Split] = Table("split", (DRAWS, CHANNELS, FREQUENCY, PATCHES, JIGSAW, GRID))
+SPLITS: Table[Split] = Table("split", (DRAWS, CHANNELS, FREQUENCY, PATCHES, JIGSAW, GRID, MASKED))
 PRESETS: Table[Preset] = Table("preset of views", ROWS)
