@@ -10,7 +10,10 @@ import torch
 from viewfinder.core.errors import UserError
 from viewfinder.data.source import words_of
 from viewfinder.data.sources.table import open_source
-from viewfinder.recipes.recipe import vocabulary
+from viewfinder.recipes.recipe import build, parse_overrides, vocabulary
+from viewfinder.runs.opening import check_kind, with_data
+
+LINES = "\n".join(f"word{i} other" for i in range(20))
 
 
 def text(folder: Path, content: str | bytes) -> str:
@@ -70,10 +73,26 @@ def test_what_no_model_learns_from_is_refused_by_name(
         open_source(text(tmp_path, content))
 
 
+def test_a_method_for_sentences_says_so_of_other_data() -> None:
+    recipe = build("mlm", parse_overrides(["data=digits", "data.limit=40"]))
+    with pytest.raises(UserError, match=r"mlm is a method for tokens.*Try: data=text:PATH"):
+        with_data(recipe)
+
+
+def test_a_run_takes_no_text_of_another_vocabulary(tmp_path: Path) -> None:
+    words = [f"data={text(tmp_path, LINES)}", "batch_size=8"]
+    recipe, source = with_data(build("mlm", parse_overrides(words)))
+    assert (recipe.data.words, recipe.domain.words, recipe.domain.shape) == (21, 21, (2,))
+    check_kind(recipe, source)
+    other = open_source(text(tmp_path, LINES.replace("word7", "wort7")))
+    with pytest.raises(UserError, match="another vocabulary .21 words."):
+        check_kind(recipe, other)
+
+
 def test_a_file_that_is_not_there_and_a_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not there"):
         open_source(f"text:{tmp_path}/no.txt")
     with pytest.raises(UserError, match="is a folder"):
         open_source(f"text:{tmp_path}")
-    with pytest.raises(UserError, match="data.size converts images, but text holds tokens"):
+    with pytest.raises(UserError, match=r"data\.size converts images, but text holds tokens"):
         open_source(text(tmp_path, "a b\nc d"), size=32)

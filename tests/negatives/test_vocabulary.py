@@ -87,7 +87,7 @@ def test_its_vectors_are_learned_saved_and_draw_from_the_seed_alone() -> None:
 
 
 def test_data_without_words_are_refused() -> None:
-    with pytest.raises(UserError, match="the data are images.*data=text:FILE"):
+    with pytest.raises(UserError, match=r"the data are images.*data=text:FILE"):
         ROW.build(ROW.options(), Spec(Domain("images", (3, 8, 8)), dim=5))
 
 

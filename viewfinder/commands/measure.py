@@ -174,6 +174,12 @@ def embedded(module: Any, data: Data, seed: int) -> tuple[list[Tensor], list[Ten
             made = module.maker(batch, draw, sides)
             if len(made) < 2:
                 raise UserError("the run has one view; two are expected", fix="views.count=2")
+            if module.recipe.views.split_row.asks:
+                raise UserError(
+                    "the run's views are sentences and the words that are asked of them; two views "
+                    "of one kind are expected: what they share is the logarithm of the number of "
+                    "words less the run's loss, and no bound"
+                )
             for i in (0, 1):
                 network = module.network_of(i)
                 seen = network.encoder(made[i])

@@ -25,8 +25,8 @@ class Network(nn.Module):
 
     ``assigner`` is the objective's last layer, from projections to what it compares; where it has
     one, it takes the place of the identity. ``places`` makes the keys of an objective that compares
-    with the places of an inner stage; ``asked`` is the stage whose places are the queries, where the
-    views ask for some.
+    with the places of an inner stage; ``asked`` is the stage whose places are the queries, where
+    the views ask for some.
 
     Raises UserError for predictions of another width than the projections they are compared with.
     """

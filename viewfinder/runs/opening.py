@@ -13,11 +13,13 @@ from rich.console import Console
 
 from viewfinder.core.console import console, say
 from viewfinder.core.errors import UserError
+from viewfinder.data.domain import Modality
 from viewfinder.data.source import Source, Split, words_of
-from viewfinder.data.sources.table import full_spec, open_source, place_of, same_source
+from viewfinder.data.sources.table import SOURCES, full_spec, open_source, place_of, same_source
 from viewfinder.data.splits import identities
 from viewfinder.networks.encoders import ENCODERS, check_modality
 from viewfinder.recipes.check import check_data
+from viewfinder.recipes.methods import METHODS
 from viewfinder.recipes.parts import SET_BY_DATA, Data
 from viewfinder.recipes.recipe import Recipe, build, complete, merge, vocabulary
 from viewfinder.runs.checkpoint import epoch_of
@@ -65,6 +67,7 @@ def with_data(recipe: Recipe, where: Console | None = None) -> tuple[Recipe, Sou
     """
     source = open_data(recipe.data, recipe.seed, where)
     split = training_split(recipe.data, source)
+    _check_method(recipe, split.data.modality)
     check_modality(ENCODERS[recipe.encoder.name], split.data.modality)
     known = recipe.data.model_copy(update={"source": source.spec})  # photos is folder:photos
     recipe = recipe.model_copy(update={"data": known})
@@ -75,6 +78,18 @@ def with_data(recipe: Recipe, where: Console | None = None) -> tuple[Recipe, Sou
         recipe = recipe.model_copy(update={"data": data})
     check_data(recipe, split)
     return recipe, source
+
+
+def _check_method(recipe: Recipe, modality: Modality) -> None:
+    """Raise UserError for data that neither a method nor the encoder it has now is for."""
+    own = METHODS[recipe.method].modality if recipe.method in METHODS else "images"
+    if own in ("images", modality) or modality in ENCODERS[recipe.encoder.name].modalities:
+        return
+    sources = [row.spelling for row in SOURCES.values() if row.modality == own]
+    raise UserError(
+        f"{recipe.method} is a method for {own}, and {recipe.data.source} holds {modality}",
+        fix=f"data={sources[0]}" if sources else None,
+    )
 
 
 def _with_batch_of(recipe: Recipe, split: Split, where: Console | None) -> Recipe:

@@ -27,7 +27,8 @@ from viewfinder.views.steps.randaugment import RANDAUGMENT
 from viewfinder.views.steps.solarize import SOLARIZE
 
 STEPS: Table[Step] = Table(
-    "step", (CROP, FLIP, JITTER, GREY, BLUR, RANDAUGMENT, SOLARIZE, *COLOURS, NORMALISE, NOISE, MASK)
+    "step",
+    (CROP, FLIP, JITTER, GREY, BLUR, RANDAUGMENT, SOLARIZE, *COLOURS, NORMALISE, NOISE, MASK),
 )
 SPLITS: Table[Split] = Table("split", (DRAWS, CHANNELS, FREQUENCY, PATCHES, JIGSAW, GRID, MASKED))
 PRESETS: Table[Preset] = Table("preset of views", ROWS)
