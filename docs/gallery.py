@@ -53,6 +53,9 @@ def drawn(step: Step) -> list[Tensor]:
     options = OPTIONS.get(step.name, {})
     if "p" in step.options.model_fields:
         options = {**options, "p": 1.0}
+    if step.modalities == ("tokens",):
+        made = compose([{step.name: options}], domain=SENTENCES, split="draws:3")
+        return [written(x) for x in (sentences(), *made(sentences(), seeded()))]
     if "images" not in step.modalities:
         points = spirals(300, seeded()).data
         made = compose([{step.name: options}], domain=Domain("points", (2,)), split="draws:3")
@@ -69,6 +72,9 @@ def parted(split: Split) -> list[Tensor]:
     """The image, and the views that the split makes of it."""
     if "clips" in split.modalities:
         return of_clips(split)
+    if split.modalities == ("tokens",):
+        made = compose(["mask"], domain=SENTENCES, split=split.name)
+        return [written(x) for x in (sentences(), *made(sentences(), seeded()))]
     x = image(LARGE if split.name == "patches" else SIDE)
     last = "lab" if split.name == "channels" else "normalise"
     steps = [{"crop": [0.5, 1.0]}, "flip", {"jitter": {"p": 1.0}}, last]
@@ -110,6 +116,26 @@ def apart(pieces: Tensor) -> Tensor:
     rows = math.isqrt(count)
     framed = F.pad(pieces[0], (1, 1, 1, 1), value=1.0).view(rows, rows, 3, side + 2, side + 2)
     return framed.permute(2, 0, 3, 1, 4).reshape(1, 3, rows * (side + 2), -1)
+
+
+SENTENCES = Domain("tokens", (12,), words=40)
+
+
+def sentences() -> Tensor:
+    """Twelve sentences of up to twelve words, int64 (12, 12)."""
+    x = torch.randint(0, SENTENCES.words, (12, 12), generator=seeded())
+    length = torch.randint(6, 13, (12, 1), generator=seeded())
+    return x.masked_fill(torch.arange(12) >= length, SENTENCES.filling)
+
+
+def written(x: Tensor) -> Tensor:
+    """Sentences as rows of squares: a word its shade of blue, the mask black, the rest white."""
+    shade = 0.35 + 0.6 * x.clamp(0, SENTENCES.words) / SENTENCES.words
+    picture = torch.stack([shade * 0.7, shade * 0.85, torch.ones_like(shade) * 0.95])
+    nothing = (x == SENTENCES.filling) | (x < 0)
+    picture = picture.masked_fill(nothing, 1).masked_fill(x == SENTENCES.mask, 0)
+    scale = SIDE // len(x)
+    return F.pad(picture[None].repeat_interleave(scale, 2).repeat_interleave(scale, 3), [2] * 4)
 
 
 def scattered(points: Tensor) -> Tensor:

@@ -249,6 +249,8 @@ def method(name: str) -> str:
             if key not in named.get(part, {"name"})
         ]
         lines.append(f"| {part} | {', '.join([words, *more])} |")
+    if "encoder" in given:
+        lines.append(f"| encoder | `{recipe.encoder}`: {recipe.encoder.row.summary} |")
     if own:
         run = ", ".join(f"`{key}={_plain(value)}`" for key, value in own.items())
         lines.append(f"| the run | {run} |")

@@ -24,7 +24,7 @@ from viewfinder.recipes.recipe import build, parse_overrides
 DOMAINS: dict[Modality, Domain] = {
     "images": Domain("images", (3, 16, 16)),
     "points": Domain("points", (2,)),
-    "tokens": Domain("tokens", (7,)),
+    "tokens": Domain("tokens", (7,), words=5),
     "clips": Domain("clips", (4, 3, 16, 16)),
 }
 WORDS = {"timm": "resnet18", "own": "own_nets:Net"}

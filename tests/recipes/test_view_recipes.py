@@ -94,7 +94,10 @@ def test_an_override_inserts_a_step_that_the_list_lacks_at_its_usual_place() -> 
         assert list(view) == ["flip", "grey", "normalise"]
 
 
-@pytest.mark.parametrize("method", [m for m, row in METHODS.items() if len(row.settings["views"])])
+IMAGES = [m for m, row in METHODS.items() if row.modality == "images"]
+
+
+@pytest.mark.parametrize("method", [m for m in IMAGES if len(METHODS[m].settings["views"])])
 def test_nothing_of_the_methods_row_survives_another_choice(method: str, tmp_path: Path) -> None:
     other = "none" if METHODS[method].settings["views"].get("preset") != "none" else "moco"
     for recipe in (given(f"views={other}", method=method), from_file(tmp_path, {"preset": other})):
@@ -106,7 +109,7 @@ def test_nothing_of_the_methods_row_survives_another_choice(method: str, tmp_pat
     assert recipe.views.small_count == METHODS[method].settings["views"].get("small_count", 0)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", IMAGES)
 def test_views_none_are_of_every_method_what_evaluation_sees(method: str, tmp_path: Path) -> None:
     images = torch.randint(0, 256, (3, *SHAPE), dtype=torch.uint8)
     again = tmp_path / "complete.yaml"

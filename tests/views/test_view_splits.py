@@ -23,6 +23,11 @@ PLAIN = {"frames": ["normalise"]}
 """The steps of splits that take none by chance."""
 
 
+IMAGES = [row for row in SPLITS.values() if "images" in row.modalities]
+"""The others are held to the same in tests of their own: test_masked.py."""
+every_split = pytest.mark.parametrize("row", IMAGES, ids=lambda row: row.name)
+
+
 def maker(row: Split, **options: Any) -> ViewMaker:
     split = {row.name: {**FITTING.get(row.name, {}), **options}}
     domain = CLIPS if "clips" in row.modalities else None
@@ -36,7 +41,7 @@ def data_of(row: Split, n: int = 6) -> torch.Tensor:
     return pictures(4 * n, height=16, width=16).view(n, *CLIPS.shape)
 
 
-@pytest.mark.parametrize("row", SPLITS.values(), ids=list(SPLITS))
+@every_split
 def test_domains_fit_the_views(row: Split) -> None:
     made, images = maker(row), data_of(row)
     for data in (images, images[:1]):
@@ -52,7 +57,7 @@ def test_domains_fit_the_views(row: Split) -> None:
     assert row.views in (None, made.count)
 
 
-@pytest.mark.parametrize("row", SPLITS.values(), ids=list(SPLITS))
+@every_split
 def test_frozen_views_fit_the_networks_and_have_no_chance(row: Split) -> None:
     made, images = maker(row), data_of(row)
     seen = made.frozen(images)
@@ -66,7 +71,7 @@ def test_frozen_views_fit_the_networks_and_have_no_chance(row: Split) -> None:
     assert made.describe_frozen() != other.describe_frozen()
 
 
-@pytest.mark.parametrize("row", SPLITS.values(), ids=list(SPLITS))
+@every_split
 def test_the_generator_alone_decides_and_a_pickle_does_the_same(row: Split) -> None:
     made, images = maker(row), data_of(row)
     again = pickle.loads(pickle.dumps(made))
@@ -80,7 +85,7 @@ def test_the_generator_alone_decides_and_a_pickle_does_the_same(row: Split) -> N
     assert [view.shape for view in single] == [domain.shape for domain in made.domains]
 
 
-@pytest.mark.parametrize("row", SPLITS.values(), ids=list(SPLITS))
+@every_split
 def test_views_are_shown_as_pictures(row: Split) -> None:
     made, images = maker(row), data_of(row)
     for i, view in enumerate(made(images, seeded())):
@@ -89,7 +94,7 @@ def test_views_are_shown_as_pictures(row: Split) -> None:
         assert shown.min() >= 0 and shown.max() <= 1
 
 
-@pytest.mark.parametrize("row", SPLITS.values(), ids=list(SPLITS))
+@every_split
 def test_each_view_may_be_of_another_datum_where_the_row_says_so(row: Split) -> None:
     made, images = maker(row), data_of(row)
     batches = [images, images.flip(0)]
@@ -105,7 +110,7 @@ def test_each_view_may_be_of_another_datum_where_the_row_says_so(row: Split) -> 
         made([images] * 3, seeded())
 
 
-@pytest.mark.parametrize("row", SPLITS.values(), ids=list(SPLITS))
+@every_split
 def test_unknown_options_and_other_modalities_are_refused(row: Split) -> None:
     with pytest.raises(UserError, match=f"{row.name}: has no option colour"):
         maker(row, colour=1)

@@ -36,6 +36,7 @@ class Domain:
     pieces_of the view is pieces of an image, (P, C, H, W), and each goes through the encoder of the
               network of this name; its own network has a head that joins what comes out
     weight    of the losses that its views are the query of, in their mean
+    words     of tokens: the size of the vocabulary; its words are the numbers below
     """
 
     modality: Modality
@@ -43,6 +44,17 @@ class Domain:
     network: str = "main"
     pieces_of: str | None = None
     weight: float = 1.0
+    words: int = 0
+
+    @property
+    def filling(self) -> int:
+        """The number that fills sentences up to one length."""
+        return self.words
+
+    @property
+    def mask(self) -> int:
+        """The number that stands for a hidden word."""
+        return self.words + 1
 
     @property
     def pieces(self) -> int:

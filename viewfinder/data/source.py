@@ -61,6 +61,12 @@ def layers_of(data: Data, index: np.ndarray) -> dict[str, Tensor]:
     return found
 
 
+def words_of(data: Data) -> tuple[str, ...]:
+    """The vocabulary of tokens, word i at i; () of other data."""
+    words: tuple[str, ...] = getattr(data, "words", ())
+    return words
+
+
 @dataclass(frozen=True)
 class Attributes:
     """Side information, one row per image: values int64 (N, A), -1 where missing.

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from viewfinder.data.convert import convert, converted_shape
 from viewfinder.data.domain import AXES, DTYPES, Modality
-from viewfinder.data.source import Data, layers_of, sides_of
+from viewfinder.data.source import Data, layers_of, sides_of, words_of
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class ArrayData:
     clips uint8 (N, T, C, H, W). Reading copies rows into a fresh tensor.
 
     sides  int32 (N, 2) of images that had other shapes, see ``sides_of``
+    words  the vocabulary of tokens, see ``words_of``
 
     >>> ArrayData(torch.zeros(5, 3, 8, 8, dtype=torch.uint8)).read(np.array([4, 0])).shape
     torch.Size([2, 3, 8, 8])
@@ -31,6 +32,7 @@ class ArrayData:
     tensor: Tensor
     modality: Modality = "images"
     sides: Tensor | None = None
+    words: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         dtype, axes = DTYPES[self.modality], AXES[self.modality]
@@ -69,6 +71,10 @@ class Subset:
     def shape(self) -> tuple[int, ...]:
         return self.whole.shape
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        return words_of(self.whole)
+
     @functools.cached_property
     def sides(self) -> Tensor | None:
         return sides_of(self.whole, self.rows)
@@ -91,7 +97,7 @@ class JoinedData:
 
     def __post_init__(self) -> None:
         kinds = {(part.modality, part.shape) for part in self.parts}
-        if len(kinds) != 1:
+        if len(kinds) != 1 or len({words_of(part) for part in self.parts}) != 1:
             raise ValueError(f"data of one kind and shape can be joined, not of {sorted(kinds)}")
 
     @property
@@ -101,6 +107,10 @@ class JoinedData:
     @property
     def shape(self) -> tuple[int, ...]:
         return self.parts[0].shape
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return words_of(self.parts[0])
 
     @functools.cached_property
     def sides(self) -> Tensor | None:

@@ -60,11 +60,12 @@ def finish(recipe: Recipe, source: Source, run: Run, module: Pretraining) -> Non
         for sentence in verdict(entries, recipe.plain()):
             say(sentence)
     else:
-        say(
-            f"{recipe.data.source} has no labels, so nothing is scored. With labelled images: "
-            f"viewfinder evaluate {run.folder} --data SOURCE; with a table of labels: "
-            "data.labels=FILE.csv"
+        ways = (
+            f" With labelled images: viewfinder evaluate {run.folder} --data SOURCE; with a table "
+            "of labels: data.labels=FILE.csv"
         )
+        told = f"{recipe.data.source} has no labels, so nothing is scored."
+        say(told + (ways if recipe.data.modality == "images" else ""))
     write_report(gather(run.folder), run.report)
     say(f"report: {run.report}")
 

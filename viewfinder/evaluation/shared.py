@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from viewfinder.core.errors import UserError
 from viewfinder.core.randomness import torch_generator
 from viewfinder.data.source import Data, layers_of
 from viewfinder.information.embeddings import of_embeddings
@@ -37,8 +38,15 @@ def embedded(
     """Features and projections, float32 (N, D) each, of the first two views of all data.
 
     Where the recipe makes a single view, which a memory is compared with, two draws of it.
-    ``advance`` is told how many more data are done.
+    ``advance`` is told how many more data are done. Raises UserError where the second view is what
+    is asked of the first.
     """
+    if module.recipe.views.split_row.asks:
+        raise UserError(
+            "the run's views are sentences and the words that are asked of them; two views of one "
+            "kind are expected: what they share is the logarithm of the number of words less the "
+            "run's loss, and no bound"
+        )
     features: list[list[Tensor]] = [[], []]
     projections: list[list[Tensor]] = [[], []]
     with evaluating(module):

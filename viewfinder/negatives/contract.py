@@ -170,6 +170,8 @@ class NegativesRow(Row):
     stable_index    it keeps one entry per datum: indices are below ``spec.n`` and stay
     needs_momentum  it contrasts with keys of past steps as if one network had made them all, which
                     holds where a momentum network makes them
+    of_places       its entries are what may stand at a place of a view, not data: the index of a
+                    query is what does
     drawn           options -> how many rows of the table are drawn for each query; 0: none is
     learns          it has parameters, which an objective must train
     """
@@ -179,6 +181,7 @@ class NegativesRow(Row):
     gives_positive: bool = False
     stable_index: bool = False
     needs_momentum: bool = False
+    of_places: bool = False
     drawn: Callable[[Any], int] = lambda options: 0
     learns: bool = False
 

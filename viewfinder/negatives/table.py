@@ -12,6 +12,7 @@ from viewfinder.negatives.queue import QUEUE
 from viewfinder.negatives.tempered import TEMPERED
 from viewfinder.negatives.threshold import THRESHOLD
 from viewfinder.negatives.uniform import UNIFORM
+from viewfinder.negatives.vocabulary import VOCABULARY
 
 NEGATIVES: Table[NegativesRow] = Table(
     "negatives",
@@ -30,6 +31,7 @@ NEGATIVES: Table[NegativesRow] = Table(
         TEMPERED,
         UNIFORM,
         LEARNED,
+        VOCABULARY,
         NegativesRow(
             name="none",
             summary="no negatives",

@@ -20,6 +20,7 @@ from viewfinder.data.domain import DTYPES, Domain, Modality
 from viewfinder.networks.convnet import ConvNet
 from viewfinder.networks.mlp import Activation, mlp
 from viewfinder.networks.recurrent import Cell, Recurrent
+from viewfinder.networks.transformer import Transformer
 
 
 def _no_word(word: str) -> bool:
@@ -33,7 +34,7 @@ class EncoderRow(Row):
     build       maps its options and the domain of the views to a module: the views as floats
                 (tokens as int64) -> features float (N, D); D is found by running it
     modalities  what it takes
-    maps        whether its stages may give maps (N, D, h, w), which local objectives need
+    maps        whether its stages give maps (N, D, h, w), which local objectives need
     pretrained  whether there are weights to start from: then ``pretrained`` is one of its options
     plugin      whether its bare option is ``module:name`` of a plug-in that must be loaded
     claims      which words that name no row are this row's bare option: ``encoder=resnet18``
@@ -68,6 +69,12 @@ class MlpOptions(Options):
     )
     activation: Activation = Field("relu", description="relu, tanh or gelu")
     last_activation: bool = Field(True, description="an activation after the last layer too")
+
+
+class TransformerOptions(Options):
+    width: Count = Field(128, description="of each word's vector")
+    depth: Count = Field(2, description="layers")
+    heads: Count = Field(4, description="of attention; width is a multiple of it")
 
 
 class TimmOptions(Options):
@@ -113,6 +120,15 @@ def _mlp(options: MlpOptions, domain: Domain) -> nn.Module:
         last_activation=options.last_activation,
     )
     return nn.Sequential(nn.Flatten(), *layers)
+
+
+def _transformer(options: TransformerOptions, domain: Domain) -> nn.Module:
+    if options.width % options.heads:
+        raise UserError(
+            f"encoder.width={options.width} is no multiple of encoder.heads={options.heads}",
+            fix=f"encoder.width={-(-options.width // options.heads) * options.heads}",
+        )
+    return Transformer(domain, options.width, options.depth, options.heads)
 
 
 def _timm(options: TimmOptions, domain: Domain) -> nn.Module:
@@ -220,6 +236,14 @@ ENCODERS: Table[EncoderRow] = Table(
             modalities=("images", "points"),
         ),
         EncoderRow(
+            name="transformer",
+            summary="a small Transformer of sentences, the mean over their words",
+            paper="Vaswani et al. 2017",
+            options=TransformerOptions,
+            build=_transformer,
+            modalities=("tokens",),
+        ),
+        EncoderRow(
             name="timm",
             summary="any model of timm, such as resnet18",
             paper="Wightman 2019",
@@ -237,7 +261,6 @@ ENCODERS: Table[EncoderRow] = Table(
             bare="factory",
             build=_own,
             modalities=("images", "points", "tokens", "clips"),
-            maps=True,
             plugin=True,
             claims=lambda word: ":" in word,
         ),

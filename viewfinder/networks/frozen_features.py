@@ -96,7 +96,7 @@ def features_of(
 ) -> Tensor:
     """What the encoder makes of a view; or, with a view for each network, theirs side by side."""
     if isinstance(views, Tensor):
-        found: Tensor = encoder(views.to(dtype))
+        found: Tensor = encoder(views.to(dtype) if views.is_floating_point() else views)
         return found
     if not isinstance(encoder, nn.ModuleDict):
         (only,) = views.values()

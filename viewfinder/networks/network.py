@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from viewfinder.core.errors import UserError
 from viewfinder.networks.heads import head
 from viewfinder.networks.pieces import Joined
-from viewfinder.networks.places import Places
+from viewfinder.networks.places import Places, Stage, as_places
 
 
 class Network(nn.Module):
@@ -25,7 +25,8 @@ class Network(nn.Module):
 
     ``assigner`` is the objective's last layer, from projections to what it compares; where it has
     one, it takes the place of the identity. ``places`` makes the keys of an objective that compares
-    with the places of an inner stage.
+    with the places of an inner stage; ``asked`` is the stage whose places are the queries, where
+    the views ask for some.
 
     Raises UserError for predictions of another width than the projections they are compared with.
     """
@@ -59,10 +60,21 @@ class Network(nn.Module):
         self.predicts = bool(predictor)
         self.assigner: nn.Module = nn.Identity()
         self.places: Places | None = None
+        self.asked: Stage | None = None
 
     def reading(self) -> AbstractContextManager[list[Tensor]]:
         """Inside, what the stage of ``places`` gives is kept, one tensor a pass of the encoder."""
         return nullcontext([]) if self.places is None else self.places.read(self.encoder)
+
+    def features(self, view: Tensor, asked: Tensor | None) -> Tensor:
+        """The encoder's features of a view (N, feature_dim); or of the places (N, L) that are asked
+        for, where they are, those of a stage before it averages: (P, feature_dim)."""
+        if asked is None or self.asked is None:
+            found: Tensor = self.encoder(view)
+            return found
+        with self.asked.read(self.encoder) as seen:
+            self.encoder(view)
+        return as_places(seen[-1])[asked]
 
     def key(self, projected: Tensor, read: Sequence[Tensor]) -> Tensor:
         """What others are compared with, of a view's projection and of what was read in its pass:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,47 @@ class Read:
     whole: bool = False
 
 
+@dataclass(frozen=True)
+class Stage:
+    """A submodule of an encoder whose output is read as it is; "view": the encoder's input."""
+
+    name: str
+
+    @contextmanager
+    def read(self, encoder: nn.Module) -> Iterator[list[Tensor]]:
+        """Inside, what the stage gives is kept, as it is, in a list with one entry a pass."""
+        seen: list[Tensor] = []
+        if self.name == VIEW:
+            handle = encoder.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+        else:
+            kept = encoder.get_submodule(self.name)
+            handle = kept.register_forward_hook(lambda module, given, made: seen.append(made))
+        try:
+            yield seen
+        finally:
+            handle.remove()
+
+    @classmethod
+    def of_features(cls, encoder: nn.Module, domain: Domain) -> Stage:
+        """The last stage with a vector of each place of a view, (N, L, D), as wide as the features.
+
+        Raises UserError where there is none.
+        """
+        found = None
+        given = stages_given(encoder, domain)
+        for name in stage_names(encoder):
+            shapes = given.get(name, [])
+            if len(shapes) == 1 and shapes[0] is not None and shapes[0][:-1] == (2, *domain.shape):
+                found = name
+        if found is None:
+            raise UserError(
+                f"no stage of the encoder gives a vector of each of {domain.shape[0]} places; "
+                f"it has: {', '.join(stage_names(encoder))}",
+                fix="encoder=transformer",
+            )
+        return cls(found)
+
+
 class Places(nn.Module):
     """Vectors of the places of a stage, each by the same head; or one vector of all of them.
 
@@ -62,19 +103,9 @@ class Places(nn.Module):
         places, width = _places_of(self.stage, given, domain, encoder, key)
         self.head = head(width * (places if read.whole else 1), units, batch_norm=batch_norm)
 
-    @contextmanager
-    def read(self, encoder: nn.Module) -> Iterator[list[Tensor]]:
-        """Inside, what the stage gives is kept, as it is, in a list with one entry a pass."""
-        seen: list[Tensor] = []
-        if self.stage == VIEW:
-            handle = encoder.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
-        else:
-            kept = encoder.get_submodule(self.stage)
-            handle = kept.register_forward_hook(lambda module, given, made: seen.append(made))
-        try:
-            yield seen
-        finally:
-            handle.remove()
+    def read(self, encoder: nn.Module) -> AbstractContextManager[list[Tensor]]:
+        """Inside, what the stage gives is kept: ``Stage.read``."""
+        return Stage(self.stage).read(encoder)
 
     def forward(self, given: Tensor) -> Tensor:
         """Vectors (N, L, dim) of what the stage gave: of L places, or L = 1 for all together."""

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from viewfinder.core.errors import InterruptedRun, RunStopped, UserError
 from viewfinder.core.randomness import numpy_generator
-from viewfinder.data.source import Source, Split
+from viewfinder.data.source import Source, Split, words_of
 from viewfinder.data.splits import held_out_rows, select
 from viewfinder.evaluation.probing import probe, untrained
 from viewfinder.evaluation.shared import shared_information
@@ -101,7 +101,8 @@ def _recipe(settings: Mapping[str, Any]) -> Recipe:
 def _trained(settings: Mapping[str, Any], recipe: Recipe, source: Source) -> dict[str, Any]:
     if settings.get("prepare"):
         source = _named(settings["prepare"])(source, recipe.seed)
-    recipe = complete(recipe, source.train.data.shape, source.train.data.modality)
+    data = source.train.data
+    recipe = complete(recipe, data.shape, data.modality, words_of(data))
     started = time.perf_counter()
     found: dict[str, Any] = {"stopped": None, "epochs": [], "watched": {}, "information": None}
     found["points"] = []

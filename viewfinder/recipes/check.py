@@ -22,6 +22,7 @@ from viewfinder.recipes.recipe import Recipe
 from viewfinder.recipes.regularizers import weight_in_words
 from viewfinder.recipes.view_keys import seen_keys
 from viewfinder.regularizers.table import REGULARIZERS
+from viewfinder.views.table import SPLITS
 
 
 def check_parts(recipe: Recipe) -> None:
@@ -40,6 +41,7 @@ def check_parts(recipe: Recipe) -> None:
     _check_positives(recipe)
     _check_target(recipe)
     _check_keys(recipe)
+    _check_asked(recipe)
     if negatives.needs_momentum and not target.apart:
         raise UserError(
             f"negatives={negatives.name} keeps keys of past steps; with target={target.name} the "
@@ -107,12 +109,50 @@ def _check_keys(recipe: Recipe) -> None:
             f"trained, and target={target.name} has no such keys",
             fix="target=shared",
         )
-    if read.stage != VIEW and not recipe.encoder.row.maps:
+    own = recipe.encoder.row.plugin  # of those only a pass tells
+    if read.stage != VIEW and not (recipe.encoder.row.maps or own):
         usable = [row.name for row in ENCODERS.values() if row.maps]
         raise UserError(
             f"objective={objective.name} compares with the places of a stage, and "
             f"encoder={recipe.encoder} has no stage that gives a map",
             fix=f"encoder={usable[0]}",
+        )
+
+
+def _check_asked(recipe: Recipe) -> None:
+    """Places that are queries are told from what may stand there, and from nothing else."""
+    split, negatives = recipe.views.split_row, recipe.negatives.row
+    if split.asks != negatives.of_places:
+        usable = [row.name for row in NEGATIVES.values() if row.of_places]
+        asking = [row.name for row in SPLITS.values() if row.asks]
+        met = f"views.split={split.name} and negatives={negatives.name}"
+        if split.asks:
+            raise UserError(
+                f"{met}: what is asked of a view are places, and these negatives are data",
+                fix=f"negatives={usable[0]}",
+            )
+        raise UserError(
+            f"{met}: these negatives are what may stand at a place, and no view asks for any",
+            fix=f"views.split={asking[0]}",
+        )
+    if not split.asks:
+        return
+    if recipe.positives.row.gives != ("instance",):
+        raise UserError(
+            f"views.split={split.name} asks for places, and positives={recipe.positives.name} are "
+            "of data",
+            fix="positives=instance",
+        )
+    if not recipe.target.row.memory:
+        raise UserError(
+            f"views.split={split.name} asks for places, whose positives the negatives know; "
+            f"target={recipe.target.name} has none",
+            fix="target=bank",
+        )
+    for name in recipe.regularizers.chosen:
+        raise UserError(
+            f"regularizers.{name} is of whole views, and views.split={split.name} asks for places",
+            fix=f"regularizers.{name}=0",
         )
 
 
@@ -383,7 +423,8 @@ def _check_networks(recipe: Recipe) -> None:
         )
     if objective.scores == "pairs":
         formed = pairs_of(objective, pairing, networks, maker.count)
-        idle = sorted(set(range(len(networks))) - {view for pair in formed for view in pair})
+        shown = maker.count if recipe.views.split_row.asks else len(networks)
+        idle = sorted(set(range(shown)) - {view for pair in formed for view in pair})
         if idle:
             raise UserError(
                 f"objective.pairs={pairing} compares nothing with view {idle[0] + 1} of "

@@ -13,13 +13,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from viewfinder.core.table import Row, Table
+from viewfinder.data.domain import Modality
 
 
 @dataclass(frozen=True, kw_only=True)
 class Method(Row):
-    """A row of the table of methods: its settings, by part of a recipe."""
+    """A row of the table of methods: its settings, by part of a recipe.
+
+    modality  of the data that these settings are for
+    """
 
     settings: Mapping[str, Any]
+    modality: Modality = "images"
 
 
 METHODS = Table(
@@ -320,6 +325,20 @@ METHODS = Table(
                     "momentum": 0.99,
                     "final_momentum": 0.99,
                 },  # paper: 0.999
+            },
+        ),
+        Method(
+            name="mlm",
+            summary="a hidden word of a sentence is told from all words, by the words around it",
+            paper="BERT, Devlin et al. 2019; VINCE, Wu et al. 2020, section 5.1",
+            modality="tokens",
+            settings={
+                "encoder": {"name": "transformer"},
+                "views": {"steps": ["mask"], "split": "masked", "count": 1},
+                "negatives": {"name": "vocabulary"},
+                "objective": {"name": "info-nce", "similarity": "dot", "temperature": 1.0},
+                "head": {"projector": [128]},
+                "target": {"name": "bank"},
             },
         ),
         Method(

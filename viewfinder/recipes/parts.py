@@ -38,6 +38,10 @@ class Part(Strict):
     bare: ClassVar[str] = "name"
 
 
+SET_BY_DATA = ("modality", "shape", "words", "vocabulary")
+"""What a source that is read sets of the part ``data``."""
+
+
 class Data(Part):
     """Where the images come from (see ``viewfinder data``)."""
 
@@ -57,10 +61,16 @@ class Data(Part):
     shape: tuple[Rows, ...] | None = Field(
         None, description="of one datum that is no image; set when the source is read"
     )
+    words: Rows | None = Field(
+        None, description="size of a text's vocabulary; set when the source is read"
+    )
+    vocabulary: str | None = Field(
+        None, description="what tells that vocabulary from others; set when the source is read"
+    )
 
     def options(self) -> dict[str, Any]:
         """How the source is to be read: what ``open_source`` takes beside it."""
-        return self.model_dump(exclude={"source", "split", "modality", "shape"})
+        return self.model_dump(exclude={"source", "split", *SET_BY_DATA})
 
 
 class Choice(Part):

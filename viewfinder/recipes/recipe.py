@@ -8,6 +8,7 @@ run without guessing.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, get_args
@@ -73,7 +74,7 @@ class Recipe(Training):
     def domain(self) -> Domain:
         """What the data are, images at the size of the views; the recipe is complete."""
         if self.data.shape is not None:
-            return Domain(self.data.modality, self.data.shape)
+            return Domain(self.data.modality, self.data.shape, words=self.data.words or 0)
         size, channels = self.views.size, self.data.channels
         if size is None or channels is None:
             raise UserError(
@@ -358,18 +359,25 @@ def _require_loaded(needed: Sequence[str], run: Path) -> None:
     )
 
 
-def complete(recipe: Recipe, shape: tuple[int, ...], modality: Modality = "images") -> Recipe:
+def complete(
+    recipe: Recipe,
+    shape: tuple[int, ...],
+    modality: Modality = "images",
+    words: Sequence[str] = (),
+) -> Recipe:
     """Fill in what depends on the data: all options of the views, and of images their size.
 
     shape     of one datum: (C, H, W) of images
     modality  what the data are
+    words     the vocabulary of tokens
 
     Raises UserError where the views are not of such data.
     """
     if modality != "images":
         _check_no_images(recipe, modality)
-        views = recipe.views.completed(Domain(modality, shape))
-        data = recipe.data.model_copy(update={"modality": modality, "shape": shape})
+        views = recipe.views.completed(Domain(modality, shape, words=len(words)))
+        known = {"words": len(words), "vocabulary": vocabulary(words)} if words else {}
+        data = recipe.data.model_copy(update={"modality": modality, "shape": shape, **known})
         return recipe.model_copy(update={"views": views, "data": data})
     channels, height, width = shape
     size = recipe.views.size or min(height, width, KEPT)
@@ -391,13 +399,18 @@ def complete(recipe: Recipe, shape: tuple[int, ...], modality: Modality = "image
     )
 
 
+def vocabulary(words: Sequence[str]) -> str:
+    """What tells a vocabulary from others: 16 hexadecimal digits of its words in their order."""
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
+
+
 def _check_no_images(recipe: Recipe, modality: Modality) -> None:
     """Raise UserError for keys of the views that have a meaning for images alone."""
     views = recipe.views
     if views.preset is not None:
         raise UserError(
             f"views={views.preset} are views of images; these data are {modality}",
-            fix="views={steps: [{noise: 0.2}]}",
+            fix="views={steps: [" + ("mask" if modality == "tokens" else "{noise: 0.2}") + "]}",
         )
     for key, value in (("size", views.size), ("small_count", views.small_count)):
         if value:

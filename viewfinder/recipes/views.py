@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
@@ -191,7 +192,7 @@ class Views(Steps, DrawsOptions):
             listed = preset_items(self.preset, self.size or size or domain.size, domain.channels)[i]
         listed = self.applied_to(listed)
         listed = listed if own is None else own.applied_to(listed)
-        return ViewSpec(listed, Domain(domain.modality, shape, domain.network))
+        return ViewSpec(listed, replace(domain, shape=shape))
 
     def maker(self, domain: Domain) -> ViewMaker:
         """What makes the views of data of ``domain``.

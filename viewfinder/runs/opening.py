@@ -13,13 +13,15 @@ from rich.console import Console
 
 from viewfinder.core.console import console, say
 from viewfinder.core.errors import UserError
-from viewfinder.data.source import Source, Split
-from viewfinder.data.sources.table import full_spec, open_source, place_of, same_source
+from viewfinder.data.domain import Modality
+from viewfinder.data.source import Source, Split, words_of
+from viewfinder.data.sources.table import SOURCES, full_spec, open_source, place_of, same_source
 from viewfinder.data.splits import identities
 from viewfinder.networks.encoders import ENCODERS, check_modality
 from viewfinder.recipes.check import check_data
-from viewfinder.recipes.parts import Data
-from viewfinder.recipes.recipe import Recipe, build, complete, merge
+from viewfinder.recipes.methods import METHODS
+from viewfinder.recipes.parts import SET_BY_DATA, Data
+from viewfinder.recipes.recipe import Recipe, build, complete, merge, vocabulary
 from viewfinder.runs.checkpoint import epoch_of
 from viewfinder.runs.run import Run
 
@@ -65,16 +67,29 @@ def with_data(recipe: Recipe, where: Console | None = None) -> tuple[Recipe, Sou
     """
     source = open_data(recipe.data, recipe.seed, where)
     split = training_split(recipe.data, source)
+    _check_method(recipe, split.data.modality)
     check_modality(ENCODERS[recipe.encoder.name], split.data.modality)
     known = recipe.data.model_copy(update={"source": source.spec})  # photos is folder:photos
     recipe = recipe.model_copy(update={"data": known})
-    recipe = complete(recipe, split.data.shape, split.data.modality)
+    recipe = complete(recipe, split.data.shape, split.data.modality, words_of(split.data))
     recipe = _with_batch_of(recipe, split, where)
     if split.paths is not None and split.data.modality == "images":
         data = recipe.data.model_copy(update={"size": split.data.shape[-1]})
         recipe = recipe.model_copy(update={"data": data})
     check_data(recipe, split)
     return recipe, source
+
+
+def _check_method(recipe: Recipe, modality: Modality) -> None:
+    """Raise UserError for data that neither a method nor the encoder it has now is for."""
+    own = METHODS[recipe.method].modality if recipe.method in METHODS else "images"
+    if own in ("images", modality) or modality in ENCODERS[recipe.encoder.name].modalities:
+        return
+    sources = [row.spelling for row in SOURCES.values() if row.modality == own]
+    raise UserError(
+        f"{recipe.method} is a method for {own}, and {recipe.data.source} holds {modality}",
+        fix=f"data={sources[0]}" if sources else None,
+    )
 
 
 def _with_batch_of(recipe: Recipe, split: Split, where: Console | None) -> Recipe:
@@ -145,6 +160,13 @@ def check_kind(recipe: Recipe, source: Source) -> None:
             f"of the run takes {wanted.modality} of {'x'.join(map(str, wanted.shape))}",
             fix=f"--data with {wanted.modality}",
         )
+    words = words_of(data)
+    if words and vocabulary(words) != recipe.data.vocabulary:
+        raise UserError(
+            f"{source.spec} has another vocabulary ({len(words)} words) than the text that the run "
+            f"was trained on ({wanted.words}), so its words would be taken for others",
+            fix="the same text",
+        )
 
 
 def say_unfinished(recipe: Recipe, checkpoint: Path) -> None:
@@ -181,7 +203,7 @@ def override(
     own = recipe.model_dump(mode="json", include=set(SETTABLE))
     source = None if source is None else full_spec(source)
     if source is not None and not same_source(source, recipe.data.source):
-        kept = ("channels", "modality", "shape")
+        kept = ("channels", *SET_BY_DATA)
         own["data"] = {"source": source, **{key: own["data"][key] for key in kept}}
     changed = build(recipe.method, merge(own, only(overrides, allowed)))
     if changed.data.channels != recipe.data.channels:

@@ -35,7 +35,7 @@ class Pretraining(Parts):
         self._seed_networks(step)
         noise = self._generator("noise", step, batch.data.device)
         views = self.views(batch, step)
-        index = batch.index[: len(views[0])]
+        index = self.maker.index(views, batch.index)
         seen = self.outputs(views, noise)
         target = self.target(views, self.view_networks, self.keys, seen)
         terms = self.score(seen, target, index)
@@ -82,7 +82,7 @@ class Pretraining(Parts):
                 captured(network.encoder, self.regularization.stages) as given,
                 network.reading() as read[i],
             ):
-                features[i] = network.encoder(views[i])
+                features[i] = network.features(views[i], self.maker.asked(views))
             for stage, outputs in given.items():
                 stages.setdefault(stage, []).extend(outputs)
         noisy = self.regularization.noisy(list(features.values()), noise)

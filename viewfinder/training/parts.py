@@ -17,7 +17,7 @@ from viewfinder.networks.encoders import feature_dim
 from viewfinder.networks.joined_batch_norm import join_batch_norms
 from viewfinder.networks.network import Network
 from viewfinder.networks.pieces import OfPieces
-from viewfinder.networks.places import Places
+from viewfinder.networks.places import Places, Stage
 from viewfinder.objectives.pairs import pairs_of
 from viewfinder.positives.assignment import Centroids
 from viewfinder.positives.contract import KeepsClusters
@@ -128,6 +128,8 @@ class Parts(L.LightningModule):
         made = Network(
             encoder, width, units, recipe.head.predictor, recipe.head.batch_norm, domain.pieces
         )
+        if recipe.views.split_row.asks:
+            made.asked = Stage.of_features(encoder, domain)
         if row.assigner is not None:
             made.assigner = row.assigner(self.objective_options, made.dim)
         if row.keys is not None and not domain.pieces:

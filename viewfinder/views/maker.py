@@ -59,6 +59,15 @@ class ViewMaker(nn.Module):
         """The views of a batch by a maker that composes them of ``layers``."""
         raise NotImplementedError
 
+    def asked(self, views: Sequence[Tensor]) -> Tensor | None:
+        """The places of the first view that are the queries, bool (N, L); None: the view is one."""
+        return None
+
+    def index(self, views: Sequence[Tensor], index: Tensor) -> Tensor:
+        """Of which datum each query is, int64: of ``index`` (N,); or of asked places what stands
+        there."""
+        return index[: len(views[0])]
+
     def frozen(self, data: Tensor, sides: Tensor | None = None) -> dict[str, Tensor]:
         """What each encoder sees in an evaluation: no chance, only what makes its input of data.
 
@@ -144,6 +153,9 @@ class ViewMaker(nn.Module):
         elif self.source.modality == "clips":
             if data.dtype != torch.uint8 or data.shape[1:] != self.source.shape:
                 raise ValueError(f"{found}; uint8 (N, {_listed(self.source.shape)}) is expected")
+        elif self.source.modality == "tokens":
+            if data.dtype != torch.int64 or data.shape[1:] != self.source.shape:
+                raise ValueError(f"{found}; int64 (N, {self.source.size}) are expected")
         elif not data.is_floating_point() or data.shape[1:] != self.source.shape:
             raise ValueError(f"{found}; floats (N, {_listed(self.source.shape)}) are expected")
 
@@ -160,9 +172,12 @@ class Split(Row):
     modalities  that it takes
     views       how many large views it always gives; None: as its option ``count`` says
     partners    each view may be of another datum, one that counts as the same
+    asks        the queries are places of the first view, see ``ViewMaker.asked``; the views behind
+                the large ones say which
     """
 
     build: Callable[[Any, ViewSpec, ViewSpec], ViewMaker]
     modalities: tuple[Modality, ...] = ("images",)
     views: int | None = None
     partners: bool = False
+    asks: bool = False

@@ -82,7 +82,7 @@ class Pipeline(nn.Module):
             return x
 
         if self.source.modality != "images":
-            return apply(data.float())
+            return apply(as_given(data))
         return seen(data, self.source.size, self.domain.channels, apply, sides)
 
     def shown(self, view: Tensor) -> Tensor:
@@ -105,6 +105,11 @@ def _told(item: Item) -> Any:
     options = item.options.model_dump(mode="json")
     options |= {key: content_of(options[key]) for key in item.step.paths if options[key]}
     return {item.step.name: options} if options else item.step.name
+
+
+def as_given(data: Tensor) -> Tensor:
+    """What is no image as float32, but the numbers of words as they are."""
+    return data if data.dtype == torch.int64 else data.float()
 
 
 def grey_view(pipeline: Pipeline, like: Tensor) -> Tensor:

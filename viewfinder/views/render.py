@@ -13,7 +13,7 @@ from viewfinder.views.chunks import chunks, run_all
 from viewfinder.views.contract import Cutting, Grouped, Transform, Values
 from viewfinder.views.frozen import seen_boxes
 from viewfinder.views.items import Item
-from viewfinder.views.pipeline import Pipeline
+from viewfinder.views.pipeline import Pipeline, as_given
 from viewfinder.views.steps.crop import resized_crop
 
 
@@ -191,7 +191,7 @@ def render(
         if made.boxes is not None:
             x = resized_crop(data, made.boxes, made.size, made.flip, bounded=made.drawn)
         else:
-            x = data.float() / 255 if data.dtype == torch.uint8 else data.float().clone()
+            x = as_given(data).clone() if data.dtype != torch.uint8 else data.float() / 255
         for i, step in enumerate(made.steps):
             if isinstance(step.transform, Grouped):
                 step.transform.apply_(x, step.values, starts if i == made.first_grouped else None)
@@ -241,7 +241,8 @@ def render_views(
         ]
         views, tasks = [], []
         for (one, data), made in zip(pairs, plans, strict=True):
-            views.append(torch.empty(len(data), *one.domain.shape, device=device))
+            kind = torch.int64 if one.domain.modality == "tokens" else torch.float32
+            views.append(torch.empty(len(data), *one.domain.shape, device=device, dtype=kind))
             if not one.learned:
                 tasks += render_tasks(made, data, views[-1])
         return plans, views, tasks

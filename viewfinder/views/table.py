@@ -13,6 +13,7 @@ from viewfinder.views.splits.frames import FRAME, FRAMES
 from viewfinder.views.splits.frequency import FREQUENCY
 from viewfinder.views.splits.grid import GRID
 from viewfinder.views.splits.jigsaw import JIGSAW
+from viewfinder.views.splits.masked import MASKED
 from viewfinder.views.splits.patches import PATCHES
 from viewfinder.views.steps.blur import BLUR
 from viewfinder.views.steps.colours import COLOURS
@@ -21,6 +22,7 @@ from viewfinder.views.steps.flip import FLIP
 from viewfinder.views.steps.grey import GREY
 from viewfinder.views.steps.jitter import JITTER
 from viewfinder.views.steps.learned import LEARNED
+from viewfinder.views.steps.mask import MASK
 from viewfinder.views.steps.noise import NOISE
 from viewfinder.views.steps.normalise import NORMALISE
 from viewfinder.views.steps.randaugment import RANDAUGMENT
@@ -30,10 +32,10 @@ STEPS: Table[Step] = Table(
     "step",
     (
         *(CROP, FLIP, JITTER, GREY, BLUR, RANDAUGMENT, SOLARIZE),
-        *(*COLOURS, LEARNED, NORMALISE, NOISE),
+        *(*COLOURS, LEARNED, NORMALISE, NOISE, MASK),
     ),
 )
 SPLITS: Table[Split] = Table(
-    "split", (DRAWS, CHANNELS, FREQUENCY, PATCHES, JIGSAW, GRID, FRAMES, FRAME)
+    "split", (DRAWS, CHANNELS, FREQUENCY, PATCHES, JIGSAW, GRID, FRAMES, FRAME, MASKED)
 )
 PRESETS: Table[Preset] = Table("preset of views", ROWS)

@@ -25,6 +25,7 @@ from viewfinder.data.sources.imagenet import read_imagenet, read_imagenet100
 from viewfinder.data.sources.paper_sets import read_cub, read_wider, read_zappos
 from viewfinder.data.sources.spirals import SpiralsOptions, read_spirals
 from viewfinder.data.sources.stl10 import read_stl10
+from viewfinder.data.sources.text import read_text
 from viewfinder.data.sources.torchvision_sets import SETS, read_torchvision
 from viewfinder.data.sources.transfer_sets import read_aircraft, read_dtd, read_flower, read_gtsrb
 from viewfinder.data.splits import with_test
@@ -66,6 +67,7 @@ def _at_path(
     *,
     paper: str = "",
     labels: bool = False,
+    modality: Modality = "images",
 ) -> SourceRow:
     """A row whose reader takes what follows the colon."""
     return SourceRow(
@@ -77,6 +79,7 @@ def _at_path(
         paths=("path",),
         read=lambda own, how: read(own.path, how),
         labels=labels,
+        modality=modality,
     )
 
 
@@ -128,6 +131,7 @@ SOURCES: Table[SourceRow] = Table(
             read=_read_moving_digits,
             modality="clips",
         ),
+        _at_path("text", "sentences of a text file, one a line", read_text, modality="tokens"),
         _at_path("npz", "arrays in an npz file, or a folder of them", read_npz, labels=True),
         _at_path("folder", "image files below a folder", read_folder, labels=True),
         _at_path(

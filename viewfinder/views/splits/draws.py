@@ -111,6 +111,6 @@ DRAWS = Split(
     options=DrawsOptions,
     bare="count",
     build=Draws,
-    modalities=("images", "points"),
+    modalities=("images", "points", "tokens"),
     partners=True,
 )
