@@ -63,6 +63,8 @@ class Cell:
     prepare    "module:function" that makes of the source, and the seed, the one that is used
     choices    overrides over ``recipe``, by the words that tell of them, of which one is chosen on
                held-out rows of train: see ``choose``
+    trainer    "module:function" that trains the encoder of this recipe on a split in place of the
+               method, as function(recipe, split): what has no objective in a table
     turn       when it runs: all seeds of a lower turn come first, so that a grid that is
                interrupted has what says most
     """
@@ -77,6 +79,7 @@ class Cell:
     rescaled: tuple[float, ...] = ()
     prepare: str = ""
     choices: Candidates = field(default_factory=dict)
+    trainer: str = ""
     turn: int = 0
 
 
@@ -271,7 +274,7 @@ def settings(cell: Cell, seed: int, *, quick: bool = False, device: str = "cpu")
 
     recipe = build(None, merge(COMMON, cell.recipe, QUICK if quick else {}, {"seed": seed}))
     own = {k: v for k, v in asdict(cell).items() if k not in ("name", "choices", "turn")}
-    for key in ("rescaled", "prepare"):  # runs were stored before there were such things
+    for key in ("rescaled", "prepare", "trainer"):  # runs were stored before there were such things
         if not own[key]:
             del own[key]
     return {**own, "recipe": recipe.plain(), "transfer": list(cell.transfer), "device": device}
