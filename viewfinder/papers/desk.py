@@ -64,6 +64,8 @@ class Cell:
     shared     whether it is measured what the two views share, see ``viewfinder.evaluation.shared``
     choices    overrides over ``recipe``, by the words that tell of them, of which one is chosen on
                held-out rows of train: see ``choose``
+    trainer    "module:function" that trains the encoder of this recipe on a split in place of the
+               method, as function(recipe, split): what has no objective in a table
     turn       when it runs: all seeds of a lower turn come first, so that a grid that is
                interrupted has what says most
     """
@@ -79,6 +81,7 @@ class Cell:
     prepare: str = ""
     shared: bool = False
     choices: Candidates = field(default_factory=dict)
+    trainer: str = ""
     turn: int = 0
 
 
@@ -274,7 +277,8 @@ def settings(cell: Cell, seed: int, *, quick: bool = False, device: str = "cpu")
 
     recipe = build(None, merge(COMMON, cell.recipe, QUICK if quick else {}, {"seed": seed}))
     own = {k: v for k, v in asdict(cell).items() if k not in ("name", "choices", "turn")}
-    for key in ("rescaled", "prepare", "shared"):  # runs were stored before there were such things
+    for key in ("rescaled", "prepare", "shared", "trainer"):
+        # runs were stored before there were such things
         if not own[key]:
             del own[key]
     return {**own, "recipe": recipe.plain(), "transfer": list(cell.transfer), "device": device}

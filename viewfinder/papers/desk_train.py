@@ -203,6 +203,9 @@ def _encoder(
     if settings["features"] == "untrained":
         return untrained(recipe)
     split = source.train
+    if settings.get("trainer"):
+        made: nn.Module = _named(settings["trainer"])(recipe, split)
+        return made
     watching = [_named(path)(recipe, split) for path in settings["watch"]]
     points = Points(epochs_of(settings["points"], recipe.epochs), probes)
     with tempfile.TemporaryDirectory(prefix="viewfinder-") as folder:
@@ -245,6 +248,8 @@ def _further(settings: Mapping[str, Any], recipe: Recipe) -> list[Further]:
         source = open_data(Data(**expand(data.model_dump())), recipe.seed)
         targets = tuple(other.get("targets", (None,)))
         source = with_statistics(source) if wanted(targets) else source
+        kind = {"modality": recipe.data.modality, "shape": recipe.data.shape}
+        data = data.model_copy(update=kind)
         found.append((recipe.model_copy(update={"data": data}), source, targets))
     return found
 

@@ -31,17 +31,18 @@ def expand(value: Any) -> Any:
 
 def _with_folder(text: str) -> str:
     folder = os.environ.get(VARIABLE)
-    wanted = text.partition(ROOT)[2].strip("/")
+    sets = [part.partition(",")[0].strip("/") for part in text.split(ROOT)[1:]]  # key=value,...
+    wanted = sets[0]
     if not folder:
         raise UserError(
             f"the image set {wanted} is needed, and {VARIABLE} is not set",
             fix=f"{VARIABLE}=DIR, a folder of image sets as npz: DIR/{wanted.split('/')[0]}"
             "/train.npz with test.npz or val.npz",
         )
-    path = Path(folder) / wanted
-    if not path.exists():
-        raise UserError(
-            f"{VARIABLE} is {folder}, but there is no {path}",
-            fix=f"{VARIABLE}=DIR, a folder with {wanted}",
-        )
+    for path in (Path(folder) / one for one in sets):
+        if not path.exists():
+            raise UserError(
+                f"{VARIABLE} is {folder}, but there is no {path}",
+                fix=f"{VARIABLE}=DIR, a folder with {', '.join(sets)}",
+            )
     return text.replace(ROOT, folder)

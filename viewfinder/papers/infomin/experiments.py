@@ -79,4 +79,12 @@ INFOMIN = (
         20,
         ("imagenet-instdis", "imagenet-cmc", "imagenet-infomin"),
     ),
+    _experiment(
+        "table4",
+        "Table 4",
+        "What two views share decides what is learned: of digit, position and background the one "
+        "that is shared is known, and where the background is, the others are left out.",
+        55,
+        (),
+    ),
 )
