@@ -68,7 +68,7 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
         (["vary=optimizer.lr:0.1,0.2", "seeds=many"], "seeds=many"),
         (["vary=optimizer.lr:0.1,0.2", "engine=rai"], "Did you mean 'ray'"),
         (["vary=optimizer.lr:0.1,0.2", "devices=2"], "trained by one process"),
-        (["vary=views.preset:simclr,Simclr"], "mean the same recipe"),
+        (["vary=views.size:8,null"], "mean the same recipe"),
     ],
 )
 def test_what_cannot_be_swept_is_refused_before_anything_runs(
