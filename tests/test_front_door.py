@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import pickle
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from viewfinder.core.extras import APP
 from viewfinder.evaluation import probes
 from viewfinder.recipes.recipe import build, parse_overrides
 from viewfinder.runs.model import Model
+from viewfinder.runs.results import read_results
 from viewfinder.runs.run import Run
 
 ROOT = Path(vf.__file__).parents[1]
@@ -264,7 +266,22 @@ def test_pretrain_is_the_command(run: Run) -> None:
     assert isinstance(run, Run)
     assert run.report.exists()
     assert run.recipe().views.size == 24
-    assert vf.resume(str(run.folder)) == run  # it is finished: nothing is left to do
+
+
+def test_a_finished_run_is_left_as_it_is(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.stat().st_mtime_ns for path in run.folder.rglob("*") if path.is_file()}
+    assert vf.resume(str(run.folder)) == run
+    after = {path: path.stat().st_mtime_ns for path in run.folder.rglob("*") if path.is_file()}
+    assert {path.name for path in after if after[path] != before.get(path)} <= {".lock"}
+    assert "is finished: 1 epoch trained and scored" in capsys.readouterr().out
+
+
+def test_a_run_that_lacks_a_score_gets_it_when_it_is_resumed(run: Run) -> None:
+    whole = read_results(run.results_file)
+    entries = json.loads(run.results_file.read_text())
+    run.results_file.write_text(json.dumps(entries[:-1]))
+    vf.resume(run)
+    assert read_results(run.results_file) == whole
 
 
 def test_a_recipe_made_before_takes_no_further_keys() -> None:
