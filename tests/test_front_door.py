@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import pickle
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -15,6 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+import yaml
 from PIL import Image
 from torch import Tensor, nn
 
@@ -304,6 +306,23 @@ def test_files_are_encoded_as_embed_encodes_them(
     table = pq.read_table(tmp_path / "v.parquet").to_pydict()
     z = vf.load(run).encode([photos / path for path in table["path"]], batch_size=batch_size)
     torch.testing.assert_close(z, torch.tensor(table["vector"]), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("precision", ["32", "bf16-mixed", "16-mixed"])
+def test_embeddings_are_float32_whatever_the_run_was_trained_in(
+    run: Run, photos: Path, tmp_path: Path, precision: str
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run.folder, folder)
+    recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
+    (folder / "recipe.yaml").write_text(yaml.safe_dump({**recipe, "precision": precision}))
+    vf.embed(folder, f"folder:{photos}", tmp_path / "v.parquet")
+    vf.embed(run, f"folder:{photos}", tmp_path / "whole.parquet")
+    table = pq.read_table(tmp_path / "v.parquet")
+    assert table["vector"] == pq.read_table(tmp_path / "whole.parquet")["vector"]
+    assert table.schema.metadata[b"precision"] == b"32"
+    (score,) = vf.evaluate(folder, protocols="knn", overrides={"evaluation.k": 3})
+    assert score.protocol["precision"] == precision
 
 
 def test_arrays_and_tensors_are_encoded_as_a_source_of_arrays_is(run: Run, tmp_path: Path) -> None:

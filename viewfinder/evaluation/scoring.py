@@ -252,6 +252,7 @@ def write_all_embeddings(
 ) -> int:
     """Embed one split, or all of them, into a file; returns the number of rows.
 
+    In float32, whatever the precision of the training: as ``viewfinder.runs.model.Model`` does.
     ``about``: of what run they are; what else there is to know is added.
     """
     chosen = [s for name, s in source.splits.items() if split in (None, name)]
@@ -275,7 +276,7 @@ def write_all_embeddings(
         splits=[s.name for s in chosen for _ in range(len(s))],
         unit_length=unit_length,
         device=pick_device(recipe.accelerator),
-        precision=recipe.precision,
+        precision="32",
         about={
             **(about or {}),
             "data": source.spec,
@@ -284,6 +285,7 @@ def write_all_embeddings(
             "data_size": recipe.data.size,
             "network_input": maker.describe_frozen(),
             "unit_length": unit_length,
+            "precision": "32",
             "viewfinder": __version__,
         },
     )
