@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import json
 import pickle
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -17,6 +19,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+import yaml
 from PIL import Image
 from torch import Tensor, nn
 
@@ -29,6 +32,7 @@ from viewfinder.data.domain import Domain
 from viewfinder.evaluation import probes
 from viewfinder.recipes.recipe import build, parse_overrides
 from viewfinder.runs.model import Model
+from viewfinder.runs.results import read_results
 from viewfinder.runs.run import Run
 
 ROOT = Path(vf.__file__).parents[1]
@@ -370,7 +374,22 @@ def test_pretrain_is_the_command(run: Run) -> None:
     assert isinstance(run, Run)
     assert run.report.exists()
     assert run.recipe().views.size == 24
-    assert vf.resume(str(run.folder)) == run  # it is finished: nothing is left to do
+
+
+def test_a_finished_run_is_left_as_it_is(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.stat().st_mtime_ns for path in run.folder.rglob("*") if path.is_file()}
+    assert vf.resume(str(run.folder)) == run
+    after = {path: path.stat().st_mtime_ns for path in run.folder.rglob("*") if path.is_file()}
+    assert {path.name for path in after if after[path] != before.get(path)} <= {".lock"}
+    assert "is finished: 1 epoch trained and scored" in capsys.readouterr().out
+
+
+def test_a_run_that_lacks_a_score_gets_it_when_it_is_resumed(run: Run) -> None:
+    whole = read_results(run.results_file)
+    entries = json.loads(run.results_file.read_text())
+    run.results_file.write_text(json.dumps(entries[:-1]))
+    vf.resume(run)
+    assert read_results(run.results_file) == whole
 
 
 def test_a_recipe_made_before_takes_no_further_keys() -> None:
@@ -393,6 +412,23 @@ def test_files_are_encoded_as_embed_encodes_them(
     table = pq.read_table(tmp_path / "v.parquet").to_pydict()
     z = vf.load(run).encode([photos / path for path in table["path"]], batch_size=batch_size)
     torch.testing.assert_close(z, torch.tensor(table["vector"]), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("precision", ["32", "bf16-mixed", "16-mixed"])
+def test_embeddings_are_float32_whatever_the_run_was_trained_in(
+    run: Run, photos: Path, tmp_path: Path, precision: str
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run.folder, folder)
+    recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
+    (folder / "recipe.yaml").write_text(yaml.safe_dump({**recipe, "precision": precision}))
+    vf.embed(folder, f"folder:{photos}", tmp_path / "v.parquet")
+    vf.embed(run, f"folder:{photos}", tmp_path / "whole.parquet")
+    table = pq.read_table(tmp_path / "v.parquet")
+    assert table["vector"] == pq.read_table(tmp_path / "whole.parquet")["vector"]
+    assert table.schema.metadata[b"precision"] == b"32"
+    (score,) = vf.evaluate(folder, protocols="knn", overrides={"evaluation.k": 3})
+    assert score.protocol["precision"] == precision
 
 
 def test_arrays_and_tensors_are_encoded_as_a_source_of_arrays_is(run: Run, tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_a_category_chosen_by_its_values_is_said() -> None:
 
 def test_constant_columns_are_dropped_and_said() -> None:
     data = table([[0, 1], [1, 1], [0, 1]], ["good", "flat"])
-    assert attributes(data, top_k=1).notes == ("1 constant attributes were dropped (flat)",)
+    assert attributes(data, top_k=1).notes == ("dropped: 1 constant attribute (flat)",)
     with pytest.raises(UserError, match=r"top_k is 2, but there are 1 usable columns.*flat"):
         attributes(data, top_k=2)
     assert attributes(data, columns=["good", "flat"]).notes

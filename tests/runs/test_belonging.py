@@ -82,7 +82,7 @@ def test_an_older_checkpoint_under_a_newer_name_is_refused(
     last = run.checkpoints / "epoch-00002"
     shutil.rmtree(last)
     shutil.copytree(run.checkpoints / "epoch-00001", last)
-    with pytest.raises(UserError, match=rf"{last / WEIGHTS} was written after '1' epochs.*says 2"):
+    with pytest.raises(UserError, match=rf"{last / WEIGHTS} was written after epoch '1'.*says 2"):
         read(run)
 
 

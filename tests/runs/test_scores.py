@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from viewfinder.core.errors import UserError
+from viewfinder.evaluation.probes.classification import evaluate_features
 from viewfinder.evaluation.probes.scores import Score, accuracies
+from viewfinder.evaluation.probes.table import PROBES
 from viewfinder.runs.results import append_results, read_results
 
 
@@ -67,6 +69,56 @@ def test_an_equal_protocol_replaces_and_another_is_added(tmp_path: Path) -> None
     assert [s.features for s in read_results(path)] == ["trained"] * 3 + ["raw pixels"]
     assert isinstance(json.loads(path.read_text()), list)
     assert {p.name for p in path.parent.iterdir()} == {".lock", "results.json"}
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_measuring_again_replaces_whatever_the_probe_finds(name: str, tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(120) % 3
+    x = torch.randn(120, 4, generator=generator) + labels[:, None]
+    path = tmp_path / "results.json"
+    for noise in (0.0, 5.0):  # another weight decay is chosen, and other iterations are needed
+        features = x + noise * torch.randn(120, 4, generator=generator)
+        found = evaluate_features(
+            features[:90],
+            labels[:90].numpy(),
+            features[90:],
+            labels[90:].numpy(),
+            name,
+            class_names=list("abc"),
+            data="x",
+        )
+        append_results(path, [found])
+    assert read_results(path) == [found]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("top1", 1.7, "top1 is 1.7"),
+        ("top1", -0.1, "top1 is -0.1"),
+        ("top1", float("nan"), "top1 is nan"),
+        ("top1", "0.5", "top1 is '0.5'"),
+        ("top5", 0.1, "top5 is 0.1, less than top1"),
+        ("per_class", {"cat": 2.0}, "per_class.cat is 2.0"),
+        ("n_test", -4, "n_test is -4"),
+        ("n_test", 4.5, "n_test is 4.5"),
+        ("features", 3, "features is 3"),
+        ("protocol", [], r"protocol is \[\]"),
+        ("top2", 0.5, "top2 is 0.5"),
+        ("r2", 1.5, "r2 is 1.5"),
+    ],
+)
+def test_a_value_that_no_score_can_have_is_named(
+    key: str, value: object, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "results.json"
+    append_results(path, [score(k=1), score(k=2)])
+    entries = json.loads(path.read_text())
+    entries[1][key] = value
+    path.write_text(json.dumps(entries))
+    with pytest.raises(UserError, match=rf"results\.json.*score 2: {said}"):
+        read_results(path)
 
 
 @pytest.mark.parametrize("content", ["", "{", "{}", "[1]", '[{"top1": 1}]', "\x00\xff"])

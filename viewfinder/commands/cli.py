@@ -197,11 +197,12 @@ def embed(
     from viewfinder.commands import embed as command
     from viewfinder.commands.words import overrides_of
     from viewfinder.core.console import say
+    from viewfinder.core.counted import counted
     from viewfinder.runs.run import Run
 
     overrides = overrides_of(words or [])
     rows = command.embed(Run(run), data, out, overrides, split=split, unit_length=unit_length)
-    say(f"{rows:,} embeddings written to {out}")
+    say(f"{counted(rows, 'embedding')} written to {out}")
 
 
 @app.command()

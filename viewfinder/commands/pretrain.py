@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from viewfinder.core.console import console, say
+from viewfinder.core.counted import counted
 from viewfinder.core.errors import InterruptedRun, UserError
 from viewfinder.data.source import Source
 from viewfinder.data.splits import identities
+from viewfinder.evaluation.scoring import finish, is_finished
 from viewfinder.recipes.check import check_parts
 from viewfinder.recipes.recipe import Recipe
 from viewfinder.runs.in_progress import in_progress
@@ -63,6 +65,7 @@ def pretrain(recipe: Recipe, out: Path | None = None) -> Run:
 
 def resume(folder: Path, places: Mapping[str, Any] | None = None) -> Run:
     """Continue a run where its newest checkpoint stands; the result is as if never interrupted.
+    One that is finished is left as it is.
 
     places  where its data lie now, nested: {"data": {"source": "folder:/new/place"}}
 
@@ -81,7 +84,13 @@ def resume(folder: Path, places: Mapping[str, Any] | None = None) -> Run:
         if places and is_first_process():
             write_recipe(run, recipe)
             remember(run, source)
-        _train_and_finish(recipe, source, run)
+        if is_finished(recipe, source, run):
+            say(
+                f"{run.folder} is finished: {counted(recipe.epochs, 'epoch')} trained and scored. "
+                f"To score it again: viewfinder evaluate {run.folder}. Its report: {run.report}"
+            )
+        else:
+            _train_and_finish(recipe, source, run)
     return run
 
 
@@ -102,14 +111,13 @@ def _check_new(run: Run) -> None:
 
 
 def _train_and_finish(recipe: Recipe, source: Source, run: Run) -> None:
-    from viewfinder.evaluation.scoring import finish
     from viewfinder.training.fit import fit
 
     split = training_split(recipe.data, source)
     shape = "x".join(str(side) for side in split.data.shape)
     say(
         f"{recipe.method} on {recipe.data.source}: {len(split):,} {split.data.modality} of "
-        f"{shape}, {recipe.epochs} epochs, run folder {run.folder}"
+        f"{shape}, {counted(recipe.epochs, 'epoch')}, run folder {run.folder}"
     )
     if is_first_process() and source.held_out and source.test is not None:
         run.keep_held_out(identities(source.test))

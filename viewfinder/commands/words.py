@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from viewfinder.core import plugins
+from viewfinder.core.counted import counted
 from viewfinder.core.errors import UserError, in_words, nearest_keys
 from viewfinder.core.files import path_of
 from viewfinder.recipes.methods import METHODS
@@ -135,7 +136,7 @@ def views_and_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:
 def check_one(runs: Sequence[Path], sets: Sequence[str]) -> None:
     """Refuse what only a transfer takes: several runs, several sets, a factor of one."""
     if len(runs) > 1 or len(sets) > 1:
-        what = f"{len(runs)} runs" if len(runs) > 1 else f"{len(sets)} sets"
+        what = counted(len(runs), "run") if len(runs) > 1 else counted(len(sets), "set")
         raise UserError(f"{what} are measured together by transfer", fix="--protocol transfer")
     if sets and "#" in sets[0]:
         raise UserError(f"{sets[0]} names a factor", fix="--protocol transfer")

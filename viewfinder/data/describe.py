@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from viewfinder.core.console import console
+from viewfinder.core.counted import counted
 from viewfinder.core.errors import one_line
 from viewfinder.data.source import Attributes, Data, Source, Split
 
@@ -162,7 +163,7 @@ def print_description(description: dict[str, Any]) -> None:
         shown = description["unreadable"][:20]
         count = len(description["unreadable"])
         table(
-            f"{count} unreadable files" + (f", the first {len(shown)}" if count > 20 else ""),
+            counted(count, "unreadable file") + (f", the first {len(shown)}" if count > 20 else ""),
             ["file", "reason"],
             [[item["path"], item["reason"]] for item in shown],
         )

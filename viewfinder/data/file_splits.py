@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from viewfinder.core.counted import counted
 from viewfinder.core.errors import UserError
 from viewfinder.data.files import check_files, fits_in_memory, load_files
 from viewfinder.data.options import ReadOptions
@@ -66,7 +67,7 @@ def read_file_splits(
     unreadable = sorted([*checked, *failed])
     notes = [*limit_notes, *channel_notes]
     if unreadable:
-        notes.append(f"{len(unreadable)} unreadable files were skipped")
+        notes.append(f"skipped: {counted(len(unreadable), 'unreadable file')}")
     return FileSplits(splits, unreadable, notes)
 
 

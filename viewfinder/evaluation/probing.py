@@ -101,7 +101,7 @@ def probe(
             taken = PROBES[one].options.model_fields
             own = {key: value for key, value in settings.items() if key in taken}
             found.append(evaluate_features(*parts, one, options=own, **known))
-    more = dict(facts or {})
+    more = {**({} if encoder is None else {"precision": recipe.precision}), **(facts or {})}
     return [s.model_copy(update={"protocol": {**s.protocol, **more}}) for s in found]
 
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from viewfinder import __version__
 from viewfinder.core.console import console, say
+from viewfinder.core.counted import counted
 from viewfinder.core.errors import InterruptedRun, RunStopped, UserError
 from viewfinder.core.randomness import numpy_generator, torch_generator
 from viewfinder.data.convert import in_proportion
@@ -29,8 +30,8 @@ from viewfinder.networks.frozen_features import extract
 from viewfinder.recipes.recipe import Recipe, build, merge
 from viewfinder.recipes.views import Views
 from viewfinder.report.verdict import verdict
-from viewfinder.runs.checkpoint import epoch_of
-from viewfinder.runs.results import append_results
+from viewfinder.runs.checkpoint import epoch_of, epochs_done
+from viewfinder.runs.results import append_results, read_results
 from viewfinder.runs.run import Run, pick_device
 
 if TYPE_CHECKING:
@@ -68,6 +69,20 @@ def finish(recipe: Recipe, source: Source, run: Run, module: Pretraining) -> Non
         say(told + (ways if recipe.data.modality == "images" else ""))
     write_report(gather(run.folder), run.report)
     say(f"report: {run.report}")
+
+
+def is_finished(recipe: Recipe, source: Source, run: Run) -> bool:
+    """Whether a run has all that it was to have: its epochs, its scores and its report."""
+    last = run.last_checkpoint()
+    if last is None or epochs_done(last) < recipe.epochs or not run.report.exists():
+        return False
+    if not has_labels(source):
+        return True
+    kinds = ["trained", *(baselines(source) if recipe.evaluation.baselines else ())]
+    own = [s for s in read_results(run.results_file) if s.protocol.get("data") == source.spec]
+    return {(kind, one) for kind in kinds for one in recipe.evaluation.protocols} <= {
+        (score.features, score.protocol.get("protocol")) for score in own
+    }
 
 
 def has_labels(source: Source) -> bool:
@@ -156,7 +171,7 @@ def _supervised(recipe: Recipe, source: Source, run: Run) -> tuple[nn.Module, Vi
     supervised = build("cross-entropy", layers)
     inner = Run(run.folder / "baselines" / "supervised", role="supervised baseline")
     split = _labelled(source.train)
-    say(f"supervised baseline: the same encoder trained with labels, {_epochs(epochs)}")
+    say(f"supervised baseline: the same encoder trained with labels, {counted(epochs, 'epoch')}")
     try:
         module = fit(
             supervised,
@@ -238,6 +253,7 @@ def write_all_embeddings(
 ) -> int:
     """Embed one split, or all of them, into a file; returns the number of rows.
 
+    In float32, whatever the precision of the training: as ``viewfinder.runs.model.Model`` does.
     ``about``: of what run they are; what else there is to know is added.
     """
     chosen = [s for name, s in source.splits.items() if split in (None, name)]
@@ -261,7 +277,7 @@ def write_all_embeddings(
         splits=[s.name for s in chosen for _ in range(len(s))],
         unit_length=unit_length,
         device=pick_device(recipe.accelerator),
-        precision=recipe.precision,
+        precision="32",
         about={
             **(about or {}),
             "data": source.spec,
@@ -270,6 +286,7 @@ def write_all_embeddings(
             "data_size": recipe.data.size,
             "network_input": maker.describe_frozen(),
             "unit_length": unit_length,
+            "precision": "32",
             "viewfinder": __version__,
         },
     )
@@ -285,15 +302,12 @@ def print_scores(entries: Sequence[Score], where: Console | None = None) -> None
         _print_table(group, where)
 
 
-def _epochs(number: object) -> str:
-    return f"{number} epoch{'' if number == 1 else 's'}"
-
-
 def _row_name(entry: Score) -> str:
     """Whose features they are, with what a rival was trained for."""
-    if entry.features != "supervised" or "epochs" not in entry.protocol:
+    epochs = entry.protocol.get("epochs")
+    if entry.features != "supervised" or not isinstance(epochs, int):
         return entry.features
-    return f"supervised, {_epochs(entry.protocol['epochs'])}"
+    return f"supervised, {counted(epochs, 'epoch')}"
 
 
 def _print_table(entries: Sequence[Score], where: Console | None) -> None:

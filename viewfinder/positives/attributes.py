@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from viewfinder.core.counted import counted
 from viewfinder.core.errors import UserError, unknown
 from viewfinder.core.ranges import Count, Rows
 from viewfinder.core.table import Options
@@ -83,7 +84,8 @@ class Ranking:
         if not self.constant:
             return []
         return [
-            f"{len(self.constant)} constant attributes were dropped ({first_five(self.constant)})"
+            f"dropped: {counted(len(self.constant), 'constant attribute')} "
+            f"({first_five(self.constant)})"
         ]
 
 
@@ -201,7 +203,7 @@ def _named(table: Attributes, columns: Sequence[str]) -> tuple[list[Entry], list
             f"all of the chosen attributes are constant or none is named ({first_five(columns)})",
             fix=f"one of {first_five([c.name for c in ranking.columns])}",
         )
-    notes = [f"{len(dropped)} constant attributes were dropped ({first_five(dropped)})"]
+    notes = [f"dropped: {counted(len(dropped), 'constant attribute')} ({first_five(dropped)})"]
     return entries, notes if dropped else []
 
 

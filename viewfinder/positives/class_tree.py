@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from viewfinder.core.counted import counted
 from viewfinder.core.errors import UserError
 from viewfinder.data.sidecars.read import first_five
 
@@ -119,7 +120,7 @@ def tree_from_graph(
         return Tree(paths, (), (f"{told}; the shortest is taken",))
     doubled = ambiguous_classes(graph, classes)
     left_out = tuple(c for c, name in enumerate(classes) if name in doubled)
-    note = f"{len(left_out)} classes with two ancestors at a level are left out"
+    note = f"left out: {counted(len(left_out), 'class', 'classes')} with two ancestors at a level"
     return Tree(_paths(graph, order, classes, max), left_out, (f"{told}; {note}",))
 
 

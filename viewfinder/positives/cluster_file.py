@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from viewfinder.core.counted import counted
 from viewfinder.core.errors import UserError
 from viewfinder.core.files import file_of, reading, write_atomically
 from viewfinder.data.sidecars.read import first_five, read_sidecar
@@ -183,7 +184,7 @@ def _by_index(path: Path, index: np.ndarray, values: np.ndarray, split: Split) -
     z[absent] = codes.max() + 1
     keep = np.ones(n, bool)
     keep[absent] = False
-    return Assignment(z, keep=keep, notes=(f"{len(absent)} images are left out by {path}",))
+    return Assignment(z, keep=keep, notes=(f"{path} leaves out {counted(len(absent), 'image')}",))
 
 
 def _by_path(
@@ -199,7 +200,7 @@ def _by_path(
     codes = dense(values[_path_rows(path, keys, replace(split, paths=kept))])
     z = np.full(len(split), codes.max() + 1)
     z[~absent] = codes
-    return Assignment(z, keep=~absent, notes=(f"{left_out} images are left out by {path}",))
+    return Assignment(z, keep=~absent, notes=(f"{path} leaves out {counted(left_out, 'image')}",))
 
 
 def _path_rows(path: Path, keys: np.ndarray, split: Split) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from viewfinder.core.counted import counted
 from viewfinder.core.table import Options
 from viewfinder.positives.assignment import Assignment, dense, each_other_its_own
 from viewfinder.positives.contract import Given, Positives
@@ -12,7 +13,9 @@ def _build(options: Options, given: Given) -> Assignment:
     known = given.split.labels >= 0
     made = each_other_its_own(Assignment(dense(given.split.labels[known])), known)
     alone = int((~known).sum())
-    return made.noted([f"{alone} images without a label: each is its own"] if alone else ())
+    return made.noted(
+        [f"{counted(alone, 'image')} without a label: each is its own"] if alone else ()
+    )
 
 
 LABELS = Positives(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from viewfinder.core.counted import counted
 from viewfinder.positives.tuples import Entry, entry_values
 
 
@@ -25,7 +26,8 @@ def merge_rare(
     rows = np.flatnonzero(is_rare[z])
     target = np.cumsum(~is_rare) - 1  # new number of each common tuple
     common = int((~is_rare).sum())
-    told = f"{few} tuples of fewer than {min_size} images ({len(rows)} images in all)"
+    in_all = counted(len(rows), "image")
+    told = f"{counted(few, 'tuple')} of fewer than {min_size} images ({in_all} in all)"
     if rare == "instance":
         merged = target[z]
         merged[rows] = common + np.arange(len(rows))

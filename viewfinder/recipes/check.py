@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from viewfinder.core.counted import counted
 from viewfinder.core.errors import UserError, unknown
 from viewfinder.core.optimizers import OPTIMIZERS
 from viewfinder.data.source import Split, layers_of
@@ -214,8 +215,8 @@ def _check_start(recipe: Recipe, start: int) -> None:
     objective = OBJECTIVES[recipe.objective.name]
     if start >= recipe.epochs:
         raise UserError(
-            f"positives.start={start}, but the run has only {recipe.epochs} epochs: no clusters "
-            "would ever be made",
+            f"positives.start={start}, but the run has only {counted(recipe.epochs, 'epoch')}: no "
+            "clusters would ever be made",
             fix=f"positives.start={recipe.epochs - 1}, or more epochs",
         )
     if objective.outputs == "classes" and start:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from viewfinder.core.counted import counted
 from viewfinder.evaluation.probes.scores import (
     AnyScore,
     RegressionScore,
@@ -116,7 +117,7 @@ def meaning(score: AnyScore) -> str:
 def budget(score: AnyScore) -> str:
     """How long an encoder was trained: "20 epochs"; "" where that is not known."""
     epochs = score.protocol.get("epochs")
-    return "" if epochs is None else f"{epochs} epoch{'' if epochs == 1 else 's'}"
+    return counted(epochs, "epoch") if isinstance(epochs, int) else ""
 
 
 def _probe(score: AnyScore) -> str:
@@ -228,7 +229,7 @@ def gallery_notes(gallery: Gallery) -> list[str]:
     notes = []
     for (c, h, w), which in by_shape.items():
         who = "All" if len(by_shape) == 1 else ", ".join(which).capitalize()
-        notes.append(f"{who}: {w}×{h} px, {c} channel{'s' if c > 1 else ''}.")
+        notes.append(f"{who}: {w}×{h} px, {counted(c, 'channel')}.")
     if any((h, w) != (height, width) for _, h, w in shapes):
         notes.append(f"Here they are fitted to {width}×{height} px.")
     if any(c not in (1, 3) for c, _, _ in shapes):

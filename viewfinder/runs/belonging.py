@@ -51,7 +51,7 @@ def own_weights(path: Path, recipe: Training, role: str) -> dict[str, Tensor]:
     named = NAME.fullmatch(path.name)
     if named and said.get("epochs") != str(int(named[1])):
         raise UserError(
-            f"{file} was written after {in_words(said.get('epochs'))} epochs, and the folder's "
+            f"{file} was written after epoch {in_words(said.get('epochs'))}, and the folder's "
             f"name says {int(named[1])}",
             fix="the folder under its own name",
         )

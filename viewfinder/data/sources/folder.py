@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from viewfinder.core.counted import counted
 from viewfinder.core.errors import UserError
 from viewfinder.core.files import path_of
 from viewfinder.data.decode import EXTENSIONS
@@ -86,10 +87,12 @@ def _existing_folder(argument: str) -> Path:
 def _too_few(
     root: Path, found: Scan, unreadable: Sequence[tuple[Path, str]], readable: int
 ) -> UserError:
-    message = f"{root} holds {readable} readable images to train on; at least 2 are needed"
+    message = (
+        f"{root} holds {counted(readable, 'readable image')} to train on; at least 2 are needed"
+    )
     if unreadable:
         reasons = first_five(f"{path.name}: {reason}" for path, reason in unreadable)
-        message += f"; {len(unreadable)} are unreadable ({reasons})"
+        message += f"; unreadable: {len(unreadable)} ({reasons})"
     message += "".join(f"; {told} are not followed" for told in _links(found))
     if found.passed_over:
         others = first_five(
@@ -109,7 +112,7 @@ def _links(found: Scan) -> list[str]:
 def _foreign_notes(found: Scan) -> list[str]:
     counts = {end: count for end, count in found.passed_over.items() if end in _FOREIGN}
     return [
-        f"{count} {end} files were passed over: not an image format that is read here"
+        f"passed over: {counted(count, f'{end} file')}, not an image format that is read here"
         for end, count in sorted(counts.items())
     ]
 

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from viewfinder.core.counted import counted
 from viewfinder.data.decode import EXTENSIONS
 from viewfinder.data.sidecars.read import first_five
 from viewfinder.data.splits import canonical_split
@@ -97,7 +98,9 @@ def split_tree(files: Sequence[str]) -> tuple[dict[str, list[str]], int, list[st
     if not left_out:
         return splits, 1, []
     count = sum(left_out.values())
-    note = f"{count} images beside the split folders were left out (in {first_five(left_out)})"
+    note = (
+        f"left out: {counted(count, 'image')} beside the split folders (in {first_five(left_out)})"
+    )
     return splits, 1, [note]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from torch import Tensor
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -15,6 +15,12 @@ SHARED = ("data", "split", "n_train", "seed", "protocol", "options")
 """What two protocols must share, with the number of test images, for their scores to stand side by
 side: the images and which of them (``split`` names a limit and a table of labels too), the seed,
 the probe and what it was set to."""
+FOUND = (
+    *("notes", "weight_decay", "weight_decays", "iterations", "held_out_top1"),
+    *("penalty", "penalties", "held_out_squared_error"),
+)
+"""The facts of a protocol that a probe finds out, which measuring again may change by a rounding;
+what it was set to is in ``options``."""
 IMAGES = ("data", "split", "n_train", "seed")
 """Those of them that say what was measured on, whatever the probe."""
 
@@ -37,8 +43,14 @@ class Score(BaseModel):
     top1: Fraction
     top5: Fraction | None
     per_class: dict[str, Fraction]
-    n_test: int
+    n_test: int = Field(ge=0)
     protocol: dict[str, JsonValue]
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Score:
+        if self.top5 is not None and self.top5 < self.top1:
+            raise ValueError(f"top5 is {self.top5}, less than top1, {self.top1}")
+        return self
 
 
 class RegressionScore(BaseModel):
@@ -58,7 +70,7 @@ class RegressionScore(BaseModel):
     r2: float = Field(le=1, allow_inf_nan=False)
     error: float = Field(ge=0, allow_inf_nan=False)
     unit: str
-    n_test: int
+    n_test: int = Field(ge=0)
     protocol: dict[str, JsonValue]
 
 

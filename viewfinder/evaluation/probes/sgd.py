@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from viewfinder.core.counted import counted
 from viewfinder.core.errors import UserError
 from viewfinder.core.randomness import torch_generator
 from viewfinder.core.schedules import cosine, multistep
@@ -174,7 +175,7 @@ def sgd_row(schedule: SGDProtocol) -> ProbeRow:
 
     return ProbeRow(
         name=schedule.name,
-        summary=f"a linear layer by SGD, {schedule.epochs} epochs from {schedule.lr:g}",
+        summary=f"a linear layer by SGD, {counted(schedule.epochs, 'epoch')} from {schedule.lr:g}",
         paper=schedule.source,
         scores=scores,
         phrase=f"A linear layer by the schedule of {schedule.name}",
