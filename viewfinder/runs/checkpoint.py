@@ -31,7 +31,7 @@ from viewfinder.core.files import write_atomically
 WEIGHTS = "weights.safetensors"
 STATE = "state.safetensors"
 DIGESTS = "SHA256SUMS"
-_ABOUT = "about"
+ABOUT = "about"
 NAME = re.compile(r"\.?epoch-(\d+)(?:\.old)?")
 """A checkpoint's folder by the epochs that were done, as it is or while it is replaced."""
 
@@ -187,7 +187,7 @@ class SafeCheckpointIO(CheckpointIO):
     ) -> None:
         rest = {k: v for k, v in checkpoint.items() if k != "state_dict"}
         about = {**self.about, "epochs": str(checkpoint["epoch"] + 1)}
-        save(Path(path), checkpoint["state_dict"], {**rest, _ABOUT: about}, about)
+        save(Path(path), checkpoint["state_dict"], {**rest, ABOUT: about}, about)
 
     def load_checkpoint(
         self,
@@ -197,7 +197,7 @@ class SafeCheckpointIO(CheckpointIO):
     ) -> dict[str, Any]:
         folder = Path(path)
         loaded = {**load_state(folder), "state_dict": load_weights(folder)}
-        if loaded.get(_ABOUT, {}) != about_weights(folder):
+        if loaded.get(ABOUT, {}) != about_weights(folder):
             raise UserError(
                 f"{folder / STATE} and {WEIGHTS} beside it are not of the same run and epoch",
                 fix=_without(folder),
@@ -250,7 +250,7 @@ def about_weights(path: Path) -> dict[str, str]:
     """
     try:
         with safe_open(path / WEIGHTS, framework="pt") as file:
-            found = json.loads((file.metadata() or {}).get(_ABOUT, "{}"))
+            found = json.loads((file.metadata() or {}).get(ABOUT, "{}"))
         return {str(key): str(text) for key, text in found.items()}
     except (SafetensorError, ValueError, AttributeError, RecursionError) as error:
         raise UserError(
@@ -260,7 +260,7 @@ def about_weights(path: Path) -> dict[str, str]:
 
 def _header(about: Mapping[str, str]) -> dict[str, str]:
     """One key: the writer puts several in any order, and equal runs have equal files."""
-    return {_ABOUT: json.dumps(about, sort_keys=True)} if about else {}
+    return {ABOUT: json.dumps(about, sort_keys=True)} if about else {}
 
 
 def _pack(value: Any, tensors: dict[str, Tensor]) -> Any:
