@@ -15,7 +15,15 @@ from viewfinder.commands import pretrain as training
 from viewfinder.core.errors import UserError
 from viewfinder.recipes.recipe import Recipe, build, merge
 from viewfinder.runs.belonging import belonging
-from viewfinder.runs.checkpoint import STATE, WEIGHTS, write_digests
+from viewfinder.runs.checkpoint import (
+    STATE,
+    WEIGHTS,
+    about_weights,
+    load_state,
+    load_weights,
+    save,
+    write_digests,
+)
 from viewfinder.runs.own_data import sign
 from viewfinder.runs.run import Run, load_encoder
 from viewfinder.training.restore import restored
@@ -104,12 +112,28 @@ def test_a_state_of_another_epoch_is_refused(run: Run) -> None:
         training.resume(run.folder)
 
 
-def test_weights_that_do_not_say_what_they_are_of_are_named(
+@readers
+@pytest.mark.parametrize(
+    "lost", [["run"], ["role"], ["epochs"], ["run", "role", "epochs"]], ids=str
+)
+def test_weights_that_have_lost_what_they_said_of_themselves_are_refused(
+    lost: list[str], read: Callable[[Run], Any], run: Run
+) -> None:
+    last = run.checkpoints / "epoch-00002"
+    about = {key: text for key, text in about_weights(last).items() if key not in lost}
+    save_file(load_file(last / WEIGHTS), last / WEIGHTS, {"about": json.dumps(about)})
+    write_digests(last)
+    told = ", ".join(sorted(lost))
+    with pytest.raises(UserError, match=rf"{last / WEIGHTS} has lost .* its {told}: .*before it"):
+        read(run)
+
+
+def test_weights_that_never_said_what_they_are_of_are_named(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     last = run.checkpoints / "epoch-00002"
-    save_file(load_file(last / WEIGHTS), last / WEIGHTS)
-    write_digests(last)
+    state = {key: value for key, value in load_state(last).items() if key != "about"}
+    save(last, load_weights(last), state)
     load_encoder(run)
     assert f"note: {last / WEIGHTS} does not say" in capsys.readouterr().out
 

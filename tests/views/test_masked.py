@@ -100,9 +100,9 @@ def test_words_of_a_large_vocabulary_keep_their_numbers() -> None:
 
 
 def test_what_is_no_sentence_and_other_steps_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"int64 \(N, 12\) are expected"):
+    with pytest.raises(ValueError, match=r"int64 \(N, 12\) is expected"):
         maker()(torch.rand(3, 12))
-    with pytest.raises(ValueError, match=r"int64 \(N, 12\) are expected"):
+    with pytest.raises(ValueError, match=r"int64 \(N, 12\) is expected"):
         maker()(torch.zeros(3, 5, dtype=torch.int64))
     with pytest.raises(ValueError, match="several were given"):
         maker()([sentences(3), sentences(3)], seeded())

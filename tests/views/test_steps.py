@@ -222,3 +222,12 @@ def test_a_jitter_and_a_plan_are_of_the_same_samples() -> None:
     assert selected is not None and plan(made, x, drawn).steps[0].selected is None
     same = (view(made, x) - x / 255).abs().amax((1, 2, 3)) < 1e-6
     assert torch.equal(same, ~selected)
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=list(STEPS))
+def test_no_parameter_of_a_step_may_be_nan(step: Step) -> None:
+    nan = float("nan")
+    for name in step.options.model_fields:
+        for wrong in (nan, [nan, 1.0], [0.1, nan], [nan] * 4):
+            with pytest.raises(UserError, match=f"step {step.name}: {name}.* is "):
+                compose([{step.name: {name: wrong}}], 16)

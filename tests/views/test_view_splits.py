@@ -11,7 +11,7 @@ from pictures import pictures, seeded
 
 from viewfinder.core.errors import UserError
 from viewfinder.data.domain import Domain
-from viewfinder.views import SPLITS, ViewMaker, compose
+from viewfinder.views import SPLITS, ViewMaker, compose, preset
 from viewfinder.views.colours.cie import rgb_to_lab
 from viewfinder.views.maker import Split
 
@@ -23,9 +23,12 @@ PLAIN = {"frames": ["normalise"]}
 """The steps of splits that take none by chance."""
 
 
-IMAGES = [row for row in SPLITS.values() if "images" in row.modalities]
-"""The others are held to the same in tests of their own: test_masked.py."""
-every_split = pytest.mark.parametrize("row", IMAGES, ids=lambda row: row.name)
+SEEN = [row for row in SPLITS.values() if "tokens" not in row.modalities]
+"""What is read is held to the same in tests of its own: test_masked.py."""
+every_split = pytest.mark.parametrize("row", SEEN, ids=lambda row: row.name)
+of_images = pytest.mark.parametrize(
+    "row", [row for row in SEEN if "images" in row.modalities], ids=lambda row: row.name
+)
 
 
 def maker(row: Split, **options: Any) -> ViewMaker:
@@ -99,7 +102,7 @@ def test_each_view_may_be_of_another_datum_where_the_row_says_so(row: Split) -> 
     made, images = maker(row), data_of(row)
     batches = [images, images.flip(0)]
     if not row.partners:
-        with pytest.raises(ValueError, match="several were given"):
+        with pytest.raises(ValueError, match=r"all views are of one batch; \d were given"):
             made(batches, seeded())
         return
     first, second = made(batches, seeded())
@@ -108,6 +111,59 @@ def test_each_view_may_be_of_another_datum_where_the_row_says_so(row: Split) -> 
     assert torch.equal(second, y[1])
     with pytest.raises(ValueError, match="3 batches for 2 views"):
         made([images] * 3, seeded())
+
+
+@of_images
+def test_what_is_no_data_or_no_view_is_refused(row: Split) -> None:
+    made, images = maker(row), pictures(6)
+    for wrong in (images.float() / 255, images[0], images[:, :1]):
+        with pytest.raises(ValueError, match=r"data are torch.*(uint8 \(N, C|3 channels)"):
+            made.frozen(wrong)
+        if wrong.ndim == 4:
+            with pytest.raises(ValueError, match=r"data are torch.*(uint8 \(N, C|3 channels)"):
+                made(wrong, seeded())
+    for i, view in enumerate(made(images, seeded())):
+        with pytest.raises(ValueError, match=r"a view is torch.uint8 .*floats, as the maker"):
+            made.shown((255 * view.clamp(0, 1)).byte(), i)
+
+
+@of_images
+def test_sides_that_are_none_are_refused(row: Split) -> None:
+    made, images = maker(row), pictures(6)
+    right = torch.full((6, 2), 40)
+    made(images, seeded(), right)
+    for wrong in (0 * right, -right, right.float(), right[:5], right[:, :1], right.flatten()):
+        with pytest.raises(ValueError, match=r"sides are torch.*integers \(6, 2\), from 1"):
+            made(images, seeded(), wrong)
+        with pytest.raises(ValueError, match=r"sides are torch.*integers \(6, 2\), from 1"):
+            made.frozen(images, wrong)
+    if not row.partners:
+        return
+    with pytest.raises(ValueError, match="sides of 1 batches are given for 2"):
+        made([images, images], seeded(), [right])
+
+
+@of_images
+def test_batches_of_unequal_length_are_refused(row: Split) -> None:
+    made, images = maker(row), pictures(6)
+    expected = r"have \[6, 4\] data" if row.partners else "all views are of one batch"
+    with pytest.raises(ValueError, match=expected):
+        made([images, images[:4]], seeded())
+    with pytest.raises(ValueError, match="all views are of one batch; 0 were given"):
+        made([], seeded())
+
+
+@of_images
+@pytest.mark.parametrize("size", [-5, 0, (16, 16), 16.0, "16", float("nan"), True], ids=str)
+def test_a_size_that_is_none_is_refused(row: Split, size: Any) -> None:
+    split = {row.name: FITTING.get(row.name, {})}
+    for makes in (lambda **more: compose(STEPS, **more), lambda **more: preset("byol", **more)):
+        with pytest.raises(UserError, match=r"^size is .*a whole number, at least 1, is expected"):
+            makes(size=size, split=split)
+        with pytest.raises(UserError, match=r"^channels is .*a whole number, at least 1, is exp"):
+            makes(size=16, channels=size, split=split)
+    with pytest.raises(UserError, match="a side of the domain is"):
+        compose(STEPS, domain=Domain("images", (3, 16, size)), split=split)
 
 
 @every_split

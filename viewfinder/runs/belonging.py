@@ -15,7 +15,7 @@ from torch import Tensor
 from viewfinder.core.console import say
 from viewfinder.core.errors import UserError, in_words
 from viewfinder.recipes.training import Training
-from viewfinder.runs.checkpoint import NAME, WEIGHTS, about_weights, load_weights
+from viewfinder.runs.checkpoint import ABOUT, NAME, WEIGHTS, about_weights, load_state, load_weights
 
 
 def belonging(recipe: Training, role: str) -> dict[str, str]:
@@ -30,15 +30,22 @@ def own_weights(path: Path, recipe: Training, role: str) -> dict[str, Tensor]:
     """The weights of a checkpoint of the run of ``recipe``; as ``load_weights``.
 
     Raises UserError for those of another run, of another training of the same run, and of another
-    epoch than the name of the folder says. That a file does not say what it is of is printed.
+    epoch than the name of the folder says; and for a file that no longer says what it is of, as
+    the state beside it does. Where neither ever did, that is printed.
     """
     weights = load_weights(path)
     file = path / WEIGHTS
     said = about_weights(path)
     expected = belonging(recipe, role)
-    if not expected.keys() <= said.keys():
+    if not said and not load_state(path).get(ABOUT):
         say(f"note: {file} does not say which run it is of; it is taken as this one's")
         return weights
+    if lost := {*expected, "epochs"} - said.keys():
+        raise UserError(
+            f"{file} has lost what it said of itself, its {', '.join(sorted(lost))}: whose it is "
+            "cannot be told",
+            fix=f"remove the folder {path}: the checkpoint before it is then used",
+        )
     fix = "the run's own checkpoint, or the recipe.yaml that it was trained with"
     if said["role"] != role:
         raise UserError(f"{file} is of a {in_words(said['role'])}, not of a {role!r}", fix=fix)

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from viewfinder.core.errors import OptionError, UserError, in_words
+from viewfinder.core.expect import check_whole
 from viewfinder.core.table import Options, R, Table
 from viewfinder.data.domain import Domain
 from viewfinder.views.items import Factors, Item, Items, ViewSpec, choose, strengthened
@@ -59,6 +60,8 @@ def preset(
     >>> first.shape
     torch.Size([8, 3, 32, 32])
     """
+    check_whole("size", size)
+    check_whole("channels", channels)
     domain = Domain("images", (channels, size, size))
     first, second = (strengthened(own, strength) for own in preset_items(name, size, channels))
     return view_maker(ViewSpec(first, domain), ViewSpec(second, domain), split)
@@ -91,7 +94,11 @@ def compose(
     if domain is None:
         if size is None:
             raise UserError("views of images need a size", fix="size=32")
+        check_whole("size", size)
+        check_whole("channels", channels)
         domain = Domain("images", (channels, size, size))
+    for side in domain.shape:
+        check_whole("a side of the domain", side)
     first = strengthened(items(steps), strength)
     other = first if second is None else strengthened(items(second), strength)
     return view_maker(ViewSpec(first, domain), ViewSpec(other, domain), split)
@@ -106,7 +113,9 @@ def view_maker(first: ViewSpec, second: ViewSpec, split: Any) -> ViewMaker:
             f"the data are {first.domain.modality}",
             fix="@split=draws",
         )
-    return row.build(options, first, second)
+    made = row.build(options, first, second)
+    made.partners = row.partners
+    return made
 
 
 def chosen(table: Table[R], given: Any) -> tuple[R, Options]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from viewfinder.core.table import Row
 from viewfinder.data.domain import Domain, Modality
 from viewfinder.views.items import ViewSpec
+from viewfinder.views.pipeline import check_data, check_sides
 
 
 class ViewMaker(nn.Module):
@@ -21,12 +22,14 @@ class ViewMaker(nn.Module):
     domains  what each view is, in order
     count    number of large views; small ones follow them
     layers   the factors whose layers it composes views of, see ``viewfinder.data.source.layers_of``
+    partners whether each view may be of a batch of its own, as the row of its split declares
     """
 
     source: Domain
     domains: tuple[Domain, ...]
     count: int
     layers: tuple[str, ...] = ()
+    partners: bool = True
 
     @property
     def networks(self) -> dict[str, Domain]:
@@ -96,23 +99,25 @@ class ViewMaker(nn.Module):
 
         data       uint8 (N, C, H, W), points float (N, D), or clips uint8 (N, T, C, H, W); or one
                    datum without the batch, whose views then have none either (as in torchvision's
-                   ``v2.Compose``); or a list with a batch for each view, of data that count as the
-                   same
+                   ``v2.Compose``); or a list with a batch for each view, of as many data that
+                   count as the same
         generator  on the data's device; the views depend on it and the data alone. None: one that
                    is seeded from torch's global stream
         sides      integers (N, 2) of each batch: height and width that its images had before they
                    were made equal. Crops are drawn on these. None: they are as they were
         factors    of the batch, for a maker that composes views of layers
 
-        Raises ValueError for another shape, dtype or device.
+        Raises ValueError for another shape, dtype or device, for several batches where all views
+        are of one, and for sides that are none (on a GPU their values are not looked at).
         """
         batches = [data] if isinstance(data, Tensor) else list(data)
+        self._check_batches(batches)
         single = all(x.ndim == len(self.source.shape) for x in batches)
         batches = [
             x.as_subclass(Tensor)[None] if single else x.as_subclass(Tensor) for x in batches
         ]
         for x in batches:
-            self._check(x)
+            check_data(x, self.source)
         device = batches[0].device
         if generator is None:
             seed = int(torch.randint(2**62, ()))
@@ -128,40 +133,23 @@ class ViewMaker(nn.Module):
         if all(one is None for one in were):
             views = self.make(batches, generator)
         else:
-            were = [x if x is None else x.view(-1, 2) for x in were]
+            were = [one[None] if single and one is not None else one for one in were]
+            if len(were) != len(batches):
+                raise ValueError(f"sides of {len(were)} batches are given for {len(batches)}")
             for x, one in zip(batches, were, strict=True):
-                self._check_sides(x, one)
+                check_sides(x, one)
             views = self.make(batches, generator, were)
         return [view[0] for view in views] if single else views
 
-    def _check_sides(self, data: Tensor, sides: Tensor | None) -> None:
-        if sides is not None and (sides.is_floating_point() or len(sides) != len(data)):
+    def _check_batches(self, batches: Sequence[Tensor]) -> None:
+        sizes = [len(x) for x in batches]
+        if not batches or (len(batches) > 1 and not self.partners):
+            raise ValueError(f"all views are of one batch; {len(batches)} were given")
+        if len({*sizes}) > 1:
             raise ValueError(
-                f"sides are {sides.dtype} of shape {tuple(sides.shape)}; integers "
-                f"({len(data)}, 2) are expected"
+                f"the batches of the views have {sizes} data; row i of each counts as the same, so "
+                "as many of each are expected"
             )
-
-    def _check(self, data: Tensor) -> None:
-        found = f"data are {data.dtype} of shape {tuple(data.shape)}"
-        if self.source.modality == "images":
-            if data.dtype != torch.uint8 or data.ndim != 4:
-                raise ValueError(f"{found}; uint8 (N, C, H, W) is expected")
-            if data.shape[1] != self.source.channels:
-                raise ValueError(
-                    f"{found}; {self.source.channels} channels are expected, as the maker was told"
-                )
-        elif self.source.modality == "clips":
-            if data.dtype != torch.uint8 or data.shape[1:] != self.source.shape:
-                raise ValueError(f"{found}; uint8 (N, {_listed(self.source.shape)}) is expected")
-        elif self.source.modality == "tokens":
-            if data.dtype != torch.int64 or data.shape[1:] != self.source.shape:
-                raise ValueError(f"{found}; int64 (N, {self.source.size}) are expected")
-        elif not data.is_floating_point() or data.shape[1:] != self.source.shape:
-            raise ValueError(f"{found}; floats (N, {_listed(self.source.shape)}) are expected")
-
-
-def _listed(shape: tuple[int, ...]) -> str:
-    return ", ".join(map(str, shape))
 
 
 @dataclass(frozen=True, kw_only=True)

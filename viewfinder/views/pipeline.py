@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from viewfinder.core.errors import OptionError, UserError
 from viewfinder.core.files import content_of
-from viewfinder.data.domain import Domain
+from viewfinder.data.domain import DTYPES, Domain
 from viewfinder.views.contract import Transform
 from viewfinder.views.frozen import KEPT, RESIZED, large, seen
 from viewfinder.views.items import Item, ViewSpec
@@ -73,7 +73,10 @@ class Pipeline(nn.Module):
 
         Of images uint8 (N, C, H, W) small views are the whole, large ones the centre, see
         ``viewfinder.views.frozen.seen_boxes``; then come the steps that evaluation sees too.
+        Raises ValueError for another shape or dtype.
         """
+        check_data(data, self.source)
+        check_sides(data, sides)
         kept = [step for item, step in self.steps if item.step.frozen]
 
         def apply(x: Tensor) -> Tensor:
@@ -86,7 +89,9 @@ class Pipeline(nn.Module):
         return seen(data, self.source.size, self.domain.channels, apply, sides)
 
     def shown(self, view: Tensor) -> Tensor:
-        """A view as a picture in [0, 1]: the steps that evaluation sees too are undone."""
+        """A view as a picture in [0, 1]: the steps that evaluation sees too are undone. Raises
+        ValueError for what is no view."""
+        check_view(view)
         for item, step in reversed(self.steps):
             if item.step.frozen:
                 view = step.inverse(view)
@@ -110,6 +115,48 @@ def _told(item: Item) -> Any:
 def as_given(data: Tensor) -> Tensor:
     """What is no image as float32, but the numbers of words as they are."""
     return data if data.dtype == torch.int64 else data.float()
+
+
+def check_data(data: Tensor, source: Domain) -> None:
+    """Raise ValueError unless these are data (N, ...) of a domain, as they come from a source."""
+    found = f"data are {data.dtype} of shape {tuple(data.shape)}"
+    if source.modality == "images":
+        if data.dtype != torch.uint8 or data.ndim != 4:
+            raise ValueError(f"{found}; uint8 (N, C, H, W) is expected")
+        if data.shape[1] != source.channels:
+            raise ValueError(
+                f"{found}; {source.channels} channels are expected, as the maker was told"
+            )
+        return
+    dtype = DTYPES[source.modality]
+    right = data.is_floating_point() if dtype.is_floating_point else data.dtype == dtype
+    if not right or data.shape[1:] != source.shape:
+        expected = "floats" if dtype.is_floating_point else str(dtype).removeprefix("torch.")
+        shape = ", ".join(map(str, source.shape))
+        raise ValueError(f"{found}; {expected} (N, {shape}) is expected")
+
+
+def check_sides(data: Tensor, sides: Tensor | None) -> None:
+    """Raise ValueError unless sides are the height and width of each of the images."""
+    if sides is None:
+        return
+    whole = not sides.is_floating_point() and sides.shape == (len(data), 2)
+    # of a GPU's their values would have to be waited for
+    if not whole or (sides.device.type == "cpu" and bool((sides < 1).any())):
+        least = f", the least is {int(sides.min())}" if whole else ""
+        raise ValueError(
+            f"sides are {sides.dtype} of shape {tuple(sides.shape)}{least}; integers "
+            f"({len(data)}, 2), from 1, are expected"
+        )
+
+
+def check_view(view: Tensor) -> None:
+    """Raise ValueError for 8 bits: those are images, not yet a view of them."""
+    if not view.is_floating_point():
+        raise ValueError(
+            f"a view is {view.dtype} of shape {tuple(view.shape)}; floats, as the maker gives "
+            "them, are expected"
+        )
 
 
 def grey_view(pipeline: Pipeline, like: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from viewfinder.core.errors import OptionError
 from viewfinder.core.table import Options
 from viewfinder.views.items import ViewSpec
 from viewfinder.views.maker import Split
-from viewfinder.views.pipeline import grey_view
+from viewfinder.views.pipeline import check_view, grey_view
 from viewfinder.views.splits.parted import Parted
 
 
@@ -41,6 +41,7 @@ class Channels(Parted):
 
     def shown(self, view: Tensor, i: int = 0) -> Tensor:
         """View i with the other's channels as in an image that is mid-grey throughout."""
+        check_view(view)
         whole = grey_view(self.pipeline, view).expand(len(view), -1, *view.shape[2:]).clone()
         whole[:, slice(0, self.split) if i == 0 else slice(self.split, None)] = view
         return self.pipeline.shown(whole)

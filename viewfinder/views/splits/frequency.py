@@ -11,7 +11,7 @@ from torch import Tensor
 from viewfinder.core.table import Options
 from viewfinder.views.items import ViewSpec
 from viewfinder.views.maker import Split
-from viewfinder.views.pipeline import grey_view
+from viewfinder.views.pipeline import check_view, grey_view
 from viewfinder.views.splits.parted import Parted
 from viewfinder.views.steps.blur import gaussian_blur
 
@@ -48,6 +48,7 @@ class Frequency(Parted):
 
     def shown(self, view: Tensor, i: int = 0) -> Tensor:
         """The low frequencies as they are; the high ones around mid-grey."""
+        check_view(view)
         return self.pipeline.shown(view if i == 0 else grey_view(self.pipeline, view) + view)
 
     def describe_frozen(self) -> str:

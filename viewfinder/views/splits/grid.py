@@ -15,7 +15,7 @@ from viewfinder.core.table import Options
 from viewfinder.data.domain import Domain
 from viewfinder.views.items import ViewSpec
 from viewfinder.views.maker import Split, ViewMaker
-from viewfinder.views.pipeline import Pipeline
+from viewfinder.views.pipeline import Pipeline, check_view
 from viewfinder.views.render import render_views
 
 
@@ -70,8 +70,6 @@ class Grid(ViewMaker):
         generator: torch.Generator,
         sides: Sequence[Tensor | None] | None = None,
     ) -> list[Tensor]:
-        if len(batches) != 1:
-            raise ValueError("the patches are of one image; several were given")
         return [self.cut(render_views([self.pipeline], batches, generator, sides)[0])]
 
     def frozen(self, data: Tensor, sides: Tensor | None = None) -> dict[str, Tensor]:
@@ -79,6 +77,7 @@ class Grid(ViewMaker):
 
     def shown(self, view: Tensor, i: int = 0) -> Tensor:
         """The patches where they were: the part of the draw that they cover."""
+        check_view(view)
         n = len(view)
         columns = view.flatten(2).transpose(1, 2)
         laid, times = (

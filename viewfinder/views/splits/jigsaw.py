@@ -16,7 +16,7 @@ from viewfinder.data.domain import Domain
 from viewfinder.views.items import Item, ViewSpec
 from viewfinder.views.maker import Split
 from viewfinder.views.options import Areas, Probability
-from viewfinder.views.pipeline import Pipeline
+from viewfinder.views.pipeline import Pipeline, check_view
 from viewfinder.views.render import render_views
 from viewfinder.views.splits.draws import Draws, DrawsOptions
 from viewfinder.views.splits.patches import windows
@@ -88,8 +88,6 @@ class Jigsaw(Draws):
         generator: torch.Generator,
         sides: Sequence[Tensor | None] | None = None,
     ) -> list[Tensor]:
-        if len(batches) != 1:
-            raise ValueError("the views and the jigsaw are of one image; several were given")
         (data,) = batches
         large = super().make(batches, generator, sides)
         (whole,) = render_views([self.jigsaw], batches, generator, sides)
@@ -99,6 +97,7 @@ class Jigsaw(Draws):
 
     def shown(self, view: Tensor, i: int = 0) -> Tensor:
         """The jigsaw as its pieces lie, side by side."""
+        check_view(view)
         if i < self.count:
             return super().shown(view, i)
         n, _, channels, side, _ = view.shape

@@ -52,8 +52,6 @@ class Parted(ViewMaker):
         generator: torch.Generator,
         sides: Sequence[Tensor | None] | None = None,
     ) -> list[Tensor]:
-        if len(batches) != 1:
-            raise ValueError("both views are of one batch; several were given")
         return self.parts(render_views([self.pipeline], batches, generator, sides)[0])
 
     def frozen(self, data: Tensor, sides: Tensor | None = None) -> dict[str, Tensor]:

@@ -125,8 +125,6 @@ class Patches(ViewMaker):
         generator: torch.Generator,
         sides: Sequence[Tensor | None] | None = None,
     ) -> list[Tensor]:
-        if len(batches) != 1:
-            raise ValueError("both patches are of one image; several were given")
         (images,) = batches
         were = None if sides is None else sides[0]
         frames = _frames(images, were)
