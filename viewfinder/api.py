@@ -322,6 +322,7 @@ def open_data(
     channels: int | None = None,
     size: int | None = None,
     limit: int | None = None,
+    exclude: Path | str | None = None,
     seed: int = 0,
 ) -> Source:
     """The data that ``data=`` names: "folder:photos", "npz:mine", "digits", "cifar10", ...
@@ -344,6 +345,7 @@ def open_data(
             channels=channels,
             size=size,
             limit=limit,
+            exclude=exclude,
             seed=seed,
         )
 

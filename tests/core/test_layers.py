@@ -13,7 +13,7 @@ ROOT = Path(viewfinder.__file__).parent
 LAYERS = (
     *("core", "data", "views", "information", "positives", "negatives", "networks", "objectives"),
     *("regularizers", "evaluation.probes", "recipes", "runs", "training", "report"),
-    *("evaluation", "papers", "sweeps", "commands"),
+    *("evaluation", "cleaning", "papers", "sweeps", "commands"),
 )
 # Probes need features and nothing of runs, so recipes can check and reports can name them: they
 # are a layer of their own, although they lie in the folder of what uses them on runs.

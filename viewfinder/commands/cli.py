@@ -245,6 +245,34 @@ def search(
 
 
 @app.command()
+def clean(
+    run: Annotated[Path, typer.Argument(help="a run folder")],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="overrides: data.*")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="source to look at; default: the run's")] = None,
+    label_next: Annotated[
+        int, typer.Option(min=0, help="images that are proposed to be labelled")
+    ] = 100,
+    out: Annotated[
+        Path | None, typer.Option(help="folder to write; default clean in the run")
+    ] = None,
+) -> None:
+    """Find copies, outliers, doubtful labels, dark, blurred and empty images; nothing is deleted.
+
+    viewfinder clean runs/photos
+    """
+    from viewfinder.commands import clean as command
+    from viewfinder.commands.words import overrides_of
+    from viewfinder.runs.run import Run
+
+    folder = out or run / "clean"
+    overrides = overrides_of(words or [])
+    found = command.clean(Run(run), data, overrides, out=folder, label_next=label_next)
+    command.show(found, folder)
+
+
+@app.command()
 def data(
     source: Annotated[
         str, typer.Argument(help="shapes, digits, npz:PATH, folder:DIR, cifar10, ...")

@@ -56,6 +56,9 @@ class Data(Part):
     size: Pixels | None = Field(None, description="resize stored images to this side, px")
     channels: Channels | None = Field(None, description="convert images to this many channels")
     limit: Rows | None = Field(None, description="use at most this many images of each split")
+    exclude: str | None = Field(
+        None, description="list of images to leave out: paths, or positions (split,index)"
+    )
     split: str = Field("train", description="the split to pretrain on")
     modality: Modality = Field("images", description="what the source holds; set when it is read")
     shape: tuple[Rows, ...] | None = Field(

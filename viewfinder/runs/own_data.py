@@ -21,7 +21,7 @@ from viewfinder.runs.run import Run
 
 LARGEST = 2**20
 """Bytes of data.json, at most."""
-PLACES = ("source", "root", "labels")
+PLACES = ("source", "root", "labels", "exclude")
 """The keys of the data that say where they lie."""
 CHANGED = "are not the data that the run was trained on"
 
@@ -30,7 +30,7 @@ def located(recipe: Recipe) -> Recipe:
     """The recipe with absolute paths of its data and files, so that it means the same elsewhere."""
     data, positives = recipe.data, recipe.positives
     moved = {"source": located_source(data.source)}
-    moved |= {key: str(path) for key, path in _files(data, ("root", "labels"))}
+    moved |= {key: str(path) for key, path in _files(data, PLACES[1:])}
     own = {key: str(path) for key, path in _files(positives, positives.row.paths)}
     return recipe.model_copy(
         update={
@@ -52,7 +52,8 @@ def relocated(recipe: Recipe, places: Mapping[str, Any]) -> Recipe:
                 raise UserError(
                     "--resume continues a run exactly as it was started, so it takes no other words"
                     " than the plugins= it needs, and where its data lie now",
-                    fix="data=folder:PLACE, data.root=PLACE, data.labels=FILE, positives.file=FILE;"
+                    fix="data=folder:PLACE, data.root=PLACE, data.labels=FILE, data.exclude=FILE,"
+                    " positives.file=FILE;"
                     " or a new run for another recipe",
                 )
     return located(build(recipe.method, merge(recipe.plain(), places)))
@@ -63,7 +64,7 @@ def check_there(run: Run, recipe: Recipe, *, training: bool = False) -> None:
     source = place_of(recipe.data.source)
     row = recipe.data.source.partition(":")[0]
     places = {} if source is None else {f"data={row}:": Path(source)}
-    places |= {f"data.{k}=": p for k, p in _files(recipe.data, ("root", "labels"))}
+    places |= {f"data.{k}=": p for k, p in _files(recipe.data, PLACES[1:])}
     if training:
         own = _files(recipe.positives, recipe.positives.row.paths)
         places |= {f"positives.{key}=": path for key, path in own}

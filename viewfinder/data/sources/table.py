@@ -16,6 +16,7 @@ from viewfinder.core.files import path_of, reading
 from viewfinder.core.table import Options, Row, Table
 from viewfinder.core.validation import readable
 from viewfinder.data.domain import Modality
+from viewfinder.data.excluding import without
 from viewfinder.data.moving_digits.source import MovingDigitsOptions, read_moving_digits
 from viewfinder.data.options import ReadOptions
 from viewfinder.data.source import Source
@@ -187,6 +188,7 @@ def open_source(
     limit: int | None = None,
     seed: int = 0,
     held_out: np.ndarray | None = None,
+    exclude: Path | str | None = None,
 ) -> Source:
     """Open the data a spec string names: ``shapes``, ``digits``, ``npz:PATH``, ``folder:DIR``, one
     of torchvision's sets (``cifar10``, ``stl10``, ...) or any other row of ``SOURCES``. A file or
@@ -195,8 +197,9 @@ def open_source(
     The other arguments are described at ``ReadOptions``. ``limit`` counts the data of each split
     as they lie in the source. Where there is no test split, a validation split takes its place, and
     otherwise a part of train is held out: a stratified fifth, or of unlabelled data a random
-    fifth, at most 2000; or the images of ``held_out`` (paths or rows), see ``with_test``. Whatever
-    had to be decided stands in the source's ``notes``.
+    fifth, at most 2000; or the images of ``held_out`` (paths or rows), see ``with_test``. At last
+    the images that the list ``exclude`` names are left out, see ``without``. Whatever had to be
+    decided stands in the source's ``notes``.
 
     Raises UserError for anything that cannot be read as asked.
 
@@ -220,6 +223,8 @@ def open_source(
     _check_fits(row, how)
     with reading(whole, "`viewfinder data` with a part of it, to find the file"):
         source = with_test(replace(row.read(own, how), spec=whole), seed, held_out)
+    if exclude is not None:
+        source = without(source, path_of(exclude), limited=limit is not None)
     if whole != spec:
         source = replace(source, notes=[f"{spec} is read as {whole}", *source.notes])
     first = [split for split in ("train", "test") if split in source.splits]

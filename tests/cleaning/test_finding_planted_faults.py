@@ -1,0 +1,156 @@
+"""What was planted is found: copies, strangers, wrong labels; and what each rule says by itself."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+
+from viewfinder.cleaning.copies import Copies, Seen, digest, find_copies, look
+from viewfinder.cleaning.diverse import farthest_first
+from viewfinder.cleaning.labels import doubts, neighbour_probabilities
+from viewfinder.cleaning.looks import looks_of
+from viewfinder.cleaning.outliers import outlier_scores, unusual
+from viewfinder.cleaning.planted import CHANGES, Planted, plant
+from viewfinder.data.shapes.source import shapes_split
+from viewfinder.runs.neighbour_graph import NeighbourGraph, nearest_neighbours
+
+
+def tensors(images: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+
+
+def copies_in(images: np.ndarray) -> Copies:
+    """The copies that are found where the embedding is the small picture itself."""
+    x = tensors(images)
+    colours = torch.nn.functional.adaptive_avg_pool2d(x.float(), 4).flatten(1).numpy()
+    graph = nearest_neighbours(colours - colours.mean(0))
+    return find_copies(Seen(look(x).half(), digest(x)), graph)
+
+
+@pytest.fixture(scope="module")
+def planted() -> Planted:
+    """400 shapes, 24 copies, 4 strangers of noise."""
+    rng = np.random.default_rng(0)
+    split = shapes_split("train", np.arange(400), 32, 0)
+    assert split.labels is not None
+    images = split.data.read(np.arange(400)).permute(0, 2, 3, 1).numpy()
+    noise = rng.integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+    return plant(images, split.labels, noise, rng)
+
+
+def test_planted_copies_are_found_and_little_else(planted: Planted) -> None:
+    found = copies_in(planted.images)
+    hit = [found.nearest[copy] == original for original, copy in planted.copies]
+    same = [found.group[a] == found.group[b] >= 0 for a, b in planted.copies]
+    assert np.mean(same) >= 0.75  # mirrored ones are far apart in this embedding
+    for kind in ("equal", "jpeg", "darker", "reduced"):
+        assert np.mean(hit[CHANGES.index(kind) :: len(CHANGES)]) >= 0.75, kind
+    others = (found.group >= 0).sum() - 2 * np.sum(same)
+    assert others <= 4
+    equal = planted.copies[:: len(CHANGES)].ravel()
+    assert set(np.flatnonzero(found.identical)) == set(equal.tolist())
+
+
+def test_equal_images_are_copies_in_any_number_and_embedding() -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (90, 8, 8, 3), dtype=np.uint8)
+    images[10:60] = images[10]
+    x = tensors(images)
+    graph = nearest_neighbours(rng.standard_normal((90, 5)))  # knows nothing
+    found = find_copies(Seen(look(x).half(), digest(x)), graph)
+    assert (found.group[10:60] == found.group[10]).all()
+    assert (found.group[[*range(10), *range(60, 90)]] == -1).all()
+    assert found.identical.sum() == 50
+    assert (found.nearest[found.group < 0] == -1).all()
+    np.testing.assert_array_equal(found.similarity[10:60], 1)
+
+
+def test_images_of_one_colour_are_copies_only_where_they_are_equal() -> None:
+    levels = np.arange(40, dtype=np.uint8)
+    found = copies_in(np.broadcast_to(levels[:, None, None, None], (40, 8, 8, 3)).copy())
+    assert (found.group == -1).all()
+
+
+def test_outliers_are_what_is_far_from_its_neighbours() -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((201, 4)) + np.array([8, 0, 0, 0])
+    vectors[200] = [0, 9, 0, 0]
+    graph = nearest_neighbours(vectors, 5)
+    score = outlier_scores(graph)
+    cosine = (vectors @ vectors.T) / np.outer(*[np.linalg.norm(vectors, axis=1)] * 2)
+    np.fill_diagonal(cosine, -2)
+    np.testing.assert_allclose(score, 1 - np.sort(cosine)[:, -5:].mean(1), atol=1e-5)
+    assert score.argmax() == 200
+    assert unusual(score)[200]
+    assert not unusual(np.ones(50)).any()
+
+
+def test_the_vote_is_the_share_of_the_known_labels() -> None:
+    near = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [2, 4, 2], [2, 2, 2]])
+    graph = NeighbourGraph(near, np.zeros((5, 3), np.float32))
+    p = neighbour_probabilities(graph, np.array([0, 1, -1, 1, 0]))
+    np.testing.assert_allclose(p, [[0, 1], [1 / 2, 1 / 2], [1 / 3, 2 / 3], [1, 0], [1 / 2, 1 / 2]])
+
+
+def test_confident_learning_on_a_case_by_hand() -> None:
+    """Thresholds are (0.683, 0.617): the third and the sixth reach that of another class."""
+    p = np.array([[0.9, 0.1], [0.8, 0.2], [0.35, 0.65], [0.2, 0.8], [0.05, 0.95], [0.9, 0.1]])
+    labels = np.array([0, 0, 0, 1, 1, 1])
+    found = doubts(p, labels, majority=0)
+    assert found.suggested.tolist() == [-1, -1, 1, -1, -1, 0]
+    np.testing.assert_allclose(found.confidence, [0.9, 0.8, 0.35, 0.8, 0.95, 0.1], rtol=1e-6)
+    assert doubts(p, labels, majority=0.7).suggested.tolist() == [-1] * 5 + [0]
+    assert np.isnan(doubts(p, np.array([0, 0, -1, 1, 1, 1])).confidence[2])
+
+
+def test_wrong_labels_are_doubted_where_neighbours_know_the_class() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(400) % 4
+    vectors = 3 * np.eye(4)[labels] + 0.5 * rng.standard_normal((400, 4))
+    wrong = np.zeros(400, bool)
+    wrong[rng.permutation(400)[:20]] = True
+    given = np.where(wrong, (labels + 1) % 4, labels)
+    found = doubts(neighbour_probabilities(nearest_neighbours(vectors), given), given)
+    np.testing.assert_array_equal(found.doubtful, wrong)
+    np.testing.assert_array_equal(found.suggested[wrong], labels[wrong])
+
+
+def test_labels_of_chance_are_hardly_doubted() -> None:
+    rng = np.random.default_rng(0)
+    given = rng.integers(0, 10, 500)
+    graph = nearest_neighbours(rng.standard_normal((500, 8)))
+    assert doubts(neighbour_probabilities(graph, given), given).doubtful.mean() < 0.05
+
+
+def test_looks_of_pictures_of_nothing() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (3, 16, 16), dtype=np.uint8)
+    black, grey = np.zeros_like(noise), np.full_like(noise, 90)
+    dark = rng.integers(0, 38, (3, 16, 16), dtype=np.uint8)  # 38 / 255 is just below 0.15
+    ramp = np.broadcast_to(np.linspace(0, 255, 16).astype(np.uint8), (3, 16, 16))
+    looks = looks_of(torch.from_numpy(np.stack([noise, black, grey, dark, ramp])))
+    assert looks.empty.tolist() == [False, True, True, False, False]
+    assert looks.dark.tolist() == [False, False, False, True, False]
+    assert looks.blurred.tolist() == [False, False, False, False, True]
+    assert looks.brightness[2].item() == pytest.approx(90 / 255)
+
+
+def test_farthest_first_covers_within_twice_of_the_best() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((12, 3))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    apart = np.linalg.norm(x[:, None] - x[None], axis=2)
+
+    def radius(chosen: tuple[int, ...] | np.ndarray) -> float:
+        return float(apart[:, list(chosen)].min(axis=1).max())
+
+    chosen = farthest_first(x, 3, np.arange(12), np.zeros(0, np.int64))
+    assert len(set(chosen.tolist())) == 3
+    assert radius(chosen) <= 2 * min(radius(c) for c in combinations(range(12), 3))
+    beside = farthest_first(x, 12, np.arange(6, 12), np.arange(6))
+    assert sorted(beside.tolist()) == list(range(6, 12))
+    assert beside[0] == 6 + apart[6:, :6].min(axis=1).argmax()
+    assert not len(farthest_first(x, 3, np.zeros(0, np.int64), np.arange(3)))

@@ -1,0 +1,1 @@
+"""What is wrong with images: copies, outliers, doubtful labels, pictures that show nothing."""
