@@ -13,6 +13,7 @@ from viewfinder.core.errors import UserError, unknown
 from viewfinder.papers.carl.experiments import CARL
 from viewfinder.papers.ci_infonce.experiments import CI_INFONCE
 from viewfinder.papers.experiment import Experiment
+from viewfinder.papers.infomin.experiments import INFOMIN
 from viewfinder.papers.minimal_sufficient.experiments import MINIMAL_SUFFICIENT
 from viewfinder.papers.progress import Progress, silent
 from viewfinder.papers.vince.experiments import VINCE
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from viewfinder.papers.result import Result
 
 EXPERIMENTS: dict[str, Experiment] = {
-    e.name: e for e in (*VINCE, *CI_INFONCE, *CARL, *MINIMAL_SUFFICIENT)
+    e.name: e for e in (*VINCE, *CI_INFONCE, *CARL, *MINIMAL_SUFFICIENT, *INFOMIN)
 }
 
 
