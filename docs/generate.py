@@ -2,7 +2,8 @@
 
 That is docs/recipe.md, the page of every recipe key, and the part between the marks
 ``<!-- generated -->`` and ``<!-- end -->`` of docs/data.md, docs/which-views.md,
-docs/learned-views.md and each page of a method or a regularizer. The pictures of docs/which-views.md are drawn by docs/gallery.py.
+docs/learned-views.md and each page of a method or a regularizer. The pictures of
+docs/which-views.md are drawn by docs/gallery.py.
 """
 
 from __future__ import annotations

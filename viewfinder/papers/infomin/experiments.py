@@ -17,7 +17,7 @@ INFOMIN = (
         claim="Views learned with some labels, so that they share little else, are better than "
         "those learned from the labels alone.",
         run="viewfinder.papers.infomin.learned_views:run",
-        minutes=30,
+        minutes=28,
         quick_minutes=2,
         on_gpu=True,
         seeds=5,
