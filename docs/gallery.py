@@ -7,6 +7,7 @@ One for each step and each split of views, in docs/images/views: an image of the
 from __future__ import annotations
 
 import math
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from viewfinder.api import learn_views
 from viewfinder.core.randomness import torch_generator
 from viewfinder.data.domain import Domain
 from viewfinder.data.shapes.source import shapes_source
@@ -165,8 +167,31 @@ def strip(tiles: list[Tensor]) -> Image.Image:
     return Image.fromarray(pixels.numpy())
 
 
+def learned(folder: str) -> Path:
+    """A generator that was trained on ``shapes`` for the picture of its step."""
+    return learn_views(
+        "semi-supervised",
+        data={"source": "shapes", "limit": 1000},
+        epochs=8,
+        batch_size=64,
+        generator={"lr": 0.01},
+        networks={"lr": 0.003},
+        encoder={"widths": [16, 32, 64]},
+        logger="none",
+        accelerator="cpu",
+        out=folder,
+    ).generator
+
+
 def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        OPTIONS["learned"] = {"file": str(learned(folder))}
+        draw()
+
+
+def draw() -> None:
+    """All pictures."""
     for kind, rows, tiles in (("step", STEPS, drawn), ("split", SPLITS, parted)):
         for name, row in rows.items():
             picture = strip(tiles(row)).quantize(64)  # type: ignore[operator]

@@ -1,14 +1,15 @@
 """Write what the documentation takes from the code: python docs/generate.py
 
-That is docs/recipe.md, the page of every recipe key, docs/methods.md, the list of methods,
-and the part between the marks ``<!-- generated -->`` and ``<!-- end -->`` of docs/data.md,
-docs/which-views.md and each page of a method or a regularizer. The pictures of
-docs/which-views.md are drawn by docs/gallery.py.
+That is docs/recipe.md, the page of every recipe key, docs/methods.md, the list of methods, and the
+part between the marks ``<!-- generated -->`` and ``<!-- end -->`` of docs/data.md,
+docs/which-views.md, docs/learned-views.md and each page of a method or a regularizer. The
+pictures of docs/which-views.md are drawn by docs/gallery.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from inspect import getdoc
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -25,7 +26,9 @@ from viewfinder.positives.table import POSITIVES
 from viewfinder.recipes.methods import METHODS
 from viewfinder.recipes.parts import Part
 from viewfinder.recipes.recipe import Recipe, build, parts
+from viewfinder.recipes.training import Training
 from viewfinder.recipes.view_keys import short_key
+from viewfinder.recipes.view_learning import ViewLearning
 from viewfinder.regularizers import REGULARIZERS, Regularizer
 from viewfinder.views import PRESETS, SPLITS, STEPS
 from viewfinder.views.compose import preset_items
@@ -84,6 +87,7 @@ def pages() -> dict[Path, str]:
     found = {DOCS / "recipe.md": recipe_page()}
     found[DOCS / "data.md"] = _filled(DOCS / "data.md", sources())
     found[DOCS / "which-views.md"] = _filled(DOCS / "which-views.md", gallery())
+    found[DOCS / "learned-views.md"] = _filled(DOCS / "learned-views.md", view_learning())
     for name in METHODS:
         file = DOCS / "methods" / f"{name}.md"
         found[file] = _filled(file, method(name))
@@ -124,6 +128,18 @@ def recipe_page() -> str:
                 blocks.append(f"`regularizers={row.name}`: {row.summary} ({row.paper}).\n")
                 blocks += [f"    {row.formula}\n", regularizer(row)]
     return "\n".join(block for block in blocks if block)
+
+
+def view_learning() -> str:
+    """The keys of a training of views that a recipe does not have."""
+    own, shared = parts(ViewLearning), Training.model_fields.keys() - {"method"}
+    blocks = [table(ViewLearning, "", skip={*own, *shared})]
+    blocks += [
+        f"### {name}\n\n{getdoc(part)}\n\n{table(part, f'{name}.')}"
+        for name, part in own.items()
+        if name not in parts()
+    ]
+    return "\n".join(blocks)
 
 
 def step(name: str) -> str:

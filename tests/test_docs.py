@@ -107,6 +107,17 @@ def test_the_recipes_of_commands_are_sound(
         check_parts(recipe_of(given["words"] or [], file))
 
 
+def test_the_recipes_of_views_are_sound() -> None:
+    from viewfinder.commands.words import view_recipe_of
+
+    found = []
+    for page in PAGES:
+        for words in re.findall(r"viewfinder learn-views\b([^`\n]*)", page.read_text()):
+            given = shlex.split(words.partition("--")[0], comments=True)
+            found += [view_recipe_of(given)] if given else []
+    assert {recipe.method for recipe in found} >= {"semi-supervised", "unsupervised", "supervised"}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_rows_of_tables_have_as_many_cells_as_their_header(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)

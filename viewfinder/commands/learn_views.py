@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -13,10 +12,8 @@ import numpy as np
 from viewfinder.core.console import console, say
 from viewfinder.core.errors import UserError
 from viewfinder.core.files import write_atomically
-from viewfinder.core.randomness import numpy_generator
 from viewfinder.data.source import Source, Split, sides_of
 from viewfinder.data.sources.table import located_source
-from viewfinder.data.splits import few_labels
 from viewfinder.recipes.view_learning import ViewLearning, completed
 from viewfinder.runs.in_progress import in_progress
 from viewfinder.runs.new_run import is_first_process, new_folder, remove_if_nothing_ran
@@ -76,6 +73,8 @@ def with_data(recipe: ViewLearning) -> tuple[ViewLearning, Source, Split]:
     Raises UserError where they cannot be opened, are no images, or have no labels where some are
     needed.
     """
+    from viewfinder.training.learn_views import used_labels, with_batch_of
+
     source = open_data(recipe.data, recipe.seed)
     split = training_split(recipe.data, source)
     if split.data.modality != "images":
@@ -85,51 +84,19 @@ def with_data(recipe: ViewLearning) -> tuple[ViewLearning, Source, Split]:
             fix="data=folder:photos",
         )
     recipe = completed(recipe, split.data.shape)
-    labels = used_labels(recipe, split)
-    rows = len(split) if labels is None or not recipe.goal.only else int((labels >= 0).sum())
-    most = min(recipe.batch_size, rows)
-    if most < recipe.batch_size:
-        most = 2 ** int(math.log2(max(1, rows)))
-        most -= most % recipe.processes
-        say(f"note: batch_size={recipe.batch_size} is more than {rows} images: {most} is used")
-    if most < 2:
-        raise UserError(f"{rows} images are too few to learn views with", fix="more images")
+    split = replace(split, labels=used_labels(recipe, split))
     if recipe.batch_size % recipe.processes:
         raise UserError(
             f"batch_size={recipe.batch_size} is over all devices and must be a multiple of "
             f"{recipe.processes}"
         )
-    recipe = recipe.model_copy(update={"batch_size": most})
-    return recipe, source, replace(split, labels=labels)
-
-
-def used_labels(recipe: ViewLearning, split: Split) -> np.ndarray | None:
-    """The labels that the recipe lets be used, int64 (N,), -1 elsewhere: drawn by the seed, of each
-    class its share. None where it uses none."""
-    if not recipe.goal.labels:
-        if recipe.labelled is not None:
-            raise UserError(
-                f"labelled={recipe.labelled}, but {recipe.method} uses no labels",
-                fix="semi-supervised, or without labelled",
-            )
-        return None
-    labels = None if split.labels is None else split.labels.astype(np.int64)
-    known = 0 if labels is None else int((labels >= 0).sum())
-    if labels is None or known == 0:
-        raise UserError(
-            f"{recipe.method} learns from labels, and {recipe.data.source} has none",
-            fix="data.labels=labels.csv, or the method unsupervised",
+    fitting = with_batch_of(recipe, split)
+    if fitting.batch_size < recipe.batch_size:
+        say(
+            f"note: batch_size={recipe.batch_size} is more than there are images to make a batch "
+            f"of: {fitting.batch_size} is used"
         )
-    asked = recipe.labelled
-    count = known if asked is None else round(asked * known) if isinstance(asked, float) else asked
-    classes = len(np.unique(labels[labels >= 0]))
-    if not classes <= count <= known:
-        raise UserError(
-            f"labelled={asked} is {count} images; {recipe.data.source} has {known} with a label, "
-            f"of {classes} classes",
-            fix=f"labelled={min(known, max(classes, 100))}",
-        )
-    return few_labels(labels, count, numpy_generator(recipe.seed, "labelled"))
+    return fitting, source, split
 
 
 @contextmanager

@@ -38,6 +38,10 @@ COMMON: Mapping[str, Any] = {
     "optimizer": {"name": "adamw", "lr": 0.01, "warmup_epochs": 1},
 }
 QUICK: Mapping[str, Any] = {"epochs": 3, "data": {"limit": 1500}}
+GENERATOR = "GENERATOR"
+"""Stands for the file of a generator that is trained with each seed."""
+LEARNED: Mapping[str, Any] = {"epochs": 8}
+"""Of all trainings of views; the rest is as ``COMMON`` has it."""
 
 Overrides = Mapping[str, Any]
 Features = Literal["trained", "untrained", "raw pixels"]
@@ -62,6 +66,8 @@ class Cell:
                once more by all protocols but the first: SGD at a fixed rate depends on that scale
     prepare    "module:function" that makes of the source, and the seed, the one that is used
     shared     whether it is measured what the two views share, see ``viewfinder.evaluation.shared``
+    learned    a training of views that comes first, with the same seed: overrides of its recipe.
+               Its generator takes the place of ``GENERATOR`` among the steps
     choices    overrides over ``recipe``, by the words that tell of them, of which one is chosen on
                held-out rows of train: see ``choose``
     trainer    "module:function" that trains the encoder of this recipe on a split in place of the
@@ -80,6 +86,7 @@ class Cell:
     rescaled: tuple[float, ...] = ()
     prepare: str = ""
     shared: bool = False
+    learned: Overrides = field(default_factory=dict)
     choices: Candidates = field(default_factory=dict)
     trainer: str = ""
     turn: int = 0
@@ -225,7 +232,9 @@ def _candidate(cell: Cell, word: str) -> Cell:
     from viewfinder.recipes.recipe import merge
 
     recipe = merge(cell.recipe, cell.choices[word])
-    return Cell(cell.name, recipe, cell.features, cell.protocols[:1], prepare=cell.prepare)
+    first = cell.protocols[:1]
+    prepare, learned = cell.prepare, cell.learned
+    return Cell(cell.name, recipe, cell.features, first, prepare=prepare, learned=learned)
 
 
 def run_cells(
@@ -277,7 +286,12 @@ def settings(cell: Cell, seed: int, *, quick: bool = False, device: str = "cpu")
 
     recipe = build(None, merge(COMMON, cell.recipe, QUICK if quick else {}, {"seed": seed}))
     own = {k: v for k, v in asdict(cell).items() if k not in ("name", "choices", "turn")}
-    for key in ("rescaled", "prepare", "shared", "trainer"):
+    if cell.learned:
+        shorter = {"epochs": 1} if quick else {}
+        shared = ("batch_size", "checkpoint_every", "logger", "encoder")
+        same = {**{key: COMMON[key] for key in shared}, "size": COMMON["views"]["size"]}
+        own["learned"] = merge(same, LEARNED, cell.learned, shorter, {"seed": seed})
+    for key in ("rescaled", "prepare", "shared", "learned", "trainer"):
         # runs were stored before there were such things
         if not own[key]:
             del own[key]

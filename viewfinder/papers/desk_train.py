@@ -29,12 +29,18 @@ from viewfinder.papers.image_sets import expand
 from viewfinder.papers.image_statistics import wanted, with_statistics
 from viewfinder.recipes.parts import Data
 from viewfinder.recipes.recipe import Recipe, build, complete
+from viewfinder.recipes.view_learning import build_view_learning, completed
 from viewfinder.runs.run import Run, pick_device
+from viewfinder.runs.view_run import ViewRun
 from viewfinder.training.assignment import first_clusters
 from viewfinder.training.fit import fit
+from viewfinder.training.learn_views import learn, used_labels, with_batch_of
+from viewfinder.views.learned_space import save
 
 PIXELS = 768  # 16 x 16 in three channels: raw pixels are averaged down to this many values
 KEPT = ("loss", "objective", "rankme", "feature_std")  # of metrics.csv
+
+MEASURED = ("i_nce", "label_loss", "log_volume", "channel_spread")  # of a training of views
 
 Probes = Callable[[nn.Module | None], dict[str, Any]]
 Kind = tuple[Sequence[str], nn.Module | None, Mapping[str, Any]]
@@ -55,6 +61,7 @@ def train(settings: Mapping[str, Any]) -> dict[str, Any]:
                    train, in bits (``bits``)
     epochs         loss, rankme and feature_std of each epoch; with regularizers the objective,
                    which is the loss without them
+    learned        where views were learned first, what was measured of them in each epoch
     watched        the rows of each callback, by its class's name
     stopped        why the run was stopped (collapse, NaN), or None
     seconds        of training; seconds_probes: of the probes
@@ -101,22 +108,25 @@ def _recipe(settings: Mapping[str, Any]) -> Recipe:
 def _trained(settings: Mapping[str, Any], recipe: Recipe, source: Source) -> dict[str, Any]:
     if settings.get("prepare"):
         source = _named(settings["prepare"])(source, recipe.seed)
-    data = source.train.data
-    recipe = complete(recipe, data.shape, data.modality, words_of(data))
     started = time.perf_counter()
     found: dict[str, Any] = {"stopped": None, "epochs": [], "watched": {}, "information": None}
     found["points"] = []
-    probes = partial(_probes, settings, recipe, source, _further(settings, recipe))
     encoder: nn.Module | None = None
-    try:
-        encoder = _encoder(recipe, source, settings, found, probes)
-    except InterruptedRun:  # no finding of the run
-        raise
-    except RunStopped as stop:
-        found["stopped"] = str(stop)
-    trained = time.perf_counter()
-    halted = found["stopped"] is not None
-    found |= {"scores": [], "transfer": []} if halted else probes(encoder)
+    with tempfile.TemporaryDirectory(prefix="viewfinder-") as folder:
+        try:
+            if settings.get("learned"):
+                recipe = _with_learned_views(settings, recipe, source.train, Path(folder), found)
+            data = source.train.data
+            recipe = complete(recipe, data.shape, data.modality, words_of(data))
+            probes = partial(_probes, settings, recipe, source, _further(settings, recipe))
+            encoder = _encoder(recipe, source, settings, found, probes)
+        except InterruptedRun:  # no finding of the run
+            raise
+        except RunStopped as stop:
+            found["stopped"] = str(stop)
+        trained = time.perf_counter()
+        halted = found["stopped"] is not None
+        found |= {"scores": [], "transfer": []} if halted else probes(encoder)
     first = found["scores"][0] if found["scores"] else {"top1": None, "top5": None}
     return {
         "top1": first["top1"],
@@ -125,6 +135,24 @@ def _trained(settings: Mapping[str, Any], recipe: Recipe, source: Source) -> dic
         "seconds": trained - started,
         "seconds_probes": time.perf_counter() - trained,
     }
+
+
+def _with_learned_views(
+    settings: Mapping[str, Any], recipe: Recipe, split: Split, folder: Path, found: dict[str, Any]
+) -> Recipe:
+    """The recipe with a generator that is trained on the same images, in ``folder``; what was
+    measured of it goes into ``found``."""
+    how = {**settings["learned"], "accelerator": _accelerator(settings)}
+    views = completed(build_view_learning(None, how), split.data.shape)
+    own = replace(split, labels=used_labels(views, split))
+    run = ViewRun(folder)
+    try:
+        module = learn(with_batch_of(views, own), own, run, Console(quiet=True))
+    finally:
+        found["learned"] = _rows(run.metrics_file, MEASURED)
+    save(module.cpu().space, run.generator)
+    placed = recipe.views.with_files(lambda _: str(run.generator))
+    return recipe.model_copy(update={"views": placed})
 
 
 def open_data(part: Data, seed: int) -> Source:
@@ -233,10 +261,15 @@ def _named(path: str) -> Any:
 
 
 def _epochs(file: Path) -> list[dict[str, float]]:
+    return _rows(file, KEPT)
+
+
+def _rows(file: Path, columns: Sequence[str]) -> list[dict[str, float]]:
+    """Some columns of a metrics.csv, if there is one."""
     if not file.exists():
         return []
     with file.open(newline="") as stream:
-        return [{k: float(row[k]) for k in KEPT if row.get(k)} for row in csv.DictReader(stream)]
+        return [{k: float(row[k]) for k in columns if row.get(k)} for row in csv.DictReader(stream)]
 
 
 def _further(settings: Mapping[str, Any], recipe: Recipe) -> list[Further]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import lightning as L
+import numpy as np
 from rich.console import Console
 
-from viewfinder.core.errors import InterruptedRun
+from viewfinder.core.errors import InterruptedRun, UserError
+from viewfinder.core.randomness import numpy_generator
 from viewfinder.data.source import Split
+from viewfinder.data.splits import few_labels
 from viewfinder.positives.labelled import HALF_LABELLED, LABELLED_ALONE
 from viewfinder.positives.sampler import SHUFFLE, Sampler
 from viewfinder.recipes.view_learning import Goal, ViewLearning
@@ -67,6 +72,50 @@ def learn(
     except SystemExit as stop:  # how the engine ends after Ctrl-C
         raise interrupted(run) from stop
     return module
+
+
+def used_labels(recipe: ViewLearning, split: Split) -> np.ndarray | None:
+    """The labels that the recipe lets be used, int64 (N,), -1 elsewhere: drawn by the seed, of each
+    class its share. None where it uses none."""
+    if not recipe.goal.labels:
+        if recipe.labelled is not None:
+            raise UserError(
+                f"labelled={recipe.labelled}, but {recipe.method} uses no labels",
+                fix="semi-supervised, or without labelled",
+            )
+        return None
+    labels = None if split.labels is None else split.labels.astype(np.int64)
+    known = 0 if labels is None else int((labels >= 0).sum())
+    if labels is None or known == 0:
+        raise UserError(
+            f"{recipe.method} learns from labels, and {recipe.data.source} has none",
+            fix="data.labels=labels.csv, or the method unsupervised",
+        )
+    asked = recipe.labelled
+    count = known if asked is None else round(asked * known) if isinstance(asked, float) else asked
+    classes = len(np.unique(labels[labels >= 0]))
+    if not classes <= count <= known:
+        raise UserError(
+            f"labelled={asked} is {count} images; {recipe.data.source} has {known} with a label, "
+            f"of {classes} classes",
+            fix=f"labelled={min(known, max(classes, 100))}",
+        )
+    return few_labels(labels, count, numpy_generator(recipe.seed, "labelled"))
+
+
+def with_batch_of(recipe: ViewLearning, split: Split) -> ViewLearning:
+    """The recipe with a batch that the data fill: of labelled images alone where no others are
+    used. Raises UserError for fewer than two images."""
+    rows = len(split)
+    if recipe.goal.only and split.labels is not None:
+        rows = int((split.labels >= 0).sum())
+    size = recipe.batch_size
+    if size > rows:
+        size = 2 ** int(math.log2(max(1, rows)))
+        size -= size % recipe.processes
+    if size < 2:
+        raise UserError(f"{rows} images are too few to learn views with", fix="more images")
+    return recipe.model_copy(update={"batch_size": size})
 
 
 def interrupted(run: Run) -> InterruptedRun:

@@ -134,9 +134,10 @@ def _through(network: nn.Module, view: Tensor) -> Tensor:
 def _cross_entropy(scores: Tensor, label: Tensor) -> Tensor:
     """The mean over the labelled images of all processes: each process gives its part, times their
     number, as gradients are averaged over them."""
-    known = (label >= 0).sum()[None].float()
+    known = (label >= 0).sum()[None].double()
     processes = world_size()
     if processes > 1:
         known = gather(known, [1] * processes)
-    total = F.cross_entropy(scores.float(), label, ignore_index=-1, reduction="sum")
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    total = F.cross_entropy(scores, label, ignore_index=-1, reduction="sum")
     return total * processes / known.sum().clamp(min=1)

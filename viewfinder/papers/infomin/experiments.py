@@ -87,4 +87,12 @@ INFOMIN = (
         55,
         (),
     ),
+    _experiment(
+        "learned-views",
+        "Figures 7 and 8, Table 5",
+        "Views learned with some labels, so that they share little else, are better than those "
+        "learned from the labels alone.",
+        28,
+        (),
+    ),
 )
