@@ -162,6 +162,8 @@ def test_what_is_no_bound_exceeds_the_information_of_a_fair_bit() -> None:
             world.q, lambda s, y: -vince.corollary_3_1_1(s, world.r[y[:, :1], y[:, 1:]])
         ),
     }
+    plus = BOUNDS["vince-plus"]  # the same with an acceptance that may be learned to be this one
+    fails["vince-plus"] = world.mean(world.q, lambda s, y: plus.value(plus.options(), s))
     # batches of two pairs (x_i = y_i fair bits), and the best critic there is, cut at -50
     critic = torch.tensor([[1.0, -50.0], [-50.0, 1.0]], dtype=torch.float64) * math.log(2)
     batches = [critic[list(x)][:, list(x)] for x in product((0, 1), repeat=2)]
