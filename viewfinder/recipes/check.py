@@ -30,6 +30,7 @@ def check_parts(recipe: Recipe) -> None:
     """Raise UserError where the five parts contradict each other; needs no data."""
     objective = OBJECTIVES[recipe.objective.name]
     negatives, target = recipe.negatives.row, recipe.target.row
+    _check_asked(recipe)
     _check_views(recipe)
     _check_regularizers(recipe)
     if negatives.kind not in objective.negatives:
@@ -42,7 +43,6 @@ def check_parts(recipe: Recipe) -> None:
     _check_positives(recipe)
     _check_target(recipe)
     _check_keys(recipe)
-    _check_asked(recipe)
     if negatives.needs_momentum and not target.apart:
         raise UserError(
             f"negatives={negatives.name} keeps keys of past steps; with target={target.name} the "
