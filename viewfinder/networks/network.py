@@ -20,6 +20,8 @@ class Network(nn.Module):
                features are the projections
     predictor  units of each layer, None: no predictor, projections are compared as they are
     pieces     of views in so many pieces: the projector is of each, a layer behind it joins them
+    each       heads take the features of every piece of a view side by side, not the encoder's
+               output, which is their mean; feature_dim is then that of all pieces
 
     ``assigner`` is the objective's last layer, from projections to what it compares; where it has
     one, it takes the place of the identity.
@@ -35,8 +37,10 @@ class Network(nn.Module):
         predictor: Sequence[int] | None = None,
         batch_norm: bool = True,
         pieces: int = 0,
+        each: bool = False,
     ) -> None:
         super().__init__()
+        self.each = each
         self.feature_dim, self.dim = feature_dim, projector[-1] if projector else feature_dim
         self.encoder = encoder
         self.projector: nn.Module = nn.Identity()
@@ -55,6 +59,14 @@ class Network(nn.Module):
             self.predictor = head(self.dim, predictor, batch_norm=batch_norm)
         self.predicts = bool(predictor)
         self.assigner: nn.Module = nn.Identity()
+
+    def seen(self, view: Tensor) -> Tensor:
+        """What the heads take: features of a view, or of all its pieces side by side."""
+        if self.each:
+            pieces: Tensor = self.encoder.each(view)  # type: ignore[operator]
+            return pieces.flatten(1)
+        features: Tensor = self.encoder(view)
+        return features
 
     def followed(self) -> nn.Sequential:
         """What a momentum network follows: all but the predictor."""

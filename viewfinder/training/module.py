@@ -77,7 +77,7 @@ class Pretraining(Parts):
         stages: dict[str, list[Tensor]] = {}
         for i in self.passing:
             with captured(self.network_of(i).encoder, self.regularization.stages) as given:
-                features[i] = self.network_of(i).encoder(views[i])
+                features[i] = self.network_of(i).seen(views[i])
             for stage, outputs in given.items():
                 stages.setdefault(stage, []).extend(outputs)
         noisy = self.regularization.noisy(list(features.values()), noise)
