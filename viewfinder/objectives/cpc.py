@@ -36,8 +36,8 @@ def cpc(
 
     over k = first ... first + steps - 1, images n, and places (i, j) with i + k < rows; p are the
     patches of all images, each once. The positive is among the sum's terms once; the negatives are
-    the other patches of the same image, and all those of other images. With one row there is nothing ahead: a query is then of
-    its own key, and the loss is ``info_nce``.
+    the other patches of the same image, and all those of other images. With one row there is
+    nothing ahead: a query is then of its own key, and the loss is ``info_nce``.
 
     query       float (N, directions * steps * rows^2 * D), see ``networks.context.Predictions``
     key         float (N, rows^2 * D), the features of the patches, row by row; N >= 2
