@@ -19,6 +19,7 @@ from viewfinder.core.table import Options, Row, Table
 from viewfinder.data.domain import DTYPES, Domain, Modality
 from viewfinder.networks.convnet import ConvNet
 from viewfinder.networks.mlp import Activation, mlp
+from viewfinder.networks.patches import Norm, Patches
 from viewfinder.networks.recurrent import Cell, Recurrent
 from viewfinder.networks.transformer import Transformer
 
@@ -34,6 +35,7 @@ class EncoderRow(Row):
     build       maps its options and the domain of the views to a module: the views as floats
                 (tokens as int64) -> features float (N, D); D is found by running it
     modalities  what it takes
+    pieces      whether it has the features of every piece of a view too, by a method ``each``
     maps        whether its stages give maps (N, D, h, w), which local objectives need
     pretrained  whether there are weights to start from: then ``pretrained`` is one of its options
     plugin      whether its bare option is ``module:name`` of a plug-in that must be loaded
@@ -42,6 +44,7 @@ class EncoderRow(Row):
 
     build: Callable[[Any, Domain], nn.Module]
     modalities: tuple[Modality, ...] = ("images",)
+    pieces: bool = False
     maps: bool = False
     pretrained: bool = False
     plugin: bool = False
@@ -61,6 +64,13 @@ class RecurrentOptions(Options):
     units: Count = Field(64, description="of the recurrent layer")
     cell: Cell = Field("lstm", description="lstm or gru")
     first_stride: int = Field(1, ge=1, le=8, description="of the first stage; others halve")
+
+
+class PatchesOptions(Options):
+    widths: list[Count] = Field(
+        [64, 128, 256], min_length=1, max_length=100, description="channels of each stage"
+    )
+    norm: Norm = Field("none", description="none, or layer as in CPC v2; never over the batch")
 
 
 class MlpOptions(Options):
@@ -110,6 +120,10 @@ def _recurrent(options: RecurrentOptions, domain: Domain) -> nn.Module:
     if domain.modality == "images":
         return ConvNet(domain.channels, options.widths, first_stride=first)
     return Recurrent(domain.channels, options.widths, options.units, options.cell, first)
+
+
+def _patches(options: PatchesOptions, domain: Domain) -> nn.Module:
+    return Patches(domain.channels, options.widths, options.norm)
 
 
 def _mlp(options: MlpOptions, domain: Domain) -> nn.Module:
@@ -227,6 +241,15 @@ ENCODERS: Table[EncoderRow] = Table(
             options=RecurrentOptions,
             build=_recurrent,
             modalities=("clips", "images"),
+        ),
+        EncoderRow(
+            name="patches",
+            summary="a convnet of each patch of a grid without batch norm; their mean",
+            paper="van den Oord et al. 2018 (CPC)",
+            options=PatchesOptions,
+            build=_patches,
+            modalities=("clips",),
+            pieces=True,
         ),
         EncoderRow(
             name="mlp",

@@ -22,6 +22,8 @@ class Network(nn.Module):
                features are the projections
     predictor  units of each layer, None: no predictor, projections are compared as they are
     pieces     of views in so many pieces: the projector is of each, a layer behind it joins them
+    each       heads take the features of every piece of a view side by side, not the encoder's
+               output, which is their mean; feature_dim is then that of all pieces
 
     ``assigner`` is the objective's last layer, from projections to what it compares; where it has
     one, it takes the place of the identity. ``places`` makes the keys of an objective that compares
@@ -39,8 +41,10 @@ class Network(nn.Module):
         predictor: Sequence[int] | None = None,
         batch_norm: bool = True,
         pieces: int = 0,
+        each: bool = False,
     ) -> None:
         super().__init__()
+        self.each = each
         self.feature_dim, self.dim = feature_dim, projector[-1] if projector else feature_dim
         self.encoder = encoder
         self.projector: nn.Module = nn.Identity()
@@ -66,9 +70,13 @@ class Network(nn.Module):
         """Inside, what the stage of ``places`` gives is kept, one tensor a pass of the encoder."""
         return nullcontext([]) if self.places is None else self.places.read(self.encoder)
 
-    def features(self, view: Tensor, asked: Tensor | None) -> Tensor:
-        """The encoder's features of a view (N, feature_dim); or of the places (N, L) that are asked
-        for, where they are, those of a stage before it averages: (P, feature_dim)."""
+    def features(self, view: Tensor, asked: Tensor | None = None) -> Tensor:
+        """What the heads take of a view: the encoder's features (N, feature_dim), those of all its
+        pieces side by side, or of the places (N, L) that are asked for those of a stage before it
+        averages: (P, feature_dim)."""
+        if self.each:
+            pieces: Tensor = self.encoder.each(view)  # type: ignore[operator]
+            return pieces.flatten(1)
         if asked is None or self.asked is None:
             found: Tensor = self.encoder(view)
             return found

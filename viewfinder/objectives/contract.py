@@ -108,6 +108,10 @@ class Objective(Row):
     state         (options, dim, sizes) -> module with the objective's own parameters and buffers,
                   given to every call as ``inputs.state``; sizes are those of the clusterings, where
                   there are any. None: it keeps nothing
+    pieces        (options) -> how many pieces it scores of a view, each by its own features:
+                  queries and keys have those of all pieces side by side. None: views are whole
+    predictor     (options, dim) -> what makes queries of projections, in place of the head's
+                  predictor. None: that of the head, where it has one
     partners      the second view of a pair is of another image of the cluster, not of the same one
     refuses_alone (options) -> whether an anchor without any positive is an error: with one view, an
                   image alone in its cluster is one. None: a view is never without
@@ -139,6 +143,8 @@ class Objective(Row):
     keys: Callable[[Any], Read] | None = None
     assigner: Callable[[Any, int], nn.Module] | None = None
     state: Callable[[Any, int, Sequence[int]], nn.Module] | None = None
+    pieces: Callable[[Any], int] | None = None
+    predictor: Callable[[Any, int], nn.Module] | None = None
     partners: bool = False
     refuses_alone: Callable[[Any], bool] | None = None
     teaches: bool = False

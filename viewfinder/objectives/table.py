@@ -8,6 +8,7 @@ from viewfinder.objectives.carl import CARL_OBJECTIVE
 from viewfinder.objectives.ci_infonce import CI_INFONCE_OBJECTIVE
 from viewfinder.objectives.contract import Objective
 from viewfinder.objectives.cosine import COSINE_OBJECTIVE
+from viewfinder.objectives.cpc import CPC_OBJECTIVE
 from viewfinder.objectives.cross_entropy import CROSS_ENTROPY_OBJECTIVE
 from viewfinder.objectives.deep_info_max import DIM_OBJECTIVE, LDIM_OBJECTIVE
 from viewfinder.objectives.dino import DINO_OBJECTIVE
@@ -35,6 +36,7 @@ OBJECTIVES: Table[Objective] = Table(
         VICREG_OBJECTIVE,
         CROSS_ENTROPY_OBJECTIVE,
         CI_INFONCE_OBJECTIVE,
+        CPC_OBJECTIVE,
         PCL_OBJECTIVE,
         SWAV_OBJECTIVE,
         CARL_OBJECTIVE,

@@ -73,7 +73,35 @@ def check_parts(recipe: Recipe) -> None:
     for protocol in recipe.evaluation.protocols:
         PROBES.find(protocol)
     _check_heads(recipe)
+    _check_pieces(recipe)
     _check_processes(recipe)
+
+
+def _check_pieces(recipe: Recipe) -> None:
+    """Pieces need an encoder of each, and heads and a target that leave them apart."""
+    objective, head = recipe.objective.row, recipe.head
+    if objective.pieces is None:
+        return
+    encoder = ENCODERS[recipe.encoder.name]
+    if not encoder.pieces:
+        known = [row.name for row in ENCODERS.values() if row.pieces]
+        raise UserError(
+            f"objective={objective.name} compares the patches of a view, and "
+            f"encoder={encoder.name} gives no features of each",
+            fix=f"encoder={known[0]}",
+        )
+    if head.projector or head.predictor:
+        raise UserError(
+            f"objective={objective.name} has a predictor of its own, of the features themselves; "
+            f"head.projector is {head.projector}, head.predictor {head.predictor}",
+            fix="head.projector=[] head.predictor=null",
+        )
+    if not recipe.target.row.online:
+        raise UserError(
+            f"objective={objective.name} compares the patches of one view with each other; "
+            f"target={recipe.target.name} is of another network",
+            fix="target=shared",
+        )
 
 
 def _check_target(recipe: Recipe) -> None:
@@ -245,7 +273,8 @@ def _check_pairs(recipe: Recipe) -> None:
         )
     pairing = PAIRINGS.find(recipe.objective.pairs or objective.pairing)
     alone = recipe.target.row.memory or objective.keys is not None
-    least = pairing.least if alone else 2
+    # places of a view, or pieces of one, are compared with those of the same view
+    least = pairing.least if alone else 1 if objective.pieces is not None else 2
     if views.count < least or (views.count > 2 and not pairing.small):
         raise UserError(
             f"objective={objective.name} compares {'two' if least == 2 else 'one or two'} views of "

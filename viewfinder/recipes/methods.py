@@ -312,6 +312,28 @@ METHODS = Table(
             },
         ),
         Method(
+            name="cpc",
+            summary="what lies above in a grid of patches predicts the patches further down",
+            paper="van den Oord et al. 2018; Hénaff et al. 2020 (v2)",
+            settings={
+                "views": {
+                    "steps": [{"crop": [0.5, 1.0]}, "flip", {"grey": 0.25}, "normalise"],
+                    "split": "grid",
+                    "count": 1,
+                },
+                # 7 x 7 patches; v1 predicts up to five rows ahead, those that overlap left out
+                "objective": {
+                    "name": "cpc",
+                    "rows": 7,
+                    "first": 2,
+                    "steps": 4,
+                    "similarity": "dot",
+                },
+                "encoder": {"name": "patches"},
+                "head": {"projector": []},
+            },
+        ),
+        Method(
             name="infomin",
             summary="MoCo v2 with views that share less: RandAugment, a jigsaw beside the query",
             paper="Tian et al. 2020",

@@ -68,7 +68,6 @@ def with_data(recipe: Recipe, where: Console | None = None) -> tuple[Recipe, Sou
     source = open_data(recipe.data, recipe.seed, where)
     split = training_split(recipe.data, source)
     _check_method(recipe, split.data.modality)
-    check_modality(ENCODERS[recipe.encoder.name], split.data.modality)
     known = recipe.data.model_copy(update={"source": source.spec})  # photos is folder:photos
     recipe = recipe.model_copy(update={"data": known})
     recipe = complete(recipe, split.data.shape, split.data.modality, words_of(split.data))
@@ -76,6 +75,8 @@ def with_data(recipe: Recipe, where: Console | None = None) -> tuple[Recipe, Sou
     if split.paths is not None and split.data.modality == "images":
         data = recipe.data.model_copy(update={"size": split.data.shape[-1]})
         recipe = recipe.model_copy(update={"data": data})
+    for domain in recipe.view_maker().encoders.values():
+        check_modality(ENCODERS[recipe.encoder.name], domain.modality)
     check_data(recipe, split)
     return recipe, source
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 
@@ -125,11 +126,23 @@ class Parts(L.LightningModule):
         if row.outputs == "classes":
             assert classes is not None, "the number of classes is not given"
             units = [classes]
+        each = row.pieces is not None
+        if row.pieces is not None:
+            width *= _pieces(recipe, row.pieces(self.objective_options), domain)
         made = Network(
-            encoder, width, units, recipe.head.predictor, recipe.head.batch_norm, domain.pieces
+            encoder,
+            width,
+            units,
+            recipe.head.predictor,
+            recipe.head.batch_norm,
+            domain.pieces,
+            each=each,
         )
         if recipe.views.split_row.asks:
             made.asked = Stage.of_features(encoder, domain)
+        if row.predictor is not None:
+            made.predictor = row.predictor(self.objective_options, made.dim)
+            made.predicts = True
         if row.assigner is not None:
             made.assigner = row.assigner(self.objective_options, made.dim)
         if row.keys is not None and not domain.pieces:
@@ -254,3 +267,16 @@ class Parts(L.LightningModule):
         for state in self.states.values():
             if isinstance(state, KeepsClusters):
                 state.renew_clusters(z, centroids)
+
+
+def _pieces(recipe: Recipe, wanted: int, domain: Domain) -> int:
+    """How many pieces views of a domain have; raises UserError where the objective has others."""
+    found = domain.shape[0] if domain.modality == "clips" else 1
+    if domain.modality != "clips" or found != wanted:
+        rows = math.isqrt(found)
+        raise UserError(
+            f"objective={recipe.objective.name} is set for views of {wanted} patches, and "
+            f"views.split={recipe.views.split_row.name} gives views of {found}",
+            fix=f"objective.rows={rows}" if rows > 1 and rows**2 == found else "views.split=grid",
+        )
+    return found
