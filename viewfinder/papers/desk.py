@@ -112,6 +112,7 @@ def experiment(
     barred: Callable[[Mapping[str, Overrides]], Mapping[str, str]] = lambda recipes: {},
     *,
     first: int = 0,
+    alike: Callable[[str], str] | None = None,
 ) -> tuple[Callable[..., Result], Callable[[Mapping[str, Any]], Result]]:
     """The ``run`` and the ``judge`` of an experiment: see ``viewfinder.papers.experiment``.
 
@@ -121,6 +122,7 @@ def experiment(
     claims   of the results: what is to be judged
     tables   of the results: the paper's tables with what was found
     barred   of the arms' recipes: arms that no claim can rest on, and why
+    alike    of an arm's name its group of arms that differ in their views alone, see ``judged``
     first    the first seed: not 0 where the experiment was planned after runs with seeds from 0
     """
 
@@ -150,12 +152,12 @@ def experiment(
             protocol={**protocol(grid, seeds, device, quick, first), **own_part.protocol},
             numbers=found,
             notes=[*own_part.notes, *stopped(results, first)],
-            **judged(found, claims, tables, barred, COMMON),
+            **judged(found, claims, tables, barred, COMMON, alike),
         )
 
     def judge(stored: Mapping[str, Any]) -> Result:
         kept = {key: stored[key] for key in ("protocol", "numbers", "figures", "notes")}
-        return Result(**kept, **judged(stored["numbers"], claims, tables, barred, COMMON))
+        return Result(**kept, **judged(stored["numbers"], claims, tables, barred, COMMON, alike))
 
     return run, judge
 

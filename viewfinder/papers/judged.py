@@ -21,11 +21,14 @@ def judged(
     tables: Callable[[Results], Sequence[str]],
     barred: Callable[[Mapping[str, Any]], Mapping[str, str]],
     common: Mapping[str, Any],
+    alike: Callable[[str], str] | None = None,
 ) -> dict[str, Any]:
     """The parts of a Result that follow from its numbers: findings, tables, and the rule.
 
     barred   of the arms' recipes: those that no claim can rest on, and why
     common   the overrides that lie under all recipes
+    alike    of an arm's name the group of those that are trained alike but for their views; of a
+             group the arm that went furthest says whether its arms were trained
     """
     from viewfinder.recipes.recipe import merge
 
@@ -34,7 +37,8 @@ def judged(
         name: gauge(merge(common, row["recipe"]), row["seeds"]) for name, row in numbers.items()
     }
     recipes = {name: row["recipe"] for name, row in numbers.items()}
-    found = judge(claims(results), ways, barred(recipes))
+    speaking = ways if alike is None else furthest(ways, alike)
+    found = judge(claims(results), speaking, barred(recipes))
     return {
         "findings": found,
         "tables": [
@@ -42,8 +46,26 @@ def judged(
             for one in (*tables(results), choice_table(numbers), training_table(results, ways))
             if one
         ],
-        "rule": [rule(found), GATE],
+        "rule": [rule(found), GATE, *([ALIKE] if alike is not None else [])],
     }
+
+
+def furthest(ways: Mapping[str, Way | None], alike: Callable[[str], str]) -> dict[str, Way | None]:
+    """Of each arm the way of the arm of its group that went furthest, where any is known."""
+    best: dict[str, Way] = {}
+    for name, way in ways.items():
+        group = alike(name)
+        if way is not None and way.share is not None:
+            before = best.get(group)
+            if before is None or before.share is None or way.share > before.share:
+                best[group] = way
+    return {name: way and best.get(alike(name), way) for name, way in ways.items()}
+
+
+ALIKE = (
+    "Arms that differ in their views alone are trained alike, and views that share less cannot "
+    "reach the least loss: of such arms the one that went furthest speaks for all."
+)
 
 
 GATE = (

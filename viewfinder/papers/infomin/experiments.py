@@ -29,7 +29,7 @@ INFOMIN = (
         "fig4",
         "Figure 4",
         "The less information the channels of a colour space share, the better the features.",
-        30,
+        20,
         tuple(f"stl10-{space}" for space in ("rgb", "lab", "ycbcr", "ydbdr")),
         seeds=3,
     ),
@@ -45,7 +45,7 @@ INFOMIN = (
         "Figures 13 and 14",
         "Over the strength of jitter accuracy is a reverse U with both heads, and each operation "
         "alone leaves the views less in common.",
-        30,
+        25,
         ("imagenet-moco", "imagenet-moco-linear"),
         seeds=3,
     ),
@@ -61,7 +61,7 @@ INFOMIN = (
         "Figure 9",
         "Information is largest at one cut of the frequencies, and accuracy takes another way "
         "above it than below.",
-        25,
+        20,
         ("stl10-frequency",),
     ),
     _experiment(
@@ -76,7 +76,7 @@ INFOMIN = (
         "table1",
         "Table 1",
         "CMC is better than InstDis, and InfoMin's views than SimCLR's.",
-        20,
+        25,
         ("imagenet-instdis", "imagenet-cmc", "imagenet-infomin"),
     ),
     _experiment(

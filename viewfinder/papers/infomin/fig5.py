@@ -41,6 +41,7 @@ FIGURE = Figure(
     common={
         "method": "moco",
         "data": IMAGENETTE,
+        "epochs": 28,
         "negatives": {"name": "queue", "size": 1024},
         "objective": {"name": "info-nce", "temperature": 0.15},
     },

@@ -198,7 +198,13 @@ def figure(
         heads = ["top-1" if read == "own" else read for read in data.reads]
         return [table([data.parameter, *heads, "I_NCE, nats"], rows)]
 
-    return experiment(data.cells, report, lambda results: data.claims(data.found(results)), tables)
+    return experiment(
+        data.cells,
+        report,
+        lambda results: data.claims(data.found(results)),
+        tables,
+        alike=lambda name: name.partition(": ")[0],
+    )
 
 
 def _drawn(found: Curves, curve: str, read: str) -> list[CurvePoint]:
