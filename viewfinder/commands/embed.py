@@ -32,7 +32,7 @@ def embed(
     split        one split only; None: all of the source. Images that the run held out are "test"
     unit_length  each vector divided by its length
 
-    Vectors are computed in float32, whatever ``precision`` the run was trained in; the file says so.
+    Vectors are computed in float32, whatever ``precision`` the run was trained in.
 
     Raises UserError for what cannot be read, opened or written.
     """

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from viewfinder.core.errors import UserError, in_words
 from viewfinder.core.table import Options, R, Table
+from viewfinder.core.validation import expected
 from viewfinder.data.domain import Domain
 from viewfinder.views.items import Item, Items, ViewSpec, choose
 from viewfinder.views.maker import ViewMaker
@@ -115,8 +116,5 @@ def chosen(table: Table[R], given: Any) -> tuple[R, Options]:
         if problem["type"] == "extra_forbidden":
             told = f"has no option {option}; it has: {', '.join(fields) or 'none'}"
         else:
-            told = (
-                f"{option} is {in_words(problem['input'])}: "
-                f"{problem['msg'].removeprefix('Value error, ')}"
-            )
+            told = f"{option} is {in_words(problem['input'])}: {expected(problem['msg'])}"
         raise UserError(f"{table.kind} {row.name}: {told}") from error
