@@ -178,3 +178,23 @@ def test_an_image_without_a_label_is_none_of_any_class(tmp_path: Path, empty: st
     with pytest.raises(UserError, match=r"7 of .* name no image"):
         label_column(file, images, strict=True)
     assert encode(text)[0]["train"].tolist() == [-1, 0, 1]
+
+
+def test_the_column_of_labels_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "tags.csv"
+    file.write_text("path,kind,size\na.png,cat,3\nb.png,dog,4\n")
+    found, _ = label_column(file, {"train": ["b.png", "a.png"]}, name="kind")
+    assert found["train"].tolist() == ["dog", "cat"]
+    with pytest.raises(UserError, match=r"no column king.*Try: data\.label_column=kind"):
+        label_column(file, {"train": ["a.png"]}, name="king")
+
+
+def test_a_wide_table_is_told_in_a_line(tmp_path: Path) -> None:
+    file = tmp_path / "wide.csv"
+    file.write_text(",".join(["path", *["a"] * 500, *["b"] * 500]) + "\n")
+    with pytest.raises(UserError, match=r"several columns called a, b\. Try"):
+        read_sidecar(file)
+    file.write_text(",".join(f"column{i}" for i in range(1000)) + "\n")
+    with pytest.raises(UserError) as caught:
+        read_sidecar(file)
+    assert len(str(caught.value)) < 300 + len(str(file))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import types
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from viewfinder.networks.encoders import ENCODERS, build_encoder
 from viewfinder.networks.heads import head
 from viewfinder.networks.mlp import mlp
 from viewfinder.networks.stages import captured, stage_names
+from viewfinder.recipes.check import check_parts
 from viewfinder.recipes.recipe import build, parse_overrides
 
 DOMAINS: dict[Modality, Domain] = {
@@ -263,7 +266,7 @@ def test_weights_that_cannot_be_fetched_are_a_message(monkeypatch: pytest.Monkey
         raise ConnectionError("no network")
 
     monkeypatch.setattr("timm.create_model", offline)
-    with pytest.raises(UserError, match=r"resnet18.*no network"):
+    with pytest.raises(UserError, match=r"resnet18.*(no network|cannot be reached)"):
         build_encoder("resnet18", Domain("images", (3, 32, 32)), {"pretrained": True})
 
 
@@ -274,3 +277,30 @@ def test_heads_have_the_layers_of_the_papers() -> None:
     assert byol[-1].out_features == 256
     with pytest.raises(ValueError, match="empty"):
         head(8, [])
+
+
+def test_without_a_network_missing_weights_are_told_after_one_attempt(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from huggingface_hub import constants
+
+    attempts = []
+
+    def refused(*address: object, **_: object) -> None:
+        attempts.append(address)
+        raise OSError("no network here")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refused)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match=r"weights of resnet18 are not.*encoder\.pretrained=false"):
+        build_encoder("resnet18", Domain("images", (3, 32, 32)), {"pretrained": True})
+    assert len(attempts) == 1
+    assert not constants.HF_HUB_OFFLINE
+
+
+@pytest.mark.parametrize("word", ["timm:no_such_model", "own:os:system", "own:json:dumps"])
+def test_what_cannot_be_built_is_refused_with_the_recipe(word: str) -> None:
+    plugins.load(["os", "json"])
+    recipe = build("simclr", {"encoder": word})
+    with pytest.raises(UserError, match="encoder"):
+        check_parts(recipe)

@@ -206,7 +206,7 @@ def test_parts_of_moco_can_be_swapped(words: list[str]) -> None:
     ("words", "says"),
     [
         (["views.small_scale=[0.5,0.1]"], "not a range"),
-        (["views.small_scale=[0.1,2]"], r"small_scale.1 is 2.*less than or equal to 1"),
+        (["views.small_scale=[0.1,2]"], r"small_scale.1 is 2.*at most 1"),
         (["views.small_size=8", "views.blur_kernel=23", "views.blur_p=1"], "small views of 8 px"),
     ],
 )

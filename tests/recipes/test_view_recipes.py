@@ -208,11 +208,11 @@ def test_split_in_every_spelling(tmp_path: Path) -> None:
         (["views.crop_scale=[0.5,0.2]"], "views.crop_scale is .*low <= high"),
         (
             ["views.first.crop_ratio=[0.001,1]"],
-            r"views.first.crop_ratio.* greater than or equal to 0.01",
+            r"views.first.crop_ratio.* at least 0.01",
         ),
         (["views.flip_p=2"], "Try: views.flip_p=1"),
         (["views.blur_sgima=[1,2]"], "Did you mean views.blur_sigma"),
-        (["views.jitter=[1,1,1,1]"], "jitter_strength.3 is 1.* less than or equal to 0.5"),
+        (["views.jitter=[1,1,1,1]"], "jitter_strength.3 is 1.* at most 0.5"),
         (["views.jitter=[1,1,1,.1]", "views.jitter_strength=[1,1,1,.1]"], "are the same option"),
         (["views.preset=none", "views.steps=[flip]"], "one of them is expected"),
         (["views=none", "views.blur_sigma=[1,2]"], "nothing would change. Try: views.blur_p=0.5"),

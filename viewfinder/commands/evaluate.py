@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from viewfinder.core.errors import unknown
 from viewfinder.data.sources.table import same_source
 from viewfinder.evaluation.pixels import raw_name
 from viewfinder.evaluation.probes.scores import Score
+from viewfinder.evaluation.probes.table import PROBES
 from viewfinder.evaluation.scoring import score
 from viewfinder.report.gather import gather
 from viewfinder.report.page import write_report
@@ -40,6 +42,9 @@ def evaluate(
     >>> evaluate(Run(Path("runs/mine")), ["knn"])[0].top1  # doctest: +SKIP
     0.61
     """
+    for protocol in protocols or ():
+        if protocol not in PROBES:
+            raise unknown("protocol", protocol, [*PROBES, "transfer"])
     encoder, trained, checkpoint = load_encoder(run)
     say_unfinished(trained, checkpoint)
     recipe = override(trained, overrides or {}, source)

@@ -83,10 +83,25 @@ def _show(error: Any) -> NoReturn:
 
         told = as_key(option, sys.argv, guess=not error.possibilities)
     if told is None:
+        if "Input should be" in getattr(error, "message", ""):  # pydantic's, by way of typer
+            from viewfinder.core.validation import expected
+
+            error.message = expected(error.message)
         error.show()
+        if (example := _example(error)) is not None:
+            sys.stderr.write(f"Such as: {example}\n")
     else:
         sys.stderr.write(f"viewfinder: {one_line(told)}\n")
     sys.exit(error.exit_code)
+
+
+def _example(error: Any) -> str | None:
+    """The command line that the help of a command gives, where an argument or option is missing."""
+    context = getattr(error, "ctx", None)
+    if context is None or not error.format_message().startswith("Missing"):
+        return None
+    lines = (line.strip() for line in (context.command.help or "").splitlines())
+    return next((line for line in lines if line.startswith("viewfinder ")), None)
 
 
 def _close_output() -> None:

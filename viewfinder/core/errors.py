@@ -88,11 +88,11 @@ def in_words(value: object) -> str:
         return f"a {type(value).__name__} that cannot be shown"
 
 
-def nearest(name: str, valid: Iterable[str]) -> str | None:
-    """The valid name closest to ``name``, or None where nothing is close."""
+def nearest(name: str, valid: Iterable[str], alike: float = 0.5) -> str | None:
+    """The valid name closest to ``name``, or None where nothing is ``alike`` (0..1) enough."""
     if len(name) > 200:  # the comparison takes the square of it
         return None
-    matches = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.5)
+    matches = difflib.get_close_matches(name, list(valid), n=1, cutoff=alike)
     return matches[0] if matches else None
 
 
@@ -102,20 +102,33 @@ def nearest_keys(key: str, valid: Iterable[str]) -> list[str]:
     >>> nearest_keys("lr", ["epochs", "optimizer.lr", "objective.temperature"])
     ['optimizer.lr']
     """
-    known, last = list(valid), key.rpartition(".")[2]
+    known, (first, _, last) = list(valid), key.rpartition(".")
     alike = [one for one in known if one != key and one.rpartition(".")[2] == last]
+    within = nearest(first, {one.rpartition(".")[0] for one in alike} - {""}, alike=0.8)
+    if first and within:  # view.flip
+        return [f"{within}.{last}"]
     guess = nearest(key, known)
     if 0 < len(alike) <= 4:
         return alike
     return [guess] if guess else []
 
 
-def unknown(kind: str, name: object, valid: Iterable[str]) -> UnknownNameError:
-    """The error for a name that is not in the list: names it, the nearest match and all choices."""
+SHOWN = 8
+"""So many choices are shown in a message."""
+
+
+def unknown(kind: str, name: object, valid: Iterable[str], listed: str = "") -> UnknownNameError:
+    """The error for a name that is not in the list: names it, the nearest match, and the choices,
+    of many the nearest few and how many more there are; ``listed`` says where to see all."""
     choices = sorted(valid)
+    close = difflib.get_close_matches(in_words(name), choices, n=SHOWN, cutoff=0.0)
     guess = nearest(name, choices) if isinstance(name, str) else None
     hint = f" Did you mean {guess!r}?" if guess else ""
-    return UnknownNameError(f"unknown {kind} {in_words(name)}.{hint} Known: {', '.join(choices)}")
+    if len(choices) <= SHOWN:
+        known = ", ".join(choices)
+        return UnknownNameError(f"unknown {kind} {in_words(name)}.{hint} Known: {known}")
+    known = f"{', '.join(close)} and {len(choices) - SHOWN} more{f'; {listed}' if listed else ''}"
+    return UnknownNameError(f"unknown {kind} {in_words(name)}.{hint} Known: {known}")
 
 
 def brief(problem: object, limit: int = 300) -> str:

@@ -10,10 +10,11 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from viewfinder.core.errors import RunStopped, UserError, in_words, shortened
+from viewfinder.core.errors import RunStopped, UserError, in_words, nearest, shortened
 from viewfinder.core.processes import is_running
 
 _TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
@@ -36,12 +37,27 @@ def path_of(text: Path | str) -> Path:
     return path
 
 
+def nearest_path(path: Path) -> Path | None:
+    """What lies in the same folder under the name closest to that of a path that is not there.
+
+    >>> nearest_path(Path("/usr/libb"))  # doctest: +SKIP
+    PosixPath('/usr/lib')
+    """
+    try:
+        names = sorted(one.name for one in islice(path.parent.iterdir(), 10_000))
+    except OSError:
+        return None
+    like = nearest(path.name, [name for name in names if not name.startswith(".")], alike=0.7)
+    return None if like is None else path.parent / like
+
+
 def file_of(text: Path | str) -> Path:
     """The same of a file to be read. Raises UserError where there is something else, such as a
     folder, or a device that would never end."""
     path = path_of(text)
     if not path.exists():
-        raise UserError(f"there is no file {path}")
+        like = nearest_path(path)
+        raise UserError(f"there is no file {path}", fix=None if like is None else str(like))
     if not path.is_file():
         raise UserError(f"{path} is no file, but a {'folder' if path.is_dir() else 'device'}")
     return path
@@ -63,6 +79,11 @@ def reading(what: Path | str, fix: str | None = None) -> Iterator[None]:
         raise
     except Exception as error:
         kind = type(error).__name__
+        if isinstance(error, MemoryError) or "allocate memory" in str(error):
+            raise UserError(
+                f"{shortened(str(what), 300)} takes more memory than there is",
+                fix="a smaller data.size, or data.limit=1000",
+            ) from error
         told = shortened(" ".join(str(error).split()), 300)
         raise UserError(
             f"{shortened(str(what), 300)} cannot be read (damaged?): {kind}: {told}", fix=fix

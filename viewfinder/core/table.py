@@ -61,6 +61,8 @@ class Row:
 
 R = TypeVar("R", bound=Row)
 
+LISTED = "`viewfinder methods` lists all, and the rows of each part"
+
 
 def spelling(name: str) -> str:
     """How a name stands in a table: ``NT_Xent`` is nt-xent."""
@@ -118,7 +120,7 @@ class Table(Mapping[str, R], Generic[R]):
         """The row of that name; otherwise raises UserError, which is a KeyError too, with the
         nearest name."""
         if not isinstance(name, str) or spelling(name) not in self._rows:
-            raise unknown(self.kind, name, self._rows)
+            raise unknown(self.kind, name, self._rows, LISTED)
         return self._rows[spelling(name)]
 
     def parse(self, words: str) -> tuple[str, dict[str, Any]]:

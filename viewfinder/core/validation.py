@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, get_args
 
@@ -35,6 +36,36 @@ def _kinds(annotation: Any) -> Iterator[Any]:
         yield from _kinds(inner)
 
 
+_PLAIN = {
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a finite number": "a finite number",
+    "a valid boolean": "true or false",
+    "a valid string": "text",
+    "a valid tuple": "a list",
+    "a valid list": "a list",
+    "a valid dictionary": "a mapping of names to values",
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
+    "greater than": "more than",
+}
+
+
+def expected(message: str) -> str:
+    """What pydantic says of a value, as a person would.
+
+    >>> expected("Input should be a valid integer, unable to parse string as an integer")
+    'a whole number is expected'
+    >>> expected("Input should be greater than or equal to 1")
+    'at least 1 is expected'
+    """
+    found = re.search(r"Input should be (.*?)(, unable to .*|, got a number.*)?$", message)
+    if found is None:
+        return message.removeprefix("Value error, ")
+    words = next((w + found[1][len(p) :] for p, w in _PLAIN.items() if found[1].startswith(p)), "")
+    return f"{message[: found.start()]}{words or found[1]} is expected"
+
+
 def readable(
     error: ValidationError, keys: Mapping[str, str], prefix: tuple[str, ...] = ()
 ) -> UserError:
@@ -56,7 +87,7 @@ def readable(
     item = key not in keys and key.rpartition(".")[0] in keys  # a number of a list
     whole = key.rpartition(".")[0] if item else key
     meaning = f" ({keys[whole]})" if keys.get(whole) else ""
-    msg = problem["msg"].removeprefix("Value error, ")
+    msg = expected(problem["msg"])
     given = in_words(problem["input"])
     return UserError(
         f"{shortened(key)} is {given}: {msg}{meaning}",
@@ -83,6 +114,9 @@ def given(options: type[M], **values: Any) -> M:
 
 def unknown_key(key: str, value: Any, keys: Mapping[str, str]) -> UserError:
     """The error for a key that there is not: names those that were probably meant."""
+    while isinstance(value, Mapping) and value:  # of an unknown part, its first key
+        inner, value = next(iter(value.items()))
+        key = f"{key}.{inner}"
     guesses = nearest_keys(key, keys)
     if not guesses:
         return UserError(f"unknown key {shortened(key)}. docs/recipe.md lists every key.")

@@ -60,7 +60,8 @@ def _opened(path: Path) -> Image.Image:
             raise UnreadableImageError("empty file (0 bytes)")
         image = Image.open(path, formats=FORMATS)
     except FileNotFoundError:
-        raise UnreadableImageError("missing (a link to nowhere?)") from None
+        where = f"a link to {path.readlink()}, which is not there" if path.is_symlink() else ""
+        raise UnreadableImageError(where or "there is no such file") from None
     except PermissionError:
         raise UnreadableImageError("no permission to read it") from None
     except UnidentifiedImageError:

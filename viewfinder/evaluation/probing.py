@@ -113,7 +113,8 @@ def _labelled(x: Tensor, y: np.ndarray, word: str | None) -> tuple[Tensor, np.nd
 
 def _split_words(recipe: Recipe, source: Source) -> str:
     limit = f", limited to {recipe.data.limit} each" if recipe.data.limit else ""
-    limit += f", labels of {recipe.data.labels}" if recipe.data.labels else ""
+    column = "" if recipe.data.label_column == "label" else f" ({recipe.data.label_column})"
+    limit += f", labels of {recipe.data.labels}{column}" if recipe.data.labels else ""
     limit += f", without those in {recipe.data.exclude}" if recipe.data.exclude else ""
     held = [note for note in source.notes if "held out" in note or CHANGED in note]
     size = "" if recipe.views.size is None else f", views of {recipe.views.size} px"

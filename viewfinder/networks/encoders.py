@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, get_type_hints
 
@@ -20,12 +21,17 @@ from viewfinder.data.domain import DTYPES, Domain, Modality
 from viewfinder.networks.convnet import ConvNet
 from viewfinder.networks.mlp import Activation, mlp
 from viewfinder.networks.patches import Norm, Patches
+from viewfinder.networks.public_weights import public_weights
 from viewfinder.networks.recurrent import Cell, Recurrent
 from viewfinder.networks.transformer import Transformer
 
 
 def _no_word(word: str) -> bool:
     return False
+
+
+def _no_check(options: Any) -> None:
+    """Whatever the options are, something can be built."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +43,7 @@ class EncoderRow(Row):
     modalities  what it takes
     pieces      whether it has the features of every piece of a view too, by a method ``each``
     maps        whether its stages give maps (N, D, h, w), which local objectives need
+    check       raises UserError for options of which nothing can be built, before anything is
     pretrained  whether there are weights to start from: then ``pretrained`` is one of its options
     plugin      whether its bare option is ``module:name`` of a plug-in that must be loaded
     claims      which words that name no row are this row's bare option: ``encoder=resnet18``
@@ -49,6 +56,7 @@ class EncoderRow(Row):
     pretrained: bool = False
     plugin: bool = False
     claims: Callable[[str], bool] = _no_word
+    check: Callable[[Any], None] = _no_check
 
 
 class ConvnetOptions(Options):
@@ -145,7 +153,7 @@ def _transformer(options: TransformerOptions, domain: Domain) -> nn.Module:
     return Transformer(domain, options.width, options.depth, options.heads)
 
 
-def _timm(options: TimmOptions, domain: Domain) -> nn.Module:
+def _check_timm(options: TimmOptions) -> None:
     import timm
 
     name = options.model
@@ -156,16 +164,26 @@ def _timm(options: TimmOptions, domain: Domain) -> nn.Module:
         raise UserError(
             f"unknown encoder {name!r}: not {known}, a timm model or package.module:Class.{hint}"
         )
+
+
+def _timm(options: TimmOptions, domain: Domain) -> nn.Module:
+    import timm
+
+    _check_timm(options)
+    name = options.model
     arguments = {
         "num_classes": 0,
         "in_chans": domain.channels,
         "pretrained": options.pretrained,
     }
     try:
-        try:
-            model = timm.create_model(name, **arguments, img_size=domain.size)
-        except TypeError:  # convolutional models take no image size
-            model = timm.create_model(name, **arguments)
+        with public_weights(name) if options.pretrained else nullcontext():
+            try:
+                model = timm.create_model(name, **arguments, img_size=domain.size)
+            except TypeError:  # convolutional models take no image size
+                model = timm.create_model(name, **arguments)
+    except UserError:
+        raise
     except Exception as error:
         raise UserError(f"timm could not build {name!r}: {error}") from error
     stem = options.stem
@@ -185,7 +203,8 @@ def _small_stem(model: nn.Module, channels: int, stride: int) -> None:
     model.maxpool = nn.Identity()
 
 
-def _own(options: OwnOptions, domain: Domain) -> nn.Module:
+def _maker(options: OwnOptions) -> Callable[..., Any]:
+    """The class or function that is named. Raises UserError for anything else."""
     where, _, name = options.factory.partition(":")
     module = plugins.module(where)
     made_by = getattr(module, name, None)
@@ -197,6 +216,15 @@ def _own(options: OwnOptions, domain: Domain) -> nn.Module:
             fix="def network(channels: int) -> torch.nn.Module: ...",
         )
     assert callable(made_by)
+    return made_by
+
+
+def _check_own(options: OwnOptions) -> None:
+    _maker(options)
+
+
+def _own(options: OwnOptions, domain: Domain) -> nn.Module:
+    made_by = _maker(options)
     try:
         takes_channels = "channels" in inspect.signature(made_by).parameters
         made = made_by(channels=domain.channels) if takes_channels else made_by()
@@ -275,6 +303,7 @@ ENCODERS: Table[EncoderRow] = Table(
             build=_timm,
             maps=True,
             pretrained=True,
+            check=_check_timm,
             claims=lambda word: ":" not in word,
         ),
         EncoderRow(
@@ -285,6 +314,7 @@ ENCODERS: Table[EncoderRow] = Table(
             build=_own,
             modalities=("images", "points", "tokens", "clips"),
             plugin=True,
+            check=_check_own,
             claims=lambda word: ":" in word,
         ),
     ],

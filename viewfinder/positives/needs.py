@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from viewfinder.core.errors import UserError
-from viewfinder.core.files import path_of
+from viewfinder.core.files import file_of, path_of
 from viewfinder.core.table import Options
 from viewfinder.data.source import Split
 
@@ -18,7 +18,7 @@ def check_need(need: Need, name: str, options: Options, split: Split) -> None:
     """Raise UserError where neither the split nor the options' file has what positives need."""
     file = getattr(options, "file", None)
     if file is not None and not path_of(file).exists():
-        raise UserError(f"there is no file {file}", fix="positives.file=PATH of one that exists")
+        file_of(file)  # says so, with the nearest
     if need == "labels" and split.labels is None:
         raise UserError(
             f"positives={name}, but the images of {split.name} have no labels",

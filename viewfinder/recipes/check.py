@@ -72,6 +72,7 @@ def check_parts(recipe: Recipe) -> None:
         )
     for protocol in recipe.evaluation.protocols:
         PROBES.find(protocol)
+    recipe.encoder.row.check(recipe.encoder.options())
     _check_heads(recipe)
     _check_pieces(recipe)
     _check_processes(recipe)

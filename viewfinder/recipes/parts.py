@@ -53,6 +53,7 @@ class Data(Part):
     download: bool = Field(False, description="download a torchvision data set that is missing")
     strict: bool = Field(False, description="stop at the first unreadable image, skip none")
     labels: str | None = Field(None, description="CSV of labels (path,label or index,label)")
+    label_column: str = Field("label", description="the column of data.labels that is the label")
     size: Pixels | None = Field(None, description="resize stored images to this side, px")
     channels: Channels | None = Field(None, description="convert images to this many channels")
     limit: Rows | None = Field(None, description="use at most this many images of each split")

@@ -72,7 +72,7 @@ def save(
         shutil.rmtree(partial, ignore_errors=True)
         raise UserError(
             f"the checkpoint {path} could not be written: {error}; earlier checkpoints are kept",
-            fix="free some space, then run viewfinder pretrain --resume DIR",
+            fix=f"free some space, then run viewfinder pretrain --resume {path.parent.parent}",
         ) from error
 
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from viewfinder.core.errors import UserError, brief, in_words
 from viewfinder.core.files import locked, write_atomically
+from viewfinder.core.validation import expected
 from viewfinder.evaluation.probes.scores import FOUND, AnyScore, RegressionScore, Score
 
 _FIX = "move it away; a new one will be written"
@@ -41,7 +42,7 @@ def _score(path: Path, number: int, entry: Any) -> AnyScore:
         problem = error.errors()[0]
         key = ".".join(str(step) for step in problem["loc"])
         about = f"{key} is {in_words(problem['input'])}: " if key else ""
-        wrong = f"{about}{problem['msg'].removeprefix('Value error, ')}"
+        wrong = f"{about}{expected(problem['msg'])}"
         raise UserError(
             f"{path} is not a list of scores as they were written, in score {number}: {wrong}",
             fix=_FIX,

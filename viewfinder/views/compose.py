@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from viewfinder.core.errors import OptionError, UserError, in_words
 from viewfinder.core.expect import check_whole
 from viewfinder.core.table import Options, R, Table
+from viewfinder.core.validation import expected
 from viewfinder.data.domain import Domain
 from viewfinder.views.items import Factors, Item, Items, ViewSpec, choose, strengthened
 from viewfinder.views.maker import ViewMaker
@@ -130,8 +131,5 @@ def chosen(table: Table[R], given: Any) -> tuple[R, Options]:
         if problem["type"] == "extra_forbidden":
             told = f"has no option {option}; it has: {', '.join(fields) or 'none'}"
         else:
-            told = (
-                f"{option} is {in_words(problem['input'])}: "
-                f"{problem['msg'].removeprefix('Value error, ')}"
-            )
+            told = f"{option} is {in_words(problem['input'])}: {expected(problem['msg'])}"
         raise UserError(f"{table.kind} {row.name}: {told}") from error

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from viewfinder.core.errors import UserError
+from viewfinder.core.errors import UserError, nearest
 from viewfinder.core.files import file_of
 from viewfinder.data.splits import canonical_split
 
@@ -106,12 +106,15 @@ def read_sidecar(file: Path | str) -> Sidecar:
     file = file_of(file)
     header, rows = _read_rows(file)
     found = [name for name in _KEYS if name in header]
-    if len(found) != 1 or len(set(header)) != len(header):
+    if len(found) != 1:
         raise UserError(
-            f"{file} has the columns {', '.join(header)}; exactly one of path and index is "
-            "expected, and no name twice",
+            f"{file} has the columns {first_five(header)}; exactly one of path and index is "
+            "expected",
             fix="a first line such as: path,label",
         )
+    twice = [name for name, times in Counter(header).items() if times > 1]
+    if twice:
+        raise UserError(f"{file} has several columns called {first_five(twice)}", fix="one of each")
     cells = {name: [row[i] for row in rows] for i, name in enumerate(header)}
     keys = _keys(file, found[0], cells)
     row_of = {key: row for row, key in enumerate(keys)}
@@ -199,19 +202,23 @@ def missing_lines(
 
 
 def label_column(
-    file: Path | str, images: Mapping[str, Sequence[str] | int], strict: bool = False
+    file: Path | str,
+    images: Mapping[str, Sequence[str] | int],
+    strict: bool = False,
+    name: str = "label",
 ) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The column ``label`` of a sidecar for every split, as text (N,), "" for an image without a
+    """The column ``name`` of a sidecar for every split, as text (N,), "" for an image without a
     label; and notes on lines that name no image, which are refused where that is ``strict``."""
     sidecar = read_sidecar(file)
-    if "label" not in sidecar.columns:
+    if name not in sidecar.columns:
+        meant = nearest(name, sidecar.columns) or next(iter(sidecar.columns), None)
         raise UserError(
-            f"{sidecar.file} has no column label (it has {', '.join(sidecar.columns) or 'no other'}"
-            " columns)",
-            fix=f"a first line such as: {sidecar.key},label",
+            f"{sidecar.file} has no column {name}; beside {sidecar.key} it has "
+            f"{first_five(sidecar.columns) or 'none'}",
+            fix=f"data.label_column={meant}" if meant else f"a first line: {sidecar.key},label",
         )
     rows = align(sidecar, images)
-    cells = ["" if text.lower() == "nan" else text for text in sidecar.columns["label"]]
+    cells = ["" if text.lower() == "nan" else text for text in sidecar.columns[name]]
     column = np.asarray([*cells, ""], dtype=np.str_)  # the last is that of row -1
     notes = unknown_lines(sidecar, len(cells), np.concatenate([*rows.values()]))
     if strict and notes:

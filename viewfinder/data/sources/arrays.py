@@ -168,7 +168,7 @@ def _labels(
     """Class numbers of every labelled split, class names, notes."""
     if options.labels is not None:
         lengths = {name: count for name, (count, _) in counts.items() if name != "unlabeled"}
-        column, notes = label_column(options.labels, lengths, options.strict)
+        column, notes = label_column(options.labels, lengths, options.strict, options.label_column)
         coded, class_names, more = encode(column, where=str(options.labels))
         lost = unlabelled(
             options.labels, [(coded[name], range(lengths[name])) for name in coded], options.strict

@@ -24,7 +24,7 @@ import numpy as np
 
 from viewfinder.core.counted import counted
 from viewfinder.core.errors import UserError
-from viewfinder.core.files import path_of
+from viewfinder.core.files import nearest_path, path_of
 from viewfinder.data.decode import EXTENSIONS
 from viewfinder.data.file_splits import read_file_splits
 from viewfinder.data.options import ReadOptions
@@ -78,7 +78,9 @@ def _unlabelled_test(
 def _existing_folder(argument: str) -> Path:
     root = path_of(argument)
     if not argument or not root.exists():
-        raise UserError(f"there is no folder {argument!r}", fix="folder:PATH_OF_YOUR_IMAGES")
+        like = nearest_path(root) if argument else None
+        fix = f"folder:{like or 'PATH_OF_YOUR_IMAGES'}"
+        raise UserError(f"there is no folder {argument!r}", fix=fix)
     if not root.is_dir():
         raise UserError(f"{root} is a file; folder: takes a folder", fix=f"folder:{root.parent}")
     return root
@@ -122,7 +124,9 @@ def _labels(
 ) -> tuple[dict[str, np.ndarray], list[str] | None, list[str]]:
     candidates = {name: files for name, files in paths.items() if name != "unlabeled"}
     if options.labels is not None:
-        column, notes = label_column(options.labels, candidates, options.strict)
+        column, notes = label_column(
+            options.labels, candidates, options.strict, options.label_column
+        )
         coded, class_names, more = encode(column, where=str(options.labels))
         return coded, class_names, [*notes, *more]
     named = {name: class_folders(files, depth) for name, files in candidates.items()}

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from viewfinder.core.errors import UserError, in_words, nearest, unknown
-from viewfinder.core.files import path_of, reading
+from viewfinder.core.files import nearest_path, path_of, reading
 from viewfinder.core.table import Options, Row, Table
 from viewfinder.core.validation import readable
 from viewfinder.data.domain import Modality
@@ -183,6 +183,7 @@ def open_source(
     download: bool = False,
     strict: bool = False,
     labels: Path | str | None = None,
+    label_column: str = "label",
     channels: int | None = None,
     size: int | None = None,
     limit: int | None = None,
@@ -212,6 +213,7 @@ def open_source(
         download=download,
         strict=strict,
         labels=None if labels is None else Path(labels),
+        label_column=label_column,
         channels=channels,
         size=size,
         limit=limit,
@@ -262,7 +264,14 @@ def full_spec(spec: str) -> str:
     guess = nearest(spec.partition(":")[0], SOURCES)
     if ":" in spec and guess is not None:  # the place would make every name unlike
         raise UserError(f"unknown data source {in_words(spec)}", fix=SOURCES[guess].spelling)
-    raise unknown("data source", spec, [row.spelling for row in SOURCES.values()])
+    like = nearest_path(path) if spec else None
+    if like is not None or (":" not in spec and (path.suffix or len(path.parts) > 1)):
+        raise UserError(
+            f"there is no {in_words(spec)}, and no data source is called so",
+            fix=f"data={like or 'folder:PATH_OF_YOUR_IMAGES'}",
+        )
+    spellings = [row.spelling for row in SOURCES.values()]
+    raise unknown("data source", spec, spellings, "`viewfinder methods sources` lists all")
 
 
 def same_source(one: str, other: str) -> bool:
