@@ -173,6 +173,7 @@ OPTIONS_OF_LOOPS: dict[str, Callable[[], Any]] = {
         ["crop"], 32, split={"patches": {"offset": 9, "reach": 3}}
     ),
     "images for patches": lambda: vf.views.compose(["crop"], 32, split="patches")(IMAGES),
+    "the mean of too many": lambda: vf.views.compose([{"normalise": {"mean": [0, 0]}}], 32),
     "draws of a bank": lambda: vf.negatives.Bank(9, 4, size=8, nearest=3),
 }
 

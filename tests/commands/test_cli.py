@@ -389,24 +389,29 @@ def in_processes(out: Path, *words: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-TWO = ["devices=2", "strategy=ddp"]
+CLUSTERED = ["pcl", "positives.k=[5,4]", "positives.start=0"]
+CLUSTERED += ["regularizers.rc=1", "regularizers.lbe=1"]
 
 
-def test_two_processes_train_and_one_of_them_scores(tmp_path: Path) -> None:
-    out = tmp_path / "two"
-    in_processes(out, "moco", *TWO, "evaluation=[knn]", "regularizers.rc=1")
-    results = json.loads((out / "results.json").read_text())
+@pytest.fixture(scope="module")
+def of_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two processes, with a queue, clusters and regularizers."""
+    out = tmp_path_factory.mktemp("processes") / "two"
+    in_processes(out, *CLUSTERED, "devices=2", "strategy=ddp", "evaluation=[knn]")
+    return out
+
+
+def test_two_processes_train_and_one_of_them_scores(of_two: Path) -> None:
+    results = json.loads((of_two / "results.json").read_text())
     assert len(results) == 4
-    assert (out / "report.html").exists()
+    assert (of_two / "report.html").exists()
 
 
-def test_two_processes_have_the_clusters_of_one(tmp_path: Path) -> None:
-    words = ["pcl", "positives.k=[5,4]", "positives.start=0", "regularizers.lbe=1"]
-    words += ["evaluation.protocols=[]", "evaluation.baselines=false"]
-    one, two = tmp_path / "one", tmp_path / "two"
-    in_processes(one, *words)
-    in_processes(two, *words, *TWO)
-    first, second = (load_weights(run / "checkpoints" / "epoch-00001") for run in (one, two))
+def test_two_processes_have_the_clusters_of_one(of_two: Path, tmp_path: Path) -> None:
+    alone = ["evaluation.protocols=[]", "evaluation.baselines=false"]
+    in_processes(tmp_path / "one", *CLUSTERED, *alone)
+    runs = (tmp_path / "one", of_two)
+    first, second = (load_weights(run / "checkpoints" / "epoch-00001") for run in runs)
     assert first.keys() == second.keys()
     assert all(torch.isfinite(w).all() for w in second.values())
     for key in ("clusters", "states.main.centroids0", "states.main.centroids1"):
@@ -508,8 +513,7 @@ def test_what_clusters_prints_trains_on_the_images_it_measured(
 
 
 @pytest.mark.skipif("VIEWFINDER_DATA" not in os.environ, reason="VIEWFINDER_DATA is not set")
-@pytest.mark.parametrize("method", ["simclr", "byol"])
-@pytest.mark.parametrize("name", ["cifar10", "fashion_mnist"])
+@pytest.mark.parametrize(("method", "name"), [("simclr", "cifar10"), ("byol", "fashion_mnist")])
 def test_real_images_go_through_all_commands(
     method: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -155,7 +155,7 @@ def test_the_gradient_of_black_grey_and_white_is_finite(
 def test_grey_images_are_refused_with_a_way_out(row: Step) -> None:
     with pytest.raises(UserError, match=rf"step {row.name} needs 3 channels.*has 1") as refused:
         compose(["crop", row.name], 16, channels=1)
-    assert "channels=3" in str(refused.value)
+    assert str(refused.value).endswith("channels=3")
 
 
 @rows

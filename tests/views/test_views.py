@@ -15,7 +15,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from viewfinder.core.errors import UserError
+from viewfinder.core.errors import OptionError, UserError
 from viewfinder.views import ViewMaker, compose
 from viewfinder.views.pipeline import Pipeline
 from viewfinder.views.render import Drawn, draw, plan, render
@@ -311,9 +311,10 @@ def test_one_channel_images_are_already_grey() -> None:
     ],
 )
 def test_steps_that_do_not_take_the_channels_say_what_to_set(steps: list[Any], fix: str) -> None:
-    with pytest.raises(UserError) as error:
+    with pytest.raises(OptionError) as error:
         maker(steps, channels=4)
-    assert error.value.fix == fix
+    assert error.value.within("views.").fix == fix
+    assert "views." not in str(error.value)
 
 
 @pytest.mark.parametrize("later", ["jitter", "solarize", "normalise", "lab"])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pydantic import Field
 from torch import Tensor
 
-from viewfinder.core.errors import UserError
+from viewfinder.core.errors import OptionError
 from viewfinder.core.table import Options
 from viewfinder.data.domain import Domain
 from viewfinder.views.contract import Step, Transform, Values
@@ -28,13 +28,13 @@ def normalize_(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> T
 def check_statistics(
     mean: Sequence[float], std: Sequence[float], channels: int, prefix: str = ""
 ) -> None:
-    """Raise UserError where mean or std have neither one value nor one for each channel."""
+    """Raise OptionError where mean or std have neither one value nor one for each channel."""
     for name, values in (("mean", mean), ("std", std)):
         if len(values) not in (1, channels):
-            raise UserError(
-                f"views.{prefix}{name} has {len(values)} values, the images have {channels} "
+            raise OptionError(
+                f"@{prefix}{name} has {len(values)} values, the images have {channels} "
                 f"channels; one value or {channels} are expected",
-                fix=f"views.{prefix}{name}=[{values[0]:g}]",
+                fix=f"@{prefix}{name}=[{values[0]:g}]",
             )
 
 
