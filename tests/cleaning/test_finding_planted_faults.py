@@ -78,14 +78,16 @@ def test_outliers_are_what_is_far_from_its_neighbours() -> None:
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((201, 4)) + np.array([8, 0, 0, 0])
     vectors[200] = [0, 9, 0, 0]
-    graph = nearest_neighbours(vectors, 5)
-    score = outlier_scores(graph)
-    cosine = (vectors @ vectors.T) / np.outer(*[np.linalg.norm(vectors, axis=1)] * 2)
-    np.fill_diagonal(cosine, -2)
-    np.testing.assert_allclose(score, 1 - np.sort(cosine)[:, -5:].mean(1), atol=1e-5)
+    graph = nearest_neighbours(vectors, 200)
+    score = outlier_scores(vectors, graph, 5)
+    apart = np.linalg.norm(vectors[:, None] - vectors[None], axis=2)
+    expected = np.sort(apart, axis=1)[:, 1:6].mean(1)
+    np.testing.assert_allclose(score, expected / np.median(expected), rtol=1e-5)
     assert score.argmax() == 200
     assert unusual(score)[200]
     assert not unusual(np.ones(50)).any()
+    equal = np.ones((40, 4))
+    assert not outlier_scores(equal, nearest_neighbours(equal)).any()
 
 
 def test_the_vote_is_the_share_of_the_known_labels() -> None:
@@ -104,6 +106,41 @@ def test_confident_learning_on_a_case_by_hand() -> None:
     np.testing.assert_allclose(found.confidence, [0.9, 0.8, 0.35, 0.8, 0.95, 0.1], rtol=1e-6)
     assert doubts(p, labels, majority=0.7).suggested.tolist() == [-1] * 5 + [0]
     assert np.isnan(doubts(p, np.array([0, 0, -1, 1, 1, 1])).confidence[2])
+
+
+def test_the_doubted_labels_are_those_of_cleanlab() -> None:
+    """Off the diagonal of ``cleanlab.count.compute_confident_joint`` of cleanlab 2.9.0."""
+    labels = np.array([2, 1, 0, 0, 0, 0, 2, 1, 0, 1, 0, 1, 1, 2, 0, 0, 2, 2, 0, 0, 2, 1, 2, 1])
+    p = np.array(
+        [
+            [0.09, 0.41, 0.5],
+            [0.64, 0.14, 0.22],
+            [0.74, 0.25, 0.0],
+            [0.57, 0.18, 0.25],
+            [0.57, 0.21, 0.22],
+            [0.14, 0.01, 0.85],
+            [0.32, 0.01, 0.66],
+            [0.5, 0.37, 0.13],
+            [0.36, 0.24, 0.41],
+            [0.51, 0.26, 0.23],
+            [0.51, 0.4, 0.09],
+            [0.2, 0.78, 0.02],
+            [0.44, 0.47, 0.1],
+            [0.04, 0.94, 0.02],
+            [0.55, 0.09, 0.37],
+            [0.47, 0.5, 0.02],
+            [0.05, 0.49, 0.45],
+            [0.42, 0.17, 0.42],
+            [0.83, 0.01, 0.16],
+            [0.85, 0.05, 0.1],
+            [0.11, 0.62, 0.27],
+            [0.21, 0.67, 0.12],
+            [0.31, 0.13, 0.55],
+            [0.44, 0.35, 0.21],
+        ]
+    )
+    found = doubts(p, labels, majority=0)
+    assert np.flatnonzero(found.doubtful).tolist() == [1, 5, 8, 13, 15, 16, 20]
 
 
 def test_wrong_labels_are_doubted_where_neighbours_know_the_class() -> None:

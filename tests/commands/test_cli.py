@@ -37,6 +37,17 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     return 0
 
 
+def test_help_lists_the_commands_as_they_are_used() -> None:
+    """Data before training, what a run is used for after it, the papers last."""
+    from typer.main import get_command
+
+    from viewfinder.commands.cli import app
+
+    listed = list(get_command(app).commands)
+    order = ["data", "pretrain", "evaluate", "embed", "search", "clean", "clusters", "reproduce"]
+    assert [name for name in listed if name in order] == order
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of the whole chain on a few digits."""

@@ -140,7 +140,7 @@ def findings(images: RunImages, *, label_next: int = LABEL_NEXT, score: bool = T
     known, graph = images.embeddings, images.graph
     seen, looks = _one_pass(images.images)
     copies = find_copies(seen, graph)
-    scores = outlier_scores(graph)
+    scores = outlier_scores(known.vectors, graph)
     outlier = unusual(scores)
     labels = known.labels
     judged = None

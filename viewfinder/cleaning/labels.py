@@ -70,7 +70,7 @@ def doubts(probabilities: np.ndarray, labels: np.ndarray, majority: float = MAJO
     bearers = np.bincount(given, minlength=p.shape[1])
     sums = np.bincount(given, weights=own, minlength=p.shape[1])
     threshold = np.divide(sums, bearers, out=np.full(p.shape[1], np.inf), where=bearers > 0)
-    reached = np.where(p >= threshold, p, -1.0)
+    reached = np.where(p >= threshold - 1e-6, p, -1.0)  # a mean of equals may be rounded up
     best = reached.argmax(axis=1)
     other = (reached.max(axis=1) > (majority or -1)) & (best != given)
     confidence = np.full(len(labels), np.nan, np.float32)

@@ -9,13 +9,24 @@ from viewfinder.runs.neighbour_graph import NeighbourGraph
 NEAREST = 10
 """Neighbours that an image is measured by: more than it has copies."""
 DEVIATIONS = 2.5
+BLOCK = 256
 
 
-def outlier_scores(graph: NeighbourGraph, k: int = NEAREST) -> np.ndarray:
-    """float32 (N,): 1 minus the mean cosine similarity with the k nearest others (Ramaswamy et al.
-    2000; Sun et al. 2022 for deep features); k is at most the graph's."""
-    score: np.ndarray = 1 - graph.similarity[:, :k].mean(axis=1)
-    return score.clip(0)
+def outlier_scores(vectors: np.ndarray, graph: NeighbourGraph, k: int = NEAREST) -> np.ndarray:
+    """float32 (N,): the mean Euclidean distance of each vector float (N, D) to the k nearest of its
+    neighbours in the graph (Ramaswamy et al. 2000; Sun et al. 2022 for deep features), as a
+    multiple of the median of all: 1 is usual. Zeros where most are equal to their neighbours.
+
+    The graph is by direction alone, the distance is not: the length of a feature says much of
+    whether an image is strange, and without it most planted strangers are missed.
+    """
+    found = np.empty(len(graph), np.float32)
+    for start in range(0, len(graph), BLOCK):
+        own, near = vectors[start : start + BLOCK], graph.near[start : start + BLOCK]
+        apart = np.linalg.norm(vectors[near] - own[:, None], axis=2)
+        found[start : start + BLOCK] = np.sort(apart, axis=1)[:, :k].mean(axis=1)
+    usual = np.median(found)
+    return found / usual if usual > 0 else np.zeros_like(found)
 
 
 def unusual(values: np.ndarray, deviations: float = DEVIATIONS) -> np.ndarray:

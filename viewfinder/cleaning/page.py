@@ -147,7 +147,7 @@ def _outliers(shown: _Shown, rows: np.ndarray) -> Section:
     if not flagged:
         rows = np.argsort(-score, kind="stable")[:FARTHEST]
     made = [
-        [shown.picture(i, [f"score {score[i]:.3f}"], "first"), *_beside(shown, i)]
+        [shown.picture(i, [f"{score[i]:.1f} times as far as usual"], "first"), *_beside(shown, i)]
         for i in rows[:ROWS].tolist()
     ]
     hint = "Far from all others in the embedding, the farthest first, with the nearest there are."

@@ -45,6 +45,23 @@ Words = Annotated[
 
 
 @app.command()
+def data(
+    source: Annotated[
+        str, typer.Argument(help="shapes, digits, npz:PATH, folder:DIR, cifar10, ...")
+    ],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="overrides: data.*")
+    ] = None,
+) -> None:
+    """Say what is in a source: counts, sizes, classes, attributes, unreadable files."""
+    from viewfinder.commands import data as command
+    from viewfinder.commands.words import overrides_of
+    from viewfinder.data.describe import print_description
+
+    print_description(command.describe(source, overrides_of(words or [])))
+
+
+@app.command()
 def pretrain(
     words: Words = None,
     recipe: Annotated[Path | None, typer.Option(help="a YAML file of recipe keys")] = None,
@@ -270,23 +287,6 @@ def clean(
     overrides = overrides_of(words or [])
     found = command.clean(Run(run), data, overrides, out=folder, label_next=label_next)
     command.show(found, folder)
-
-
-@app.command()
-def data(
-    source: Annotated[
-        str, typer.Argument(help="shapes, digits, npz:PATH, folder:DIR, cifar10, ...")
-    ],
-    words: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="overrides: data.*")
-    ] = None,
-) -> None:
-    """Say what is in a source: counts, sizes, classes, attributes, unreadable files."""
-    from viewfinder.commands import data as command
-    from viewfinder.commands.words import overrides_of
-    from viewfinder.data.describe import print_description
-
-    print_description(command.describe(source, overrides_of(words or [])))
 
 
 @app.command()
