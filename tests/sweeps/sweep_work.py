@@ -50,4 +50,9 @@ def some_fail(point: Point) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    one_after_another(plan_of(Path(sys.argv[1])).points(), trained)
+    folder, together = Path(sys.argv[1]), int(os.environ.get("TOGETHER", 1))
+    points = plan_of(folder / "sweep").points()
+    (folder / f"ready-{os.getpid()}").touch()
+    while len(list(folder.glob("ready-*"))) < together:  # one may start much later than another
+        time.sleep(0.01)
+    one_after_another(points, trained)

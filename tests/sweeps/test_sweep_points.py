@@ -36,12 +36,12 @@ def lines(folder: Path) -> list[list[str]]:
 
 
 def test_two_processes_share_the_points_and_do_none_twice(tmp_path: Path) -> None:
-    both = [begun(tmp_path, SLEEP="0.4") for _ in range(2)]
-    assert [process.wait(120) for process in both] == [0, 0]
-    done = lines(tmp_path)
+    both = [begun(tmp_path, SLEEP="0.4", TOGETHER="2") for _ in range(2)]
+    assert [process.wait(240) for process in both] == [0, 0]
+    done = lines(tmp_path / "sweep")
     assert len(done) == 9 == len({name for name, _ in done})
     assert {pid for _, pid in done} == {str(process.pid) for process in both}
-    assert not unfinished(plan_of(tmp_path).points())
+    assert not unfinished(plan_of(tmp_path / "sweep").points())
 
 
 def test_the_point_of_a_killed_process_is_taken_over(
@@ -49,14 +49,14 @@ def test_the_point_of_a_killed_process_is_taken_over(
 ) -> None:
     monkeypatch.setattr(module, "WAIT", 0.05)
     first = begun(tmp_path, SLEEP="1000")
-    deadline = time.monotonic() + 100
-    while not lines(tmp_path) and time.monotonic() < deadline:
+    deadline = time.monotonic() + 240
+    while not lines(tmp_path / "sweep") and time.monotonic() < deadline:
         time.sleep(0.02)
-    (held, _) = lines(tmp_path)[0]
+    (held, _) = lines(tmp_path / "sweep")[0]
     first.send_signal(signal.SIGKILL)
     first.wait()
-    assert one_after_another(plan_of(tmp_path).points(), trained) == {}
-    names = [name for name, _ in lines(tmp_path)]
+    assert one_after_another(plan_of(tmp_path / "sweep").points(), trained) == {}
+    names = [name for name, _ in lines(tmp_path / "sweep")]
     assert names.count(held) == 2 and len(set(names)) == 9
 
 
