@@ -153,6 +153,21 @@ def test_vince_on_small_worlds(world: World) -> None:
             assert exceeds == (name in world.golden["violates_I"])
 
 
+@pytest.mark.parametrize("k", [2, 5, 64])
+def test_where_everything_is_accepted_vince_is_info_nce_up_to_its_constant(k: int) -> None:
+    """r = 1 makes the proposal the marginal. The constants: none for equation 4, 1 - K for both
+    corollaries, 1 - K - log K for equation 3 as it is printed."""
+    scores = 3 * torch.randn(20, k, generator=torch.Generator().manual_seed(k)).double()
+    ones, nce = torch.ones(20, k - 1).double(), float(bounds.info_nce(scores, 0))
+    for value, constant in (
+        (vince.equation_4(scores), 0),
+        (vince.corollary_3_1_1(scores, ones), 1 - k),
+        (vince.corollary_3_1_2(scores, 1.0), 1 - k),
+        (vince.equation_3(scores, ones), 1 - k - math.log(k)),
+    ):
+        assert -float(value) == pytest.approx(nce + constant, abs=1e-12)
+
+
 def test_what_is_no_bound_exceeds_the_information_of_a_fair_bit() -> None:
     """One violation for each row that declares to be none: I = log 2."""
     world = next(w for w in WORLDS if w.k == 6)

@@ -159,16 +159,52 @@ def test_in_the_place_of_an_empty_annulus_stands_the_ball() -> None:
     assert empty[0]
 
 
+@pytest.mark.parametrize("row", MEMORY, ids=lambda row: row.name)
+def test_data_without_positions_are_refused(row: Any) -> None:
+    """A memory of one row per datum has no place for them, whatever it proposes."""
+    options = {"size": 3} if "size" in row.options.model_fields else {}
+    bank: Any = row.build(row.options(**options), Spec(Domain("images", (3, 8, 8)), n=N, dim=DIM))
+    before = bank.table.clone()
+    for call in (bank.propose, bank.update):
+        with pytest.raises(UserError, match=r"one row for each datum.*position"):
+            call(torch.randn(3, DIM), None)
+        with pytest.raises(ValueError, match="index must be a tensor"):
+            call(torch.randn(3, DIM), INDEX.tolist())
+    assert torch.equal(bank.table, before)
+
+
+@pytest.mark.parametrize("row", MEMORY, ids=lambda row: row.name)
+@pytest.mark.parametrize("alpha", [-0.1, 1.1, math.nan])
+def test_a_share_of_the_old_is_between_0_and_1(row: Any, alpha: float) -> None:
+    with pytest.raises(ValueError, match="alpha"):
+        row.options(alpha=alpha)
+
+
+def test_whatever_tells_of_empty_sets_says_what_is_used_instead() -> None:
+    """A run prints it beside the share of its anchors."""
+    for row in MEMORY:
+        empty = {"annulus": {"size": 3, "upper": -1.0}, "threshold": {"lower": 1.0}}
+        if row.name not in empty:
+            assert not row.notes
+            continue
+        bank: Any = row.build(
+            row.options(**empty[row.name]), Spec(Domain("images", (3, 8, 8)), n=N, dim=DIM)
+        )
+        bank.propose(torch.randn(3, DIM), INDEX)
+        assert set(row.notes) == set(bank.said) and bank.said["empty_sets"] == 1
+        assert "instead" in row.notes["empty_sets"]
+
+
 def test_what_is_accepted_is_uniform_between_both_bounds() -> None:
     given = pool(3)
     s = cosines(given)
     inside = (s >= -0.4) & (s <= 0.7) & others(given)
     assert inside.any(dim=1).all()
-    rows, empty = threshold(given, 5000, lower=-0.4, upper=0.7)
+    rows, empty, _ = threshold(given, 5000, lower=-0.4, upper=0.7)
     assert empty is not None
     assert not empty.any()
     spread(rows, normalised(inside.double()))
-    rows, empty = threshold(given, 5000, lower=0.9999999)
+    rows, empty, _ = threshold(given, 5000, lower=0.9999999)
     assert empty is not None
     assert empty.all()
     spread(rows, normalised(others(given).double()))
@@ -218,6 +254,9 @@ def test_neighbours_are_of_the_memory_or_of_the_output() -> None:
         for by in ("memory", "current"):
             spec = Spec(Domain("images", (3, 8, 8)), n=N, dim=DIM)
             bank: Any = row.build(row.options(by=by, **options), spec).double()
+            if row.learns:  # it draws alike from all rows at the start
+                with torch.no_grad():
+                    bank.choose.g.copy_(torch.linspace(-2, 2, 17))
             first = bank.propose(query, INDEX).rows
             found[by] = bank.propose(bank.table[INDEX], INDEX).rows
             assert torch.equal(first, found[by]) == (by == "memory"), row.name

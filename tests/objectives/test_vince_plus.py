@@ -17,7 +17,7 @@ from viewfinder.information.table import BOUNDS
 from viewfinder.negatives import NEGATIVES, Contrast, Proposal
 from viewfinder.negatives.learned import Acceptance
 from viewfinder.negatives.pool import Pool
-from viewfinder.objectives import OBJECTIVES
+from viewfinder.objectives import OBJECTIVES, info_nce_with_negatives
 from viewfinder.objectives.vince_plus import vince_plus
 from viewfinder.recipes.recipe import build
 
@@ -275,6 +275,17 @@ def test_before_it_learns_draws_are_those_of_instance_discrimination() -> None:
     cost = chosen.proposal.cost.sum() + chosen.proposal.log_q.sum()
     assert torch.equal(torch.autograd.grad(cost, cold.g)[0], torch.zeros(4).double())
     assert cold(pool(epoch=2)).proposal.log_q.grad_fn is not None  # type: ignore[union-attr]
+
+
+def test_where_everything_is_accepted_alike_it_is_info_nce_with_uniform_draws() -> None:
+    of, query = pool(), draw(11, 2, DIM)
+    rows, _, proposal = Acceptance(6, rate=0.3).double()(of)
+    contrast = Contrast(of.table, rows, of.table[INDEX], proposal=proposal)
+    assert torch.equal(rows, of.drawn(6, lambda s: (s > float("-inf")).double()).rows)
+    terms = vince_plus(query, None, contrast, 0.3)
+    plain = Contrast(of.table, rows, of.table[INDEX])
+    wanted = info_nce_with_negatives(query, None, plain, 0.3)
+    torch.testing.assert_close(terms["loss"], wanted)
 
 
 @pytest.mark.parametrize("draws", ["harder", "easier"])

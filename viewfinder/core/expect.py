@@ -50,6 +50,8 @@ def check_whole(name: str, given: Any, least: int = 1, most: int | None = None) 
 def check_whole_numbers(name: str, given: Tensor) -> None:
     """Raise ValueError unless a tensor holds integers: of floats the fraction would be lost, and a
     mask is no list of positions."""
+    if not isinstance(given, Tensor):
+        raise ValueError(f"{name} must be a tensor of {_WHOLE}, not {type(given).__name__}")
     kind = given.dtype
     if kind.is_floating_point or kind.is_complex or str(kind) == "torch.bool":
         raise ValueError(f"{name} must be {_WHOLE}, not {kind}")

@@ -91,4 +91,8 @@ ANNULUS = memory_row(
     bare="size",
     build=_build,
     drawn=lambda o: o.draws or o.size,
+    notes={
+        "empty_sets": "nothing of the annulus remained, and the whole ball was used instead; more "
+        "clusters or a larger negatives.size leave more"
+    },
 )

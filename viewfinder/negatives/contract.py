@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 import torch
@@ -174,6 +174,8 @@ class NegativesRow(Row):
                     query is what does
     drawn           options -> how many rows of the table are drawn for each query; 0: none is
     learns          it has parameters, which an objective must train
+    notes           shares of the queries that it logs (``Negatives.said``) -> what a run says where
+                    one is above 0: "for SHARE of the anchors ..."
     """
 
     build: Callable[[Any, Spec], Negatives]
@@ -184,6 +186,7 @@ class NegativesRow(Row):
     of_places: bool = False
     drawn: Callable[[Any], int] = lambda options: 0
     learns: bool = False
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_proposed(negatives: object) -> None:

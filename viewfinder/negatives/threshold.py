@@ -54,4 +54,8 @@ THRESHOLD = memory_row(
     bare="draws",
     build=_build,
     drawn=lambda o: o.draws,
+    notes={
+        "empty_sets": "no row was within negatives.lower and negatives.upper, and all others were "
+        "used instead"
+    },
 )

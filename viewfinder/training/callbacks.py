@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from viewfinder.core.console import say
 from viewfinder.core.errors import RunStopped, UserError
 from viewfinder.core.files import write_atomically
 from viewfinder.core.randomness import numpy_generator
@@ -151,7 +152,7 @@ class History(L.Callback):
     def __init__(self, path: Path, measures: Measured, console: Console) -> None:
         self.path, self.measures, self.console = path, measures, console
         self.rows: list[dict[str, float]] = []
-        self._started = 0.0
+        self._started, self._noted = 0.0, set[str]()
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows}
@@ -198,6 +199,16 @@ class History(L.Callback):
                 f"{row['images_per_second']:,.0f} images/s",
                 highlight=False,
             )
+            self._note(row, recipe)
+
+    def _note(self, row: dict[str, float], recipe: Any) -> None:
+        """Say once what the negatives declare to be worth saying."""
+        anchors = len(self._terms["loss"]) * recipe.batch_size
+        for name, told in recipe.negatives.row.notes.items():
+            if row.get(name, 0) > 0 and name not in self._noted:
+                self._noted.add(name)
+                many = f"{row[name]:.1%} of the anchors ({round(row[name] * anchors):,})"
+                say(f"note: for {many} {told}", self.console)
 
     def _means(self, trainer: L.Trainer) -> dict[str, float]:
         """The mean of the loss and its terms over the epoch's steps, and over the processes."""
