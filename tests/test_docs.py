@@ -112,7 +112,8 @@ def test_the_recipes_of_views_are_sound() -> None:
 
     found = []
     for page in PAGES:
-        for words in re.findall(r"viewfinder learn-views\b([^`\n]*)", page.read_text()):
+        commands = "\n".join(blocks(page, "sh"))
+        for words in re.findall(r"viewfinder learn-views\b(.*)", commands):
             given = shlex.split(words.partition("--")[0], comments=True)
             found += [view_recipe_of(given)] if given else []
     assert {recipe.method for recipe in found} >= {"semi-supervised", "unsupervised", "supervised"}
