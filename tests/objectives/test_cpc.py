@@ -185,7 +185,7 @@ def test_the_method_has_no_batch_norm_and_its_evaluation_is_the_mean_over_patche
         ({"objective": {"rows": 5, "steps": 3}}, "set for views of 25 patches, and .* 49"),
         ({"views": {"split": {"grid": {"patch": 20}}}}, "patches of 20 px do not fit"),
         ({"views": {"split": {"grid": {"patch": 8}}}}, "set for views of 49 patches, and .* of 9"),
-        ({"views": {"split": "draws", "count": 2}}, "encoder=patches takes clips"),
+        ({"views": {"split": "draws", "count": 2}}, "encoder=patchwise takes clips"),
         ({"negatives": "queue"}, "cannot use negatives=queue"),
     ],
 )

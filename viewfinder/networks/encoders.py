@@ -271,7 +271,7 @@ ENCODERS: Table[EncoderRow] = Table(
             modalities=("clips", "images"),
         ),
         EncoderRow(
-            name="patches",
+            name="patchwise",
             summary="a convnet of each patch of a grid without batch norm; their mean",
             paper="van den Oord et al. 2018 (CPC)",
             options=PatchesOptions,

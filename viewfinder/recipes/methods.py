@@ -329,7 +329,7 @@ METHODS = Table(
                     "steps": 4,
                     "similarity": "dot",
                 },
-                "encoder": {"name": "patches"},
+                "encoder": {"name": "patchwise"},
                 "head": {"projector": []},
             },
         ),
