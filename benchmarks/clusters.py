@@ -13,7 +13,7 @@ kmeans       a refresh of 50,000 x 128 features, k = 1,000: at most 1.10 times f
 
 Every measurement runs in a process of its own, so that its peak memory is its own; the least of
 the rounds counts. Limits are judged by processor time, which is the time that passes on a machine
-of one's own (but for k-means all of it is one thread) and does not count other work beside it.
+of one's own (except for k-means, all of it is one thread) and does not count other work beside it.
 """
 
 from __future__ import annotations

@@ -154,7 +154,7 @@ def seeded() -> torch.Generator:
 
 
 def strip(tiles: list[Tensor]) -> Image.Image:
-    """Pictures side by side on white, at most as high as SIDE but for large ones, halved."""
+    """Pictures side by side on white, at most as high as SIDE; large ones are halved."""
     pictures = []
     for tile in tiles:
         x = tile.clamp(0, 1).expand(-1, 3, -1, -1)

@@ -33,7 +33,7 @@ def modules() -> Iterator[tuple[str, Path]]:
 
 
 def imports(path: Path, known: set[str]) -> set[str]:
-    """The modules of the project that a file imports, anywhere in it but for type checking."""
+    """The modules of the project that a file imports, anywhere in it except for type checking."""
     found: set[str] = set()
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):

@@ -79,7 +79,7 @@ def assert_golden(
     within 1e-8 of the largest. Float32: ``float32_tolerance`` and ``vanishing_gradient``, and a few
     times the error that the peer itself has against its own float64 run. ``alternative``: against a
     peer that differs, which ran in float64 alone. ``tangent``: the peer takes unit vectors as they
-    are and ours normalises them, so the gradients are equal but for the part along the vector.
+    are and ours normalises them, so the gradients are equal except for the part along the vector.
     """
     parts = {"f64": torch.float64} if alternative else {"f64": torch.float64, "f32": torch.float32}
     for part, dtype in parts.items():

@@ -240,7 +240,7 @@ def test_on_gaussian_mixtures_the_bound_is_below_the_divergence_and_that_below_h
     spread: float,
 ) -> None:
     """Theorem 3.2: -loss <= KL(E_z[P(x|z) P(y|z)] || P(x) P(y)) <= H(Z), within the error of the
-    estimates; with components apart, where H(Z|X) = 0, all are equal but for the log of the sum."""
+    estimates; with components apart, where H(Z|X) = 0, all are equal up to the log of the sum."""
     batches, size = 60, 512
     bounds, ratios = [], []
     for seed in range(batches):

@@ -54,7 +54,7 @@ META = torch.device("meta")
 
 
 def refusal(situation: Situation, says: str, change: Any = None, **wrong: Any) -> None:
-    """What is right but for ``wrong``, or for what ``change`` makes of the data, is refused."""
+    """What is right except for ``wrong``, or for what ``change`` makes of the data, is refused."""
     data = random_data(situation, 4)
     if change is not None:
         data = change(data)

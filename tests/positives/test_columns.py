@@ -51,7 +51,7 @@ def test_each_column_is_understood_by_itself() -> None:
 @pytest.mark.parametrize("cell", ["", "nan", "maybe"])
 def test_a_binary_column_with_something_else_in_it_is_refused(cell: str) -> None:
     cells = {"soft": ["1", "0", cell, "1"]}
-    with pytest.raises(UserError, match=r"soft is binary but for 1 of 4 cells .*line 4") as error:
+    with pytest.raises(UserError, match=r"soft is binary except in 1 of 4 cells .*line 4") as error:
         parse_columns(cells, "attributes.csv")
     assert "categorical=[soft]" in str(error.value)
     values = parse_columns(

@@ -88,7 +88,7 @@ def test_the_way_back_is_the_way_back(name: str, space: Space) -> None:
     rgb = cube(9)
     near = torch.isclose(space.to_rgb(space.of_rgb(rgb)), rgb, atol=1e-9).all(1)
     assert bool(near.all()) == (not space.lossy)
-    if space.lossy:  # what was not cut comes back, but for the logarithm of 0
+    if space.lossy:  # what was not cut comes back, except for the logarithm of 0
         whole = (space.of_rgb(rgb) > 1e-9).all(1) & (rgb > 0).all(1)
         assert whole.sum() > 10 and bool(near[whole].all())
 

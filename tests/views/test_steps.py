@@ -215,7 +215,7 @@ def test_noise_is_uniform_and_one_sided() -> None:
 
 
 def test_a_jitter_and_a_plan_are_of_the_same_samples() -> None:
-    """Samples that the chances leave out stay as they are, to the last bit but for the clamp."""
+    """Samples that the chances leave out stay as they are, to the last bit except for the clamp."""
     made, x = pipeline(STEPS["jitter"], "images", 3, p=0.5), pictures(40, 3, 16, 16)
     drawn = draw(made, x, seeded())
     selected = drawn[0].selected

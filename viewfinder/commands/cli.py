@@ -32,7 +32,8 @@ def _version(asked: bool) -> None:
 @app.callback()
 def viewfinder(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="say it and stop")
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="print it and exit"),
     ] = False,
 ) -> None:
     """Learn image representations without labels, and see what made them good."""

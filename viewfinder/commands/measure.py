@@ -116,7 +116,7 @@ def calibrate(
 ) -> list[tuple[float, float, Estimate]]:
     """Measure a known amount planted in a source's own images; print how far the values are off.
 
-    Pairs are images of the same class, but for a share of ``NOISE``: see ``planted``. The critic
+    Pairs are images of the same class, except for a share of ``NOISE``: see ``planted``. The critic
     sees pixels, of large images means over a grid of 16 by 16.
 
     Returns (share, the known information, the estimate), in ``unit``. Raises UserError for data

@@ -12,7 +12,7 @@ from viewfinder.core.counted import counted
 from viewfinder.core.errors import InterruptedRun, UserError
 from viewfinder.data.source import Source
 from viewfinder.data.splits import identities
-from viewfinder.evaluation.scoring import finish, is_finished
+from viewfinder.evaluation.scoring import is_finished
 from viewfinder.recipes.check import check_parts
 from viewfinder.recipes.recipe import Recipe
 from viewfinder.runs.in_progress import in_progress
@@ -111,6 +111,7 @@ def _check_new(run: Run) -> None:
 
 
 def _train_and_finish(recipe: Recipe, source: Source, run: Run) -> None:
+    from viewfinder.evaluation.scoring import finish
     from viewfinder.training.fit import fit
 
     split = training_split(recipe.data, source)

@@ -10,7 +10,7 @@ import traceback
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from viewfinder.core.errors import shortened
+from viewfinder.core.errors import brief
 
 LOG = "error.log"
 
@@ -22,7 +22,7 @@ def told(error: Exception) -> str:
     their own among the system's temporary ones.
     """
     text = " ".join(str(error).split())
-    what = shortened(f"{type(error).__name__}: {text}" if text else type(error).__name__, 500)
+    what = brief(f"{type(error).__name__}: {text}" if text else type(error).__name__, 500)
     place = _written(_details(error))
     where = f"the details are in {place}" if place else "the details could not be written anywhere"
     if isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text:
@@ -37,7 +37,7 @@ def _details(error: Exception) -> str:
         own = "from its source"
     words = " ".join(map(repr, sys.argv))
     about = f"viewfinder {own}, Python {platform.python_version()}, {platform.platform()}"
-    return f"{about}\n{shortened(words, 5_000)}\n\n{''.join(traceback.format_exception(error))}\n"
+    return f"{about}\n{brief(words, 5_000)}\n\n{''.join(traceback.format_exception(error))}\n"
 
 
 def _written(details: str) -> Path | None:

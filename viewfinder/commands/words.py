@@ -104,7 +104,7 @@ def runs_sets_overrides(
     words: Sequence[str], data: Sequence[str]
 ) -> tuple[list[Path], list[str], list[str]]:
     """Run folders, sets and overrides of ``evaluate``. With --data A, further words are sets too,
-    but for runs and what is spelled as a path."""
+    unless they are runs or spelled as a path."""
     runs, sets, overrides = [], list(data), []
     for word in words:
         path = Path(word)

@@ -20,8 +20,8 @@ class UserError(ValueError):
     """
 
     def __init__(self, message: str, *, fix: str | None = None) -> None:
-        self.message = shortened(message, 2_000)
-        self.fix = fix = fix and shortened(fix, 1_000)
+        self.message = _cut(message, 2_000)
+        self.fix = fix = fix and _cut(fix, 1_000)
         super().__init__(f"{self.message.rstrip('.')}. Try: {fix}" if fix else self.message)
 
 
@@ -64,12 +64,21 @@ class UnknownNameError(UserError, KeyError):
     __str__ = Exception.__str__  # a KeyError shows the repr of its message
 
 
-def shortened(text: str, length: int = 100) -> str:
-    """Text that a message can hold: its beginning and its end where it is long.
+def brief(what: object, length: int = 300) -> str:
+    """Text, or what somebody else's error says, in one line that a message can hold: its beginning
+    and its end where it is long.
 
-    >>> shortened("0123456789", 8)
-    '012...89'
+    >>> brief("0123456789", 8), brief("a\\n  b"), brief(ValueError())
+    ('012...89', 'a b', 'ValueError')
     """
+    text = str(what)
+    if len(text) > 10 * length:  # it may quote a whole file
+        text = f"{text[: 5 * length]} {text[-5 * length :]}"
+    words = " ".join(text.split()) or type(what).__name__
+    return _cut(words, length)
+
+
+def _cut(text: str, length: int) -> str:
     if len(text) <= length:
         return text
     end = (length - 3) // 2
@@ -83,7 +92,7 @@ def in_words(value: object) -> str:
     ("'a'", '[0, 0,')
     """
     try:
-        return shortened(repr(value))
+        return _cut(repr(value), 100)
     except (ValueError, RecursionError):  # an integer of 5,000 digits, a list in itself
         return f"a {type(value).__name__} that cannot be shown"
 
@@ -131,18 +140,8 @@ def unknown(kind: str, name: object, valid: Iterable[str], listed: str = "") -> 
     return UnknownNameError(f"unknown {kind} {in_words(name)}.{hint} Known: {known}")
 
 
-def brief(problem: object, limit: int = 300) -> str:
-    """What somebody else's error says, in one line that fits a message: it may quote a whole file.
-
-    >>> brief(ValueError("line 1\\nline 2")), len(brief("a" * 10**6))
-    ('line 1 line 2', 300)
-    """
-    words = " ".join(str(problem)[: 4 * limit].split()) or type(problem).__name__
-    return words if len(words) <= limit else f"{words[: limit - 1]}…"
-
-
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""Control characters but for newline and tab, and what turns the direction of a line."""
+"""Control characters other than newline and tab, and what turns the direction of a line."""
 
 
 def printable(text: str) -> str:

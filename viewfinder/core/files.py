@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from viewfinder.core.errors import RunStopped, UserError, in_words, nearest, shortened
+from viewfinder.core.errors import RunStopped, UserError, brief, in_words, nearest
 from viewfinder.core.processes import is_running
 
 _TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
@@ -33,7 +33,7 @@ def path_of(text: Path | str) -> Path:
         path.exists()  # a name can be too long, or in a folder that may not be looked into
     except (OSError, RuntimeError) as error:
         why = getattr(error, "strerror", None) or error
-        raise UserError(f"{shortened(str(text))} cannot be looked for: {why}") from None
+        raise UserError(f"{brief(text)} cannot be looked for: {why}") from None
     return path
 
 
@@ -81,12 +81,12 @@ def reading(what: Path | str, fix: str | None = None) -> Iterator[None]:
         kind = type(error).__name__
         if isinstance(error, MemoryError) or "allocate memory" in str(error):
             raise UserError(
-                f"{shortened(str(what), 300)} takes more memory than there is",
+                f"{brief(what)} takes more memory than there is",
                 fix="a smaller data.size, or data.limit=1000",
             ) from error
-        told = shortened(" ".join(str(error).split()), 300)
+        told = brief(error)
         raise UserError(
-            f"{shortened(str(what), 300)} cannot be read (damaged?): {kind}: {told}", fix=fix
+            f"{brief(what)} cannot be read (damaged?): {kind}: {told}", fix=fix
         ) from error
 
 

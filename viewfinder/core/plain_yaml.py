@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from viewfinder.core.errors import UserError, in_words, shortened
+from viewfinder.core.errors import UserError, brief, in_words
 
 LONGEST = 200_000
 """Characters of a file."""
@@ -83,12 +83,12 @@ def _plain(node: Node) -> Any:
             if not isinstance(name, str):
                 raise _refused(key, f"the key {in_words(name)} is no text")
             if name in found:
-                raise _refused(key, f"the key {shortened(name)} is there twice")
+                raise _refused(key, f"the key {brief(name)} is there twice")
             found[name] = _plain(value)
         return found
     if isinstance(node, ScalarNode):
         return _scalar(node)
-    raise _refused(node, f"{shortened(node.tag)} is no plain data")
+    raise _refused(node, f"{brief(node.tag)} is no plain data")
 
 
 def _scalar(node: ScalarNode) -> Any:
@@ -98,7 +98,7 @@ def _scalar(node: ScalarNode) -> Any:
     if node.tag == _NULL:
         return None
     if not any(tag == node.tag and pattern.match(text) for tag, pattern in _KINDS):
-        raise _refused(node, f"{in_words(text)} is no {shortened(node.tag)}")
+        raise _refused(node, f"{in_words(text)} is no {brief(node.tag)}")
     if node.tag == _BOOL:
         return text.lower() == "true"
     if len(text) > _DIGITS:
@@ -129,9 +129,9 @@ def load(text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark, told = error.problem_mark, [one for one in (error.context, error.problem) if one]
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise UserError(f"{where}{shortened(', '.join(told), 300)}") from None
+        raise UserError(f"{where}{brief(', '.join(told))}") from None
     except yaml.YAMLError as error:  # characters that YAML does not allow
-        raise UserError(shortened(" ".join(str(error).split()), 300)) from None
+        raise UserError(brief(error)) from None
 
 
 def read_mapping(file: Path) -> dict[str, Any]:

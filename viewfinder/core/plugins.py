@@ -93,10 +93,8 @@ def _imported(name: str) -> ModuleType:
         raise UserError(f"plugins: {name} cannot be imported: {error}") from error
     except UserError as error:
         raise UserError(f"plugins: {name}: {error.message}", fix=error.fix) from error
-    except (
-        Exception,
-        SystemExit,
-    ) as error:  # whatever somebody's module does wrong is told as theirs
+    except (Exception, SystemExit) as error:
+        # whatever somebody's module does wrong is told as theirs
         raise UserError(
             f"plugins: {name} cannot be imported: {type(error).__name__}: {error}"
         ) from error

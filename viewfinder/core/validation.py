@@ -8,7 +8,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
-from viewfinder.core.errors import OptionError, UserError, in_words, nearest_keys, shortened
+from viewfinder.core.errors import OptionError, UserError, brief, in_words, nearest_keys
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -90,7 +90,7 @@ def readable(
     msg = expected(problem["msg"])
     given = in_words(problem["input"])
     return UserError(
-        f"{shortened(key)} is {given}: {msg}{meaning}",
+        f"{brief(key)} is {given}: {msg}{meaning}",
         fix=None if item else _within(key, problem),
     )
 
@@ -119,10 +119,10 @@ def unknown_key(key: str, value: Any, keys: Mapping[str, str]) -> UserError:
         key = f"{key}.{inner}"
     guesses = nearest_keys(key, keys)
     if not guesses:
-        return UserError(f"unknown key {shortened(key)}. docs/recipe.md lists every key.")
+        return UserError(f"unknown key {brief(key)}. docs/recipe.md lists every key.")
     plain = isinstance(value, str | int | float) and len(str(value)) < 50
     told = [f"{guess}={value}" if plain else guess for guess in guesses]
-    return UserError(f"unknown key {shortened(key)}. Did you mean {' or '.join(told)}?")
+    return UserError(f"unknown key {brief(key)}. Did you mean {' or '.join(told)}?")
 
 
 def _within(key: str, problem: Mapping[str, Any]) -> str | None:

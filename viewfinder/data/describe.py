@@ -181,7 +181,7 @@ def _decimals(values: Sequence[float]) -> str:
 
 
 def _balance_rows(splits: dict[str, Any], most: int = 30) -> list[list[str]]:
-    """A row a class; of many classes the largest and the smallest of train."""
+    """One row per class; of many classes the largest and the smallest of train."""
     counted = [split["class_counts"] for split in splits.values() if split["class_counts"]]
     if not counted:
         return []

@@ -83,10 +83,10 @@ class Attributes:
 class Split:
     """One split of a source.
 
-    labels int64 (N,), -1 where an image has none, or None; class_names one a class; paths one an
-    image, relative to the source, where images are files, and ``listed`` those of all files of the
-    source, of other splits and left out ones too; strict: a table that says nothing of an image is
-    refused; factors: exact knowledge of further facts, each array with N rows
+    labels int64 (N,), -1 where an image has none, or None; class_names one per class; paths one
+    per image, relative to the source, where images are files, and ``listed`` those of all files of
+    the source, of other splits and left out ones too; strict: a table that says nothing of an
+    image is refused; factors: exact knowledge of further facts, each array with N rows
     (``shapes``: box, mask_area, position, rotation, ...).
     """
 

@@ -294,7 +294,7 @@ def write_all_embeddings(
 
 
 def print_scores(entries: Sequence[Score], where: Console | None = None) -> None:
-    """Tables of scores, one for each choice of images: a row of features, a column a probe."""
+    """Tables of scores, one per choice of images, with a row per features, a column per probe."""
     on: dict[str, list[Score]] = {}
     for entry in entries:
         on.setdefault(conditions(entry, IMAGES), []).append(entry)

@@ -63,7 +63,7 @@ class Estimate:
     ceiling  the largest value that the bound can take, None: no limit
     by_k     value for each number of candidates K
     seeds    value of each seed
-    shuffled the same for pairs that belong to nobody: about 0, or something is wrong
+    shuffled the same for shuffled pairs: about 0, or something is wrong
     flags    what is to be known before the value is used, in words; empty: nothing
     curves   of each seed, (step, value on its validation pairs)
     unit     of all values above

@@ -70,7 +70,7 @@ def mutual_information(
 
     x, y      numbers (N, D) and (N, E), numpy or torch, or (N,); row i of both is a pair, and pairs
               are independent draws. N ≥ 64; thousands give values to a few hundredths of a nat
-    shuffled  measure pairs that belong to nobody too, for a third of the time more
+    shuffled  also measure shuffled pairs, which share nothing; takes a third longer
     seed      first of the seeds
     tick      told of each training step, ``trainings(...)`` times ``steps`` in all
     protocol  fields of ``Protocol``: bound, objective, critic, inputs, k, seeds, ...

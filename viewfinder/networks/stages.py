@@ -13,7 +13,7 @@ from viewfinder.core.errors import UserError, nearest
 
 
 def stage_names(encoder: nn.Module) -> list[str]:
-    """The submodules to think of as stages: the encoder's children and theirs, but for single
+    """The submodules to think of as stages: the encoder's children and theirs, except single
     convolutions, batch norms and ReLUs."""
     inner = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU)
     return [

@@ -70,7 +70,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Result:
-    """findings, one a claim; protocol: every setting and choice behind the numbers; numbers: the
+    """findings, one per claim; protocol: every setting and choice behind the numbers; numbers: the
     values themselves, as JSON; figures: file names in the out folder; notes: sentences; tables:
     the paper's table with what was found, in Markdown; rule: how the findings were judged."""
 

@@ -174,7 +174,7 @@ def _not_binary(name: str, where: str, text: np.ndarray, strange: np.ndarray) ->
     rows = np.flatnonzero(strange)
     cells = first_five(f"{text[row]!r} in line {row + 2}" for row in rows)
     return UserError(
-        f"{where}: column {name} is binary but for {len(rows)} of {len(text)} cells ({cells})",
+        f"{where}: column {name} is binary except in {len(rows)} of {len(text)} cells ({cells})",
         fix=f"0 or 1 in every line, or positives.categorical=[{name}] to take every text, and a "
         "missing one, as a value of its own",
     )

@@ -17,7 +17,7 @@ from pydantic import Field, SerializeAsAny, ValidationError
 from pydantic.fields import FieldInfo
 
 from viewfinder.core import plain_yaml, plugins
-from viewfinder.core.errors import UserError, in_words, nearest, shortened
+from viewfinder.core.errors import UserError, brief, in_words, nearest
 from viewfinder.core.files import path_of
 from viewfinder.core.table import spelling
 from viewfinder.core.validation import readable
@@ -178,7 +178,7 @@ def parse_overrides(words: Iterable[str], of: type[Training] = Recipe) -> dict[s
                 fix=f"data={word}" if there else f"epochs=20, or data=folder:{word} for images",
             )
         if key.count(".") > 8:
-            raise UserError(f"unknown key {shortened(key)}. docs/recipe.md lists every key.")
+            raise UserError(f"unknown key {brief(key)}. docs/recipe.md lists every key.")
         try:
             given.append((key, plain_yaml.load(text)))
         except UserError as error:

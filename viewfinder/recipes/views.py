@@ -230,7 +230,7 @@ class Views(Steps, DrawsOptions):
         return self.model_copy(update=changes)
 
     def plain(self) -> dict[str, Any]:
-        """As nested JSON data. What is null is left out, but for overrides: they undo others."""
+        """As nested JSON data. What is null is left out, except in overrides: they undo others."""
         found = self.model_dump(mode="json")
         extra = self.model_extra or {}
         found = {k: v for k, v in found.items() if v is not None or k in extra}

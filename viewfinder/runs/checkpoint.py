@@ -98,7 +98,8 @@ def load_state(path: Path) -> dict[str, Any]:
             raise TypeError(f"it holds a {type(state).__name__}")
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise UserError(
-            f"{path / STATE} is not a Viewfinder checkpoint: {brief(error)}", fix=_without(path)
+            f"{path / STATE} is not a Viewfinder checkpoint: {brief(error)}",
+            fix=_without(path),
         ) from error
     return state
 
@@ -233,7 +234,8 @@ def about_weights(path: Path) -> dict[str, str]:
         return {str(key): str(text) for key, text in found.items()}
     except (SafetensorError, ValueError, AttributeError, RecursionError) as error:
         raise UserError(
-            f"the header of {path / WEIGHTS} cannot be read: {brief(error)}", fix=_without(path)
+            f"the header of {path / WEIGHTS} cannot be read: {brief(error)}",
+            fix=_without(path),
         ) from error
 
 

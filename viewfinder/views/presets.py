@@ -31,7 +31,7 @@ class Preset(Row):
     """A named pair of lists of steps.
 
     steps  (px of the nearest variant) -> the lists of the first and the second view, as a recipe
-           writes them, but for the normalisation that all presets share
+           writes them, except for the normalisation that all presets share
     chance  whether its views are drawn; where not, choosing it leaves out a method's small crops
     """
 

@@ -2,7 +2,7 @@
 
     DIR/train/n01440764/*.JPEG
     DIR/val/n01440764/*.JPEG            or DIR/val/*.JPEG with DIR/LOC_val_solution.csv
-    DIR/imagenet100.txt                 the classes of imagenet100, one a line
+    DIR/imagenet100.txt                 the classes of imagenet100, one per line
     DIR/wordnet.is_a.txt                WordNet's "parent child" lines, for positives=hierarchy
 
 The layout below ILSVRC/Data/CLS-LOC of the Kaggle download is found too. Classes are named by
@@ -50,7 +50,7 @@ def read_imagenet100(argument: str, options: ReadOptions) -> Source:
         raise UserError(
             f"{root} holds no list of classes; lists called ImageNet-100 differ, so none is built "
             "in",
-            fix=f"write the wanted WordNet ids, one a line, into {root / CLASS_LISTS[0]}",
+            fix=f"write the wanted WordNet ids, one per line, into {root / CLASS_LISTS[0]}",
         )
     return _read(f"imagenet100:{argument}", root, read_class_list(found[0]), options)
 

@@ -22,7 +22,7 @@ import torch
 from numpy.lib import format as npy
 from torch import Tensor
 
-from viewfinder.core.errors import UserError, shortened
+from viewfinder.core.errors import UserError, brief
 from viewfinder.core.files import file_of
 from viewfinder.data.convert import looks_channels_first
 
@@ -50,8 +50,7 @@ def _clean_errors(path: Path) -> Iterator[None]:
         raise
     except Exception as error:  # a damaged file may make the decoders raise almost anything
         raise UserError(
-            f"{path} is not a readable npz file (truncated or damaged?): "
-            f"{shortened(str(error), 300)}",
+            f"{path} is not a readable npz file (truncated or damaged?): {brief(error)}",
             fix="write it again with numpy.savez(path, images=..., labels=...)",
         ) from None
 

@@ -90,7 +90,7 @@ def _rows(pair: tuple[Tensor, Tensor, Tensor], rows: Tensor) -> tuple[Tensor, Te
 
 
 def _inverse_hessian_times(q: Tensor, pairs: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
-    """The two loops, a row a problem; a pair whose inverse curvature is 0 takes no part."""
+    """The two loops, one row per problem; a pair whose inverse curvature is 0 takes no part."""
     weights = []
     for moved, turned, inverse in reversed(pairs):
         weight = inverse * (moved * q).sum(1)

@@ -1,6 +1,6 @@
 """What is read from frozen features beside the class: a factor of the images by its name.
 
-A word is ``NAME`` or ``NAME:UNIT``. Whole numbers, one an image, without a unit are classes; all
+A word is ``NAME`` or ``NAME:UNIT``. Whole numbers, one per image, without a unit are classes; all
 else is regressed. The unit ``deg`` or ``rad`` says that the factor is an angle.
 """
 

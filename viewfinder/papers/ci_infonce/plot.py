@@ -73,7 +73,7 @@ def against_k(
     sets: Mapping[str, tuple[Mapping[int, tuple[Spread | None, float, float]], Spread | None]],
     path: Path,
 ) -> None:
-    """Figure 5: top-1 against k above, I(Z;T) and -H(Z|T) below, a column a data set."""
+    """Figure 5: top-1 against k above, I(Z;T) and -H(Z|T) below, one column per data set."""
     figure = _figure(5.2 * len(sets), 5.6)
     axes = figure.subplots(2, len(sets), squeeze=False)
     for column, (name, (points, instances)) in enumerate(sets.items()):

@@ -252,5 +252,5 @@ def _notes(runs: Runs, bare: Spread | None, quick: bool) -> list[str]:
             "representation that changes nothing would score."
         )
     if lost:
-        notes.append(f"Diverged, and left out: {', '.join(lost)} (one a run).")
+        notes.append(f"Diverged, and left out: {', '.join(lost)} (one per run).")
     return notes

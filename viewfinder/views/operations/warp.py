@@ -26,7 +26,7 @@ def rotation(degrees: Tensor, height: int, width: int) -> Tensor:
 
 
 def moved(like: Tensor, **entries: Tensor) -> Tensor:
-    """The identity (N, 2, 3), but for entries by name: xx, xy, x, yx, yy, y, each (N,)."""
+    """The identity (N, 2, 3), except for entries by name: xx, xy, x, yx, yy, y, each (N,)."""
     found = {"xx": torch.ones_like(like), "yy": torch.ones_like(like), **entries}
     none = torch.zeros_like(like)
     names = (("xx", "xy", "x"), ("yx", "yy", "y"))
@@ -34,7 +34,7 @@ def moved(like: Tensor, **entries: Tensor) -> Tensor:
 
 
 def warp(images: Tensor, matrix: Tensor, cubic: Tensor, fill: Tensor) -> Tensor:
-    """Images under an affine map each, equal to PIL's ``Image.transform`` but for its rounding.
+    """Images under an affine map each, equal to PIL's ``Image.transform`` up to its rounding.
 
     images  float (N, C, H, W)
     matrix  (N, 2, 3): the pixel whose centre is (x, y) is taken from matrix @ (x, y, 1)

@@ -68,7 +68,7 @@ class Patches(ViewMaker):
     """Patches at (x, y) and (x + offset, y + offset) of an image, each through the steps.
 
     (x, y) is uniform where patches ``reach`` apart fit: of the same distribution for every offset
-    up to it, the second patch's the same but for the shift. Without ``reach`` a larger offset
+    up to it, the second patch's the same except for the shift. Without ``reach`` a larger offset
     leaves less room and pushes the patches to the border, which is why the paper takes images that
     are large against it (appendix B.1); ``reach`` keeps offset and place apart in any.
 
