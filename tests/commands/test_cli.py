@@ -394,14 +394,14 @@ def in_processes(out: Path, *words: str) -> None:
         [sys.executable, str(script), "pretrain", *words, *SMALL, "--out", str(out)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
 
 
 CLUSTERED = ["pcl", "positives.k=[5,4]", "positives.start=0"]
-CLUSTERED += ["regularizers.rc=1", "regularizers.lbe=1"]
+CLUSTERED += ["regularizers.rc={weight: 1, width: 0.1}", "regularizers.lbe=1"]
 
 
 @pytest.fixture(scope="module")

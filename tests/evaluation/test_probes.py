@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
+import viewfinder as vf
 from viewfinder.core.errors import UserError
 from viewfinder.evaluation import probes
 from viewfinder.evaluation.probes.classification import evaluate_features
@@ -129,3 +131,15 @@ def test_quantities_that_cannot_be_read_are_named(bad: np.ndarray, says: str) ->
     x = np.random.default_rng(0).normal(size=(10, 2))
     with pytest.raises(UserError, match=says):
         probes.ridge(x, bad, x, np.arange(10.0))
+
+
+@pytest.mark.parametrize("probe", [vf.probes.linear, vf.probes.knn, vf.probes.ridge])
+def test_features_that_carry_a_gradient_are_scored_as_they_are(probe: Any) -> None:
+    """They are frozen to a probe, whatever the loop that made them forgot."""
+    x = torch.randn(60, 5, generator=torch.Generator().manual_seed(0))
+    y = torch.arange(60) % 3
+    learned = x.clone().requires_grad_()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert probe(learned, y, learned, y) == probe(x, y, x, y)
+    assert learned.grad is None
