@@ -12,6 +12,7 @@ from rich.console import Console
 
 from viewfinder.core.errors import UserError
 from viewfinder.core.optimizers import OPTIMIZERS
+from viewfinder.negatives import NEGATIVES
 from viewfinder.recipes.methods import METHODS
 from viewfinder.recipes.recipe import Recipe, build, complete, parse_overrides
 from viewfinder.training import memory
@@ -24,8 +25,9 @@ SMALL = ["encoder.widths=[4,8]", "batch_size=8"]
 
 def of(method: str, *words: str) -> tuple[Recipe, np.ndarray | None]:
     """A complete recipe for images of 16 px, and clusters where it has some."""
-    settings = METHODS[method].settings
-    few = ["negatives.size=40"] if "size" in settings.get("negatives", {}) else []  # of 50 images
+    bank = METHODS[method].settings.get("target", {}).get("name") == "bank"
+    row = NEGATIVES.get(METHODS[method].settings.get("negatives", {}).get("name", ""))
+    few = [f"negatives.{row.bare}=40"] if bank and row else []  # of 50 images
     recipe = complete(build(method, parse_overrides([*SMALL, *few, *words])), (3, 16, 16))
     named = recipe.positives.name != "instance"
     z = np.arange(50) % 5 if named else None
