@@ -84,11 +84,11 @@ def test_the_supervised_row_learns_all_three_factors(monkeypatch: pytest.MonkeyP
 def test_a_short_run_writes_the_table_and_is_judged_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_sets(tmp_path / "sets", {"mnist": (28, 1), "imagenette96": (70, 3)})
+    write_sets(tmp_path / "sets", {"mnist": (28, 1)})
     shorten(monkeypatch, tmp_path / "sets")
     monkeypatch.setattr(desk, "QUICK", {"epochs": 1})
-    monkeypatch.setattr(table4, "QUICK_SOURCE", f"moving-digits:{table4.SETS},train=32,test=24")
-    monkeypatch.setitem(table4.RECIPE, "batch_size", 16)  # type: ignore[arg-type]
+    monkeypatch.setattr(table4, "QUICK_SOURCE", f"moving-digits:{table4.SETS},train=160,test=24")
+    monkeypatch.setitem(table4.RECIPE, "batch_size", 80)  # type: ignore[arg-type]
     out = tmp_path / "out"
     result = reproduce("infomin/table4", out, seeds=2, quick=True, device="cpu", workers=1)
     assert set(result.numbers) == {*PAPER, UNTRAINED}

@@ -1,8 +1,8 @@
 """Table 4 of Tian et al. 2020 (InfoMin): what views share decides what is learned.
 
-Past frames of a digit that moves over a photograph are one view; the other is a later frame that
-shares with them the digit, the position, the background, or several of these. The network of
-single frames is then read by linear heads for each of the three.
+Past frames of a digit that moves over a patterned background are one view; the other is a later
+frame that shares with them the digit, the position, the background, or several of these. The
+network of single frames is then read by linear heads for each of the three.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from viewfinder.papers.desk import UNTRAINED, Cell, Overrides, experiment
 from viewfinder.papers.image_sets import ROOT
 from viewfinder.papers.result import Result, Results, Spread, table
 
-SETS = f"digits=npz:{ROOT}/mnist,backgrounds=npz:{ROOT}/imagenette96"
+SETS = f"digits=npz:{ROOT}/mnist"
 SOURCE = f"moving-digits:{SETS},train=5120,test=2000"
 QUICK_SOURCE = f"moving-digits:{SETS},train=1280,test=500"
 EPOCHS, BATCH = 12, 128
@@ -53,8 +53,10 @@ RECIPE: Mapping[str, Any] = {
     "alarms": False,  # what is shared may rightly be little
     "encoder": {"name": "recurrent", "widths": [8, 16, 32, 64], "units": 64, "first_stride": 2},
     "head": {"projector": [64], "batch_norm": False},
-    "objective": {"name": "info-nce", "temperature": 0.1, "pairs": "across"},
-    "optimizer": {"lr": 0.01},
+    "objective": {"name": "info-nce", "temperature": 0.2, "pairs": "across"},
+    # ten times that, at temperature 0.1 and over photographs, left the digit at chance
+    "optimizer": {"lr": 0.002},
+    "precision": "32",
 }
 
 
@@ -182,19 +184,26 @@ def report(results: Results, out: Path, quick: bool) -> Result:
     return Result(
         figures=["table4.png"],
         protocol={
-            "images of train": "5120 clips of MNIST digits over Imagenette photographs of 96 px",
+            "images of train": "5120 clips of MNIST digits over the embedded patterns of ten "
+            "classes",
             "views": "frames 1, 4, 7 and 10 of 64 px, and the 20th, which shares what the row says",
             "encoder": f"convnet {recipe['encoder']['widths']}, every stage of stride 2, an LSTM "
             "of 64 over the past frames; a linear projection to 64",
             "temperature": recipe["objective"]["temperature"],
+            "optimiser": f"adamw, lr {recipe['optimizer']['lr']} x batch / 256, 1 epoch of "
+            "warm-up, "
+            "cosine",
+            "precision": recipe["precision"],
             "probes": "of the later frame as it is, by the network of single frames: logistic of "
             "the digit and of the background, ridge regression of the position, whose error is the "
             "mean distance",
             "supervised": "one encoder of single frames with three linear heads trained together",
         },
         notes=[
-            "The paper trains for 200 epochs, on ten past frames, with backgrounds of STL-10; the "
-            "learning rate here is one for all rows.",
+            "The paper trains for 200 epochs, on ten past frames, with photographs of STL-10 "
+            "as backgrounds, which hide a white digit in places.",
+            "Learning rate and temperature are the same in all rows. They were settled after "
+            "looking at the loss of the first steps of single runs, of the digit and the pos row.",
             "The same digit image and the same background are shared, not others of their classes.",
             *(["The quick form has a quarter of the clips: its numbers are a hint."]
               if quick else []),
