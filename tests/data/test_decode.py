@@ -137,7 +137,7 @@ def test_rgb_to_one_channel_is_pillows_luma(
         ("huge", "10000x10000"),
         ("bomb", "pixels"),
         ("float", "float"),
-        ("missing", "missing"),
+        ("missing", "which is not there"),
     ],
 )
 def test_bad_files_say_what_is_wrong(bad_files: dict[str, Path], kind: str, reason: str) -> None:

@@ -160,6 +160,10 @@ def imagenette(root: Path) -> None:
             image(root / "imagenette2" / part / kind / f"{part}{i}.JPEG")
 
 
+def sentences(root: Path) -> None:
+    text(root / "lines.txt", *(f"word{i} word{i % 3} and another" for i in range(20)))
+
+
 def of_torchvision(name: str) -> Callable[[Path], None]:
     """What stands where torchvision's set should: its arrays, its lists, or only the like."""
 
@@ -191,13 +195,19 @@ SAMPLES: dict[str, Callable[[Path], None]] = {
     "imagenet": imagenet, "imagenet100": imagenet, "stl10": stl10,
     **{name: of_torchvision(name) for name in SETS}, "eurosat": eurosat,
     "aircraft": aircraft_of_torchvision, "food101": food101, "pets": pets,
-    "imagenette": imagenette,
+    "imagenette": imagenette, "text": sentences,
 }  # fmt: skip
 """What each source that reads files is shown, before it is damaged."""
-WITHOUT_FILES = ("shapes", "digits", "spirals")
+WITHOUT_FILES = ("shapes", "digits", "spirals", "moving-digits")
 CHECKED_BY_SUM = ("cifar10", "cifar100", "svhn", "flowers102", "usps")
 """torchvision compares their files with checksums, or they are too large to be drawn up here: no
 sample opens, so that only their refusal is tested."""
+
+
+def spelled(name: str, root: Path) -> str:
+    """The source of a sample, as a recipe names it."""
+    place = root / "lines.txt" if name == "text" else root
+    return f"{name}:{place}" if SOURCES[name].bare else name
 
 
 def test_every_source_has_a_sample() -> None:
@@ -208,8 +218,7 @@ def test_every_source_has_a_sample() -> None:
 def test_a_sample_opens_before_it_is_damaged(name: str, tmp_path: Path) -> None:
     """Otherwise each damage would be met by the same refusal."""
     SAMPLES[name](tmp_path)
-    row = SOURCES[name]
-    source = open_source(f"{name}:{tmp_path}" if row.bare else name, root=tmp_path, size=8)
+    source = open_source(spelled(name, tmp_path), root=tmp_path, size=8)
     assert len(source.train) >= 2
 
 
@@ -238,8 +247,7 @@ def damaged(data: bytes, rng: np.random.Generator) -> Iterator[tuple[str, bytes]
 
 def meets(name: str, root: Path) -> None:
     """Opens and reads the source: what goes wrong is a UserError of a few lines, and soon."""
-    row, started = SOURCES[name], time.process_time()
-    spec = f"{name}:{root}" if row.bare else name
+    spec, started = spelled(name, root), time.process_time()
     try:
         source = open_source(spec, root=root, size=8)
         for split in source.splits.values():

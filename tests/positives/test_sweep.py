@@ -65,7 +65,7 @@ def test_every_number_is_shown_on_80_characters(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(clusters, "console", lambda shown=narrow: shown)
         show(found, "bits")
         assert "…" not in text.getvalue()
-        assert "10.966" in text.getvalue()  # H(Z) = log2 of 2000
+        assert "10.97" in text.getvalue()  # H(Z) = log2 of 2000
 
 
 def test_at_an_end_of_the_sweep_the_scaled_curves_decide() -> None:

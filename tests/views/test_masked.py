@@ -104,7 +104,7 @@ def test_what_is_no_sentence_and_other_steps_are_refused() -> None:
         maker()(torch.rand(3, 12))
     with pytest.raises(ValueError, match=r"int64 \(N, 12\) is expected"):
         maker()(torch.zeros(3, 5, dtype=torch.int64))
-    with pytest.raises(ValueError, match="several were given"):
+    with pytest.raises(ValueError, match="all views are of one batch; 2 were given"):
         maker()([sentences(3), sentences(3)], seeded())
     for steps in ([], ["mask", "mask"]):
         with pytest.raises(UserError, match=r"asks for the words.*views.steps=\[mask\]"):

@@ -26,12 +26,17 @@ def changed(row: Step, factor: float) -> Tensor:
     """What the step alone makes of many samples, at a factor of its strength."""
     if row.modalities == ("points",):
         domain, x = Domain("points", (2,)), torch.rand(200, 2, generator=seeded(1))
+    elif row.modalities == ("tokens",):
+        domain = Domain("tokens", (40,), words=1000)
+        x = torch.randint(1000, (200, 40), generator=seeded(1))
     else:
         domain, x = Domain("images", (3, 24, 24)), pictures(200, 3, 24, 24)
-    made = compose([row.name], domain=domain, split="draws:1", strength={row.name: factor})
-    plain = x if x.is_floating_point() else x / 255
-    (view,) = made(x, seeded())
-    return view - plain
+    split = "masked" if row.modalities == ("tokens",) else "draws:1"
+    made = compose([row.name], domain=domain, split=split, strength={row.name: factor})
+    plain = x / 255 if x.dtype == torch.uint8 else x
+    if x.dtype == torch.int64:  # of words only whether they are others counts
+        return (made(x, seeded())[0] != plain).float()
+    return made(x, seeded())[0] - plain
 
 
 @pytest.mark.parametrize("row", BY_CHANCE, ids=lambda row: row.name)

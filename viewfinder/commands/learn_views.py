@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from viewfinder.core.console import console, say
+from viewfinder.core.counted import counted
 from viewfinder.core.errors import UserError
 from viewfinder.core.files import write_atomically
 from viewfinder.data.source import Source, Split, sides_of
@@ -120,7 +121,7 @@ def _learn_and_finish(recipe: ViewLearning, split: Split, run: ViewRun) -> None:
     labelled = "" if split.labels is None else f", {int((split.labels >= 0).sum()):,} with a label"
     say(
         f"{recipe.method} views of {recipe.data.source}: {len(split):,} images of {shape}"
-        f"{labelled}, {recipe.epochs} epochs, folder {run.folder}"
+        f"{labelled}, {counted(recipe.epochs, 'epoch')}, folder {run.folder}"
     )
     module = learn(recipe, split, run, console())
     if not is_first_process():

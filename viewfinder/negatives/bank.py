@@ -136,8 +136,8 @@ class Bank(Negatives):
         """Rows for queries (N, dim) of the data ``index`` (N,). The table is the bank itself, not a
         copy: use it before the next update. With several processes every one must call this, and
         an index that one refuses all of them refuse."""
-        _check_known(index)
-        shares("the bank", {"index": index}, partial(self._check, index), least=0)
+        known = {} if index is None else {"index": index}
+        shares("the bank", known, partial(self._check, index), least=0)
         index = index.long()
         rows, _, proposal = self._chosen(query.detach(), index)
         # rows that are each query's own leave its datum out already
@@ -184,7 +184,6 @@ class Bank(Negatives):
     def update(self, keys: Tensor, index: Tensor, z: Tensor | None = None) -> None:
         """Renew the rows of keys (N, dim), any scale, but not by a key that is not finite. Of a
         datum that is there twice, on whichever ranks, the last counts."""
-        _check_known(index)
         dim, clusterings = self.table.shape[1], self.cluster.shape[1:]
         keys, index, z = of_all_ranks(keys, index, z, dim, self._check, clusterings)
         ordered, order = index.sort(stable=True)
@@ -216,6 +215,7 @@ class Bank(Negatives):
         return torch.nn.functional.normalize(keys, dim=1) if self.unit_keys else keys
 
     def _check(self, index: Tensor) -> None:
+        _check_known(index)
         check_whole_numbers("index", index)
         check_same_device("index", index, "the bank", self.table)
         below = (index >= 0) & (index < len(self.table))
@@ -227,14 +227,13 @@ class Bank(Negatives):
 
 
 def _check_known(index: Tensor | None) -> None:
-    """Raise UserError or ValueError for data of which nobody knows which they are."""
+    """Raise UserError for data of which nobody knows which they are."""
     if index is None:
         raise UserError(
             "a bank keeps one row for each datum, and needs the position of each in the dataset, "
             "the same in every epoch; these data come without",
             fix="index, or negatives=queue, which needs none",
         )
-    check_whole_numbers("index", index)
 
 
 def _check_pool(size: int | None, nearest: int | None) -> None:

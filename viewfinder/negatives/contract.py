@@ -242,7 +242,7 @@ def of_all_ranks(
 def _check_keys(
     keys: Tensor, index: Tensor, z: Tensor | None, dim: int, clusterings: Sequence[int]
 ) -> None:
-    known = {"index": index} if z is None else {"index": index, "z": z}
+    known = {name: x for name, x in (("index", index), ("z", z)) if x is not None}
     for name, x in known.items():
         check_whole_numbers(name, x)
         check_same_device(name, x, "the keys are", keys)

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from viewfinder.core.errors import UserError
-from viewfinder.core.files import file_of, path_of
+from viewfinder.core.files import nearest_path, path_of
 from viewfinder.core.table import Options
 from viewfinder.data.source import Split
 
@@ -17,8 +17,9 @@ Need = Literal["labels", "attributes", "classes", "features", "file"]
 def check_need(need: Need, name: str, options: Options, split: Split) -> None:
     """Raise UserError where neither the split nor the options' file has what positives need."""
     file = getattr(options, "file", None)
-    if file is not None and not path_of(file).exists():
-        file_of(file)  # says so, with the nearest
+    if file is not None and not (path := path_of(file)).exists():
+        like = nearest_path(path) or "PATH of one that exists"
+        raise UserError(f"there is no file {path}", fix=f"positives.file={like}")
     if need == "labels" and split.labels is None:
         raise UserError(
             f"positives={name}, but the images of {split.name} have no labels",

@@ -93,7 +93,10 @@ class Steps(Part):
             known = {**own, **further_keys()}
             raise readable(error, known, prefix=tuple(where.split("."))) from error
         for name in self.strength if isinstance(self.strength, dict) else ():
-            STEPS.find(name)
+            try:
+                STEPS.find(name)
+            except UserError as error:
+                raise UserError(f"{where}.strength: {error.message}", fix=error.fix) from error
         if self.steps is not None:
             try:
                 items(self.steps)

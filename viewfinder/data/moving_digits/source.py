@@ -44,10 +44,16 @@ class MovingDigitsOptions(Options):
     later: int = Field(20, ge=1, le=10_000, description="the number of the later frame, from 1")
     label: Factor = Field("digit", description="the labels of clips: digit or background")
     digits: str | None = Field(
-        None, description="source of digits, mnist or npz:PATH; left out: embedded ones"
+        None,
+        min_length=1,
+        max_length=4096,
+        description="source of digits, mnist or npz:PATH; left out: embedded ones",
     )
     backgrounds: str | None = Field(
-        None, description="source of backgrounds, stl10 or npz:PATH; left out: embedded patterns"
+        None,
+        min_length=1,
+        max_length=4096,
+        description="source of backgrounds, stl10 or npz:PATH; left out: embedded patterns",
     )
     train: int = Field(10_000, ge=2, le=10_000_000, description="clips of train")
     test: int = Field(2_000, ge=2, le=10_000_000, description="clips of test")

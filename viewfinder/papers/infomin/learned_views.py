@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from viewfinder.core.counted import counted
 from viewfinder.papers import desk
 from viewfinder.papers.claims import Claim, better, difference
 from viewfinder.papers.desk import COMMON, GENERATOR, Cell, Overrides, accuracies, experiment
@@ -104,8 +105,9 @@ def report(results: Results, out: Path, quick: bool) -> Result:
     return Result(
         protocol={
             "generators": f"six blocks of 8 hidden units, trained with each seed for "
-            f"{desk.LEARNED['epochs']} epochs of the same images, {FASTER} times the paper's "
-            f"learning rates, {LABELLED:.0%} of the labels; linear probes are fitted on all",
+            f"{counted(desk.LEARNED['epochs'], 'epoch')} of the same images, {FASTER} times "
+            f"the paper's learning rates, {LABELLED:.0%} of the labels; linear probes are fitted "
+            "on all",
             "I_NCE": "log of the batch size less the loss of the encoders' last epoch",
         },
         figures=["learned-views.png"],

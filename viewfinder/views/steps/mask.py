@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -11,7 +11,7 @@ from torch import Tensor
 from viewfinder.core.ranges import Fraction
 from viewfinder.core.table import Options
 from viewfinder.data.domain import Domain
-from viewfinder.views.contract import Step, Transform, Values
+from viewfinder.views.contract import Step, Strength, Transform, Values
 
 
 class MaskOptions(Options):
@@ -62,6 +62,13 @@ class MaskTokens(Transform):
         return torch.where(changed, put, x)
 
 
+def _weaker(options: MaskOptions, factor: float) -> dict[str, Any]:
+    """More of the chosen words stay, or fewer, at most all change."""
+    total = options.mask + options.random
+    share = min(factor, 1 / total) if total else factor
+    return {"mask": options.mask * share, "random": options.random * share}
+
+
 MASK = Step(
     name="mask",
     summary="some words of a sentence hidden, a few exchanged",
@@ -71,4 +78,7 @@ MASK = Step(
     build=MaskTokens,
     modalities=("tokens",),
     keeps_unit=False,
+    strength=Strength(
+        "`mask` and `random`, up to a sum of 1: the other chosen words stay", _weaker
+    ),
 )
