@@ -16,6 +16,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from viewfinder.core.errors import UserError
+from viewfinder.data.source import Source
 from viewfinder.data.sources.table import SOURCES, open_source
 from viewfinder.data.sources.torchvision_sets import SETS
 
@@ -204,10 +205,12 @@ CHECKED_BY_SUM = ("cifar10", "cifar100", "svhn", "flowers102", "usps")
 sample opens, so that only their refusal is tested."""
 
 
-def spelled(name: str, root: Path) -> str:
-    """The source of a sample, as a recipe names it."""
+def opened(name: str, root: Path) -> Source:
+    """The source of a sample, with images of 8 px."""
+    row = SOURCES[name]
     place = root / "lines.txt" if name == "text" else root
-    return f"{name}:{place}" if SOURCES[name].bare else name
+    spec = f"{name}:{place}" if row.bare else name
+    return open_source(spec, root=root, size=8 if row.modality == "images" else None)
 
 
 def test_every_source_has_a_sample() -> None:
@@ -218,7 +221,7 @@ def test_every_source_has_a_sample() -> None:
 def test_a_sample_opens_before_it_is_damaged(name: str, tmp_path: Path) -> None:
     """Otherwise each damage would be met by the same refusal."""
     SAMPLES[name](tmp_path)
-    source = open_source(spelled(name, tmp_path), root=tmp_path, size=8)
+    source = opened(name, tmp_path)
     assert len(source.train) >= 2
 
 
@@ -247,9 +250,9 @@ def damaged(data: bytes, rng: np.random.Generator) -> Iterator[tuple[str, bytes]
 
 def meets(name: str, root: Path) -> None:
     """Opens and reads the source: what goes wrong is a UserError of a few lines, and soon."""
-    spec, started = spelled(name, root), time.process_time()
+    started = time.process_time()
     try:
-        source = open_source(spec, root=root, size=8)
+        source = opened(name, root)
         for split in source.splits.values():
             split.data.read(np.arange(len(split)))
             dict(split.factors)
