@@ -119,7 +119,7 @@ def test_every_objective_has_its_function_among_the_losses(name: str) -> None:
 
 
 IMAGES = torch.zeros(2, 3, 40, 40, dtype=torch.uint8)
-REQUIRED = {"dim": 8, "prototypes": 4, "outputs": 4, "channels": 3, "size": 16, "n": 9}
+REQUIRED = {"dim": 8, "prototypes": 4, "outputs": 4, "channels": 3, "size": 16, "n": 9, "draws": 5}
 """What a module must be given."""
 OF_RECIPES = ("objective.", "negatives.", "regularizers.", "views.", "data.", "recipe")
 ARGUMENTS = [
@@ -493,7 +493,7 @@ def test_several_networks_stand_side_by_side(photos: Path, tmp_path: Path) -> No
         (torch.zeros(8, 8, dtype=torch.uint8), "uint8 (N, C, H, W) are expected"),
         (torch.zeros(2, 4, 8, 8, dtype=torch.uint8), "4 channels"),
         (np.zeros((8, 8, 3)), "torch.float64 of shape (1, 3, 8, 8)"),
-        (["no.png"], "no.png is unreadable: missing"),
+        (["no.png"], "no.png is unreadable: there is no such file"),
     ],
     ids=["floats", "no channels", "four channels", "float array", "missing file"],
 )

@@ -92,7 +92,8 @@ def step(situation: Situation, model: nn.Module, queue: Queue, rows: slice) -> T
         temperature=temperature,
     )
     one_cluster_each = cluster is not None and cluster.ndim == 1
-    queue.update(target[0].detach(), index, cluster[rows] if one_cluster_each else None)
+    if situation.objective.keys is None:  # keys of places are no rows of a queue
+        queue.update(target[0].detach(), index, cluster[rows] if one_cluster_each else None)
     return loss
 
 

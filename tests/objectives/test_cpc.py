@@ -20,7 +20,7 @@ from viewfinder.recipes.recipe import build, complete
 from viewfinder.training.parts import Parts
 
 ROWS, DIM, STEPS, FIRST = 4, 3, 2, 1
-HOW = {"rows": ROWS, "first": FIRST, "steps": STEPS}
+HOW = {"side": ROWS, "first": FIRST, "steps": STEPS}
 
 
 def drawn(n: int, directions: int = 1, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
@@ -182,7 +182,7 @@ def test_the_method_has_no_batch_norm_and_its_evaluation_is_the_mean_over_patche
         ({"head": {"predictor": [8, 64]}}, "has a predictor of its own"),
         ({"target": "momentum"}, "is of another network"),
         ({"objective": {"steps": 6}}, "7 rows ahead there is nothing in a grid of 7 rows"),
-        ({"objective": {"rows": 5, "steps": 3}}, "set for views of 25 patches, and .* 49"),
+        ({"objective": {"side": 5, "steps": 3}}, "set for views of 25 patches, and .* 49"),
         ({"views": {"split": {"grid": {"patch": 20}}}}, "patches of 20 px do not fit"),
         ({"views": {"split": {"grid": {"patch": 8}}}}, "set for views of 49 patches, and .* of 9"),
         ({"views": {"split": "draws", "count": 2}}, "encoder=patchwise takes clips"),
@@ -193,7 +193,7 @@ def test_what_cannot_be_is_refused(given: dict, match: str) -> None:  # type: ig
     with pytest.raises(UserError, match=match):
         _built(given)
     with pytest.raises(ValueError, match="no predictions of"):
-        cpc(torch.zeros(2, 7), torch.zeros(2, 16), rows=4, steps=1)
+        cpc(torch.zeros(2, 7), torch.zeros(2, 16), side=4, steps=1)
 
 
 def _built(given: dict) -> Parts:  # type: ignore[type-arg]

@@ -115,7 +115,7 @@ def test_views_are_a_list_of_equal_shares_on_one_device(situation: Situation) ->
         call(views, [x[:3] for x in keys])
     with pytest.raises(ValueError, match=r"\(N, D\) of the same samples|vectors \(N, D\) with"):
         call([x[:, :, None] for x in views])
-    with pytest.raises(ValueError, match=r"views \(N, D\) of the same samples, D at least 1"):
+    with pytest.raises(ValueError, match=r"D at least 1|vectors \(N, D\) with those of places"):
         call([x[:, :0] for x in views])
     with pytest.raises(ValueError, match=r"a view is on meta, the first view on cpu"):
         call(views, [x.to(META) for x in keys])
@@ -225,7 +225,9 @@ WITHOUT_NUMBERS = {
     "carl": lambda z: losses.carl(z, z),
     "ci_infonce": lambda z: losses.ci_infonce(z, z),
     "cosine": lambda z: losses.cosine(z, z),
+    "cpc": lambda z: losses.cpc(z, z),
     "cross_entropy": lambda z: losses.cross_entropy(z, INDEX),
+    "deep_info_max": lambda z: losses.deep_info_max(z, z[:, None]),
     "dino": lambda z: losses.dino([z, z], [z, z], torch.zeros(z.shape[1]), 0.1),
     "info_nce": lambda z: losses.info_nce(z, z),
     "info_nce_from_scores": losses.info_nce_from_scores,
@@ -245,6 +247,7 @@ WITHOUT_NUMBERS = {
     "swav": lambda z: losses.swav([z, z]),
     "tag_overlap": losses.tag_overlap,
     "vicreg": lambda z: losses.vicreg(z, z),
+    "vince_plus": lambda z: losses.vince_plus(z, z, NOTHING),
 }
 """Every function of a batch (N, D), given one of width 0."""
 OTHERS = {"concentration", "draw_partners", "moved_center"}

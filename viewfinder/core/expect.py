@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, get_args
 
 from torch import Tensor
@@ -45,6 +46,23 @@ def check_whole(name: str, given: Any, least: int = 1, most: int | None = None) 
         f"{name} is {in_words(given)}; a whole number, {bound}, is expected",
         fix=None if nearby is None else f"{name}={nearby}",
     )
+
+
+def check_between(name: str, given: Any, low: float, high: float, *, ends: bool = False) -> None:
+    """Raise UserError unless an argument is a finite number between two; ``ends``: they count too.
+
+    >>> check_between("rate", 2, 0, 1)  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    UserError: rate is 2; a number between 0 and 1 is expected
+    """
+    number = isinstance(given, Real) and not isinstance(given, bool) and math.isfinite(given)
+    if number and (low < given < high or (ends and given in (low, high))):
+        return
+    if math.isinf(high):
+        bound = f"of at least {low:g}" if ends else f"above {low:g}"
+    else:
+        bound = f"from {low:g} to {high:g}" if ends else f"between {low:g} and {high:g}"
+    raise UserError(f"{name} is {in_words(given)}; a number {bound} is expected")
 
 
 def check_whole_numbers(name: str, given: Tensor) -> None:

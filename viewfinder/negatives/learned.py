@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from viewfinder.core.expect import check_between, check_whole
 from viewfinder.core.ranges import Rows, Weight
 from viewfinder.data.domain import Spec
 from viewfinder.negatives.bank import Bank, MemoryOptions, memory_row
@@ -57,11 +58,12 @@ class Acceptance(nn.Module):
         start: int = 0,
     ) -> None:
         super().__init__()
-        if not 0 < least < rate < 1 or knots < 2:
-            raise ValueError(
-                f"0 < least < rate < 1 and at least 2 knots are expected, not least={least}, "
-                f"rate={rate} and {knots} knots"
-            )
+        check_whole("draws", draws)
+        check_whole("knots", knots, least=2)
+        check_whole("start", start, least=0)
+        check_between("rate", rate, 0, 1)
+        check_between("least", least, 0, rate)
+        check_between("rate_weight", rate_weight, 0, math.inf, ends=True)
         self.draws, self.least, self.start = draws, least, start
         self.rate, self.rate_weight = rate, rate_weight
         share = (rate - least) / (1 - least)

@@ -10,6 +10,7 @@ from viewfinder.objectives.ci_infonce import (
 )
 from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.cosine import byol_regression, cosine, negative_cosine
+from viewfinder.objectives.cpc import cpc
 from viewfinder.objectives.cross_entropy import cross_entropy
 from viewfinder.objectives.deep_info_max import deep_info_max
 from viewfinder.objectives.dino import DINO, dino, moved_center
@@ -43,6 +44,7 @@ from viewfinder.objectives.supcon import supcon
 from viewfinder.objectives.swav import SwAV, swav
 from viewfinder.objectives.table import OBJECTIVES
 from viewfinder.objectives.vicreg import vicreg
+from viewfinder.objectives.vince_plus import vince_plus
 
 __all__ = [
     "CARL",
@@ -68,6 +70,7 @@ __all__ = [
     "ci_infonce",
     "concentration",
     "cosine",
+    "cpc",
     "cross_entropy",
     "deep_info_max",
     "dino",
@@ -89,6 +92,7 @@ __all__ = [
     "swav",
     "tag_overlap",
     "vicreg",
+    "vince_plus",
 ]
 
 

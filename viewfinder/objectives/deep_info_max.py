@@ -81,7 +81,7 @@ def deep_info_max(
     0.0
     """
     check_word("form", form, Divergence)
-    if query.ndim not in (2, 3) or places.ndim != 3 or not places.shape[1]:
+    if query.ndim not in (2, 3) or places.ndim != 3 or not places.shape[1] or not places.shape[2]:
         raise ValueError(
             "deep_info_max takes vectors (N, D) or (N, M, D) and places (N, L, D), not "
             f"{tuple(query.shape)} and {tuple(places.shape)}"

@@ -324,7 +324,7 @@ METHODS = Table(
                 # 7 x 7 patches; v1 predicts up to five rows ahead, those that overlap left out
                 "objective": {
                     "name": "cpc",
-                    "rows": 7,
+                    "side": 7,
                     "first": 2,
                     "steps": 4,
                     "similarity": "dot",

@@ -204,7 +204,8 @@ class History(L.Callback):
     def _note(self, row: dict[str, float], recipe: Any) -> None:
         """Say once what the negatives declare to be worth saying."""
         anchors = len(self._terms["loss"]) * recipe.batch_size
-        for name, told in recipe.negatives.row.notes.items():
+        negatives = getattr(recipe, "negatives", None)  # a training of views has none
+        for name, told in negatives.row.notes.items() if negatives else ():
             if row.get(name, 0) > 0 and name not in self._noted:
                 self._noted.add(name)
                 many = f"{row[name]:.1%} of the anchors ({round(row[name] * anchors):,})"

@@ -277,6 +277,6 @@ def _pieces(recipe: Recipe, wanted: int, domain: Domain) -> int:
         raise UserError(
             f"objective={recipe.objective.name} is set for views of {wanted} patches, and "
             f"views.split={recipe.views.split_row.name} gives views of {found}",
-            fix=f"objective.rows={rows}" if rows > 1 and rows**2 == found else "views.split=grid",
+            fix=f"objective.side={rows}" if rows > 1 and rows**2 == found else "views.split=grid",
         )
     return found
