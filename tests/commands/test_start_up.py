@@ -38,6 +38,10 @@ QUICK = [
     ["clusters", "folder:nothing"],
     ["measure", "--run", "nothing"],
     ["measure", "--calibrate", "nothing"],
+    ["search", "nothing", "0"],
+    ["clean", "nothing"],
+    ["sweep", "simclr", "vary=nothing:1,2"],
+    ["learn-views", "nothing"],
     ["reproduce", "nothing"],
 ]
 """What trains and draws nothing: listings, and a mistake of every command."""

@@ -21,7 +21,9 @@ from viewfinder.papers.result import PIXELS, Finding
 from viewfinder.recipes.check import check_parts
 from viewfinder.recipes.recipe import build, complete, merge
 
-OWN = [name for name in EXPERIMENTS if name.startswith("infomin/")]
+APART = ("infomin/table4", "infomin/learned-views")
+"""Those whose arms measure no information of the views, with tests of their own."""
+OWN = [name for name in EXPERIMENTS if name.startswith("infomin/") and name not in APART]
 FIGURES = {
     module.__name__.rpartition(".")[2]: module.FIGURE
     for module in (fig3, fig4, fig5, fig9, fig12, fig13_14)

@@ -18,8 +18,8 @@ def check_need(need: Need, name: str, options: Options, split: Split) -> None:
     """Raise UserError where neither the split nor the options' file has what positives need."""
     file = getattr(options, "file", None)
     if file is not None and not (path := path_of(file)).exists():
-        like = nearest_path(path) or "PATH of one that exists"
-        raise UserError(f"there is no file {path}", fix=f"positives.file={like}")
+        like = nearest_path(path) or "the path of one that exists"
+        raise UserError(f"positives.file: there is no file {path}", fix=str(like))
     if need == "labels" and split.labels is None:
         raise UserError(
             f"positives={name}, but the images of {split.name} have no labels",
