@@ -224,6 +224,24 @@ def embed(
 
 
 @app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN ...", help="run folders")],
+    out: Annotated[
+        Path | None, typer.Option(help="default: report.html, in the run where it is one")
+    ] = None,
+) -> None:
+    """Write the report of a run anew; of several on the same images, one page of differences.
+
+    viewfinder report runs/simclr-1 runs/simclr-2
+    """
+    from viewfinder.commands.report import report as command
+    from viewfinder.core.console import say
+    from viewfinder.runs.run import Run
+
+    say(f"report: {command([Run(run) for run in runs], out)}")
+
+
+@app.command()
 def search(
     run: Annotated[Path, typer.Argument(help="a run folder")],
     query: Annotated[
