@@ -64,6 +64,24 @@ def test_the_code_of_a_page_runs(
     exec(compile("\n".join(blocks(page, "python")), str(page), "exec"), {"__name__": page.stem})
 
 
+NEEDING = [
+    (page, module, block)
+    for page in PAGES
+    for module, block in re.findall(
+        r"```python needs (\w+)\n(.*?)```", page.read_text(), flags=re.DOTALL
+    )
+]
+
+
+@pytest.mark.parametrize(("page", "module", "block"), NEEDING, ids=[m for _, m, _ in NEEDING])
+def test_code_that_needs_a_library_runs_where_it_is(
+    page: Path, module: str, block: str, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip(module, reason=f"{page.name}: {module} is not installed")
+    monkeypatch.chdir(workplace)
+    exec(compile(block, str(page), "exec"), {"__name__": page.stem})
+
+
 def pretrain_commands(page: Path) -> Iterator[list[str]]:
     """The words after ``viewfinder pretrain`` wherever a page has it, in blocks and in lines.
 

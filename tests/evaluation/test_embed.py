@@ -21,6 +21,8 @@ from viewfinder.core.errors import UserError
 from viewfinder.data.domain import Modality
 from viewfinder.evaluation.embed import write_embeddings
 from viewfinder.evaluation.embedding_files import FORMATS
+from viewfinder.evaluation.scoring import input_facts
+from viewfinder.recipes.recipe import build, complete
 
 Make = Callable[..., Any]
 
@@ -265,3 +267,13 @@ def test_another_ending_is_refused_before_anything_is_embedded(
     with pytest.raises(UserError, match=r"\.parquet, \.csv, \.npy, \.npz"):
         write_embeddings(nn.Identity(), images, flat, tmp_path / name)
     assert images.reads == [] and files(tmp_path) == []
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [8, 64])
+def test_what_the_network_is_shown_is_said_in_plain_numbers(channels: int, size: int) -> None:
+    recipe = complete(build("simclr", {}), (channels, size, size))
+    facts = input_facts(recipe.view_maker().describe_frozen())
+    assert facts["input_shape"][0] == channels
+    assert len(facts["mean"]) == len(facts["std"]) in (1, channels)
+    assert input_facts("whatever a maker of one's own says") == {}

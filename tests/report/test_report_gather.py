@@ -229,18 +229,18 @@ def test_a_run_needs_no_plug_in_to_be_reported(run: Path) -> None:
 
 
 def test_many_embeddings_are_thinned_and_broken_ones_left_out(run: Path) -> None:
-    vectors = np.random.default_rng(0).normal(size=(2000, 3))
+    vectors = np.random.default_rng(0).normal(size=(6000, 3))
     vectors[7] = np.nan
-    save_embeddings(run / "artifacts/embeddings.npz", vectors, names=range(2000))
+    save_embeddings(run / "artifacts/embeddings.npz", vectors, names=range(6000))
     found = gather(run)
     assert found.embedded is not None
-    assert len(found.embedded) == 1500
-    for i in (0, 700, 1499):
+    assert len(found.embedded) == 5000
+    for i in (0, 700, 4999):
         np.testing.assert_allclose(
             found.embedded.vectors[i], vectors[int(found.embedded.names[i])], rtol=1e-6
         )
-    assert "1 of 2000 embeddings are not finite" in found.notes[0]
-    assert "1,500 of 1,999" in found.notes[1]
+    assert "1 of 6000 embeddings are not finite" in found.notes[0]
+    assert "5,000 of 5,999" in found.notes[1]
 
 
 def test_usage_is_the_last_row_and_nonsense_is_left_out(tmp_path: Path) -> None:

@@ -224,6 +224,24 @@ def embed(
 
 
 @app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN ...", help="run folders")],
+    out: Annotated[
+        Path | None, typer.Option(help="default: report.html, in the run where it is one")
+    ] = None,
+) -> None:
+    """Write the report of a run anew; of several on the same images, one page of differences.
+
+    viewfinder report runs/simclr-1 runs/simclr-2
+    """
+    from viewfinder.commands.report import report as command
+    from viewfinder.core.console import say
+    from viewfinder.runs.run import Run
+
+    say(f"report: {command([Run(run) for run in runs], out)}")
+
+
+@app.command()
 def search(
     run: Annotated[Path, typer.Argument(help="a run folder")],
     query: Annotated[
@@ -304,6 +322,9 @@ def clusters(
     ] = None,
     z: Annotated[str | None, typer.Option(help="clusters that exist: Parquet or CSV")] = None,
     labels: Annotated[str | None, typer.Option(help="labels.csv, short for data.labels=")] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="run: do its neighbours share the attributes?")
+    ] = None,
     value: Annotated[
         int | None, typer.Option(help="value whose Z is written; default: the recommended")
     ] = None,
@@ -324,10 +345,14 @@ def clusters(
         hierarchy=hierarchy,
         kmeans=None if kmeans is None else Run(kmeans),
         z=z,
+        run=None if run is None else Run(run),
         value=value,
         unit="nats" if nats else "bits",
         out=out,
     )
+    if file is None:
+        say(f"no Z is written: nothing is recommended; --value writes one all the same. See {out}")
+        return
     same = " ".join([f"data={source}", *(w for w in given if not w.startswith("positives"))])
     say(
         f"{file} written, and all columns and figures beside it; train with it: viewfinder "

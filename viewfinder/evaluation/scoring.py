@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,17 +17,15 @@ from viewfinder import __version__
 from viewfinder.core.console import console, say
 from viewfinder.core.counted import counted
 from viewfinder.core.errors import InterruptedRun, RunStopped, UserError
-from viewfinder.core.randomness import numpy_generator, torch_generator
-from viewfinder.data.convert import in_proportion
-from viewfinder.data.source import Source, Split, sides_of
+from viewfinder.data.source import Source, Split
 from viewfinder.data.splits import select
-from viewfinder.data.stored import ArrayData, JoinedData
+from viewfinder.data.stored import JoinedData
 from viewfinder.evaluation.embed import write_embeddings
+from viewfinder.evaluation.pictured import save_artifacts
 from viewfinder.evaluation.pixels import RAW, raw_name
 from viewfinder.evaluation.probes.scores import IMAGES, Score, comparable, conditions
 from viewfinder.evaluation.probes.targets import find_target
 from viewfinder.evaluation.probing import LAYER, check_protocols, probe, untrained
-from viewfinder.networks.frozen_features import extract
 from viewfinder.recipes.recipe import Recipe, build, merge
 from viewfinder.recipes.views import Views
 from viewfinder.report.verdict import verdict
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
 
 _SHARED = {"plugins", "encoder", "data", "precision", "accelerator"}
 """What the supervised baseline has of the run's recipe."""
-GALLERY_IMAGES = 12
-MAPPED_IMAGES = 1500
 
 
 def finish(recipe: Recipe, source: Source, run: Run, module: Pretraining) -> None:
@@ -195,50 +192,22 @@ def _labelled(split: Split) -> Split:
     return split if len(rows) == len(split) else select(split, rows, split.name)
 
 
-def save_artifacts(recipe: Recipe, source: Source, run: Run, module: Pretraining) -> None:
-    """Store what the report shows: views of images, and held-out embeddings."""
-    split = source.splits[recipe.data.split]
-    if split.data.modality == "images":
-        _save_gallery(recipe, split, run, module)
-    _save_map(recipe, source.test or source.train, run, module)
+def input_facts(described: str) -> dict[str, Any]:
+    """What an encoder is shown, from ``describe_frozen``: the shape, and the mean and the standard
+    deviation that images in [0, 1] are normalised with; none of it where it is said otherwise.
 
-
-def _save_gallery(recipe: Recipe, split: Split, run: Run, module: Pretraining) -> None:
-    """The views as the network saw them, with what a decoder makes of them."""
-    from viewfinder.report.artifacts import save_views
-
-    rows = np.arange(min(GALLERY_IMAGES, len(split)))
-    images, sides = split.data.read(rows), sides_of(split.data, rows)
-    maker = recipe.view_maker()
-    views = maker(images, torch_generator(recipe.seed, "gallery"), sides)
-    save_views(
-        run.artifacts / "views.npz",
-        in_proportion(images, sides),
-        [maker.shown(view, i) for i, view in enumerate(views)],
-        decoded=module.decoded(views[: maker.count]),
-    )
-
-
-def _save_map(recipe: Recipe, held: Split, run: Run, module: Pretraining) -> None:
-    """Embeddings of held-out data, with thumbnails of images."""
-    from viewfinder.report.artifacts import save_embeddings
-
-    n = min(MAPPED_IMAGES, len(held))
-    chosen = np.sort(numpy_generator(recipe.seed, "map").choice(len(held), n, replace=False))
-    data = held.data
-    part = ArrayData(data.read(chosen), data.modality, sides_of(data, chosen))
-    device = pick_device(recipe.accelerator)
-    vectors = extract(module.encoder, part, recipe.view_maker().frozen, device=device)
-    paths, word = held.paths, part.modality.removesuffix("s")
-    save_embeddings(
-        run.artifacts / "embeddings.npz",
-        vectors,
-        in_proportion(part.tensor, part.sides) if part.modality == "images" else None,
-        labels=None if held.labels is None else held.labels[chosen],
-        class_names=held.class_names,
-        names=[paths[i] for i in chosen] if paths else [f"{word} {i}" for i in chosen],
-        about=f"{held.name} split of {recipe.data.source}",
-    )
+    >>> input_facts('[[3, 32, 32], [{"normalise": {"mean": [0.5], "std": [0.2]}}]]')
+    {'input_shape': [3, 32, 32], 'mean': [0.5], 'std': [0.2]}
+    """
+    try:
+        shape, *_, steps = json.loads(described)
+        found: dict[str, Any] = {"input_shape": shape}
+        for step in steps:
+            if isinstance(step, dict) and isinstance(step.get("normalise"), dict):
+                found |= {key: step["normalise"][key] for key in ("mean", "std")}
+    except (ValueError, TypeError, KeyError):  # a maker of one's own may say anything
+        return {}
+    return found
 
 
 def write_all_embeddings(
@@ -285,6 +254,7 @@ def write_all_embeddings(
             "encoder": recipe.plain()["encoder"],
             "data_size": recipe.data.size,
             "network_input": maker.describe_frozen(),
+            **input_facts(maker.describe_frozen()),
             "unit_length": unit_length,
             "precision": "32",
             "viewfinder": __version__,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from viewfinder.information.discrete import Information, entropy_of_counts, information
+from viewfinder.information.shuffled import Chance
 from viewfinder.positives.assignment import Assignment
 
 BATCH = 256
@@ -25,6 +26,7 @@ class Measured:
                  average: (BATCH - 1) sum_c n_c (n_c - 1) / (n (n - 1))
     h_z          H(Z)
     information  about labels T, where there are labels
+    chance       what shuffled labels give, where that was measured
     """
 
     value: Any
@@ -35,6 +37,15 @@ class Measured:
     in_batch: float
     h_z: float
     information: Information | None = None
+    chance: Chance | None = None
+
+    @property
+    def is_chance(self) -> bool:
+        """Whether shuffled labels say as much, or most of it: then Z is no guide to the labels."""
+        i = self.information
+        if i is None:
+            return False
+        return i.i_expected > i.i / 2 or (self.chance is not None and not self.chance.beyond)
 
 
 def measure(value: Any, made: Assignment, labels: np.ndarray | None = None) -> Measured:

@@ -21,7 +21,8 @@ BALANCE = "H(Z) nearest to half of log N"
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The recommended value, None where no choice has more than one cluster.
+    """The recommended value; None where no choice has more than one cluster, or where none says
+    more of the labels than chance.
 
     rule      the rule it follows
     by_rule   what each rule would take
@@ -40,10 +41,10 @@ def recommend(parameter: str, rows: Sequence[Measured]) -> Recommendation:
     """Choose among measured clusters; a single cluster is never chosen, it leaves no negatives.
 
     With labels: the largest I(Z;T) - H(Z|T) (CI-InfoNCE, section 4.4), unless that lies at an end
-    of the sweep, where it only says "coarser" or "finer", or more than half of its I(Z;T) is what
-    shuffled labels give. Then the value is taken at which I(Z;T) and -H(Z|T) of the paper's
-    Figure 5 meet, each drawn on its own axis: where I(Z;T) / H(T), which rises from 0 to 1 as
-    clusters get finer, passes 1 - H(Z|T) / H(instance|T), which falls from 1 to 0.
+    of the sweep, where it only says "coarser" or "finer". Then the value is taken at which I(Z;T)
+    and -H(Z|T) of the paper's Figure 5 meet, each drawn on its own axis: where I(Z;T) / H(T), which
+    rises from 0 to 1 as clusters get finer, passes 1 - H(Z|T) / H(instance|T), which falls from 1
+    to 0. A choice whose I(Z;T) is chance (``Measured.is_chance``) is never taken, by whatever rule.
 
     Without labels, from cluster sizes alone: the H(Z) nearest to half of log N, where telling the
     cluster of a datum takes as many nats as telling the datum within its cluster.
@@ -94,18 +95,43 @@ def _with_labels(
         ),
         None,
     )
-    doubt = _doubt(parameter, rows, found[largest], largest) if largest != scaled else None
-    chosen, rule = (scaled, SCALED) if doubt else (largest, LARGEST)
+    telling = [j for j, row in enumerate(rows) if not row.is_chance]
+    if not telling:
+        return Recommendation(None, "none", by_rule, crossing, (_nothing(parameter, found),))
+    largest_telling = max(telling, key=lambda j: _gain(found[j]))
+    scaled_telling = min(telling, key=lambda j: abs(_scaled_gap(found[j])))
+    doubt = None
+    if largest_telling != scaled_telling:
+        doubt = _end_of_sweep(parameter, rows, largest_telling)
+    chosen, rule = (scaled_telling, SCALED) if doubt else (largest_telling, LARGEST)
     remarks = [f"{doubt}, so it is not taken"] if doubt else []
+    remarks += _chance(parameter, rows)
     remarks += _disagreement(parameter, rows, found, largest, by_rule)
     return Recommendation(rows[chosen].value, rule, by_rule, crossing, tuple(remarks))
 
 
-def _doubt(parameter: str, rows: Sequence[Measured], i: Information, best: int) -> str | None:
-    """Why the largest I(Z;T) - H(Z|T) is no good guide, if it is none."""
+def _nothing(parameter: str, found: Sequence[Information]) -> str:
+    most = max(found, key=lambda i: i.i).bits
+    return (
+        f"these clusters tell nothing of your labels: for no {parameter} is I(Z;T) more than twice "
+        f"what shuffled labels give, and out of the reach of chance (at most {most.i:.3f} bits, of "
+        f"which {most.i_expected:.3f} are chance)"
+    )
+
+
+def _chance(parameter: str, rows: Sequence[Measured]) -> list[str]:
+    chance = [str(row.value) for row in rows if row.is_chance]
+    if not chance:
+        return []
+    return [
+        f"{parameter}={', '.join(chance[:8])}{', ...' if len(chance) > 8 else ''}: not considered, "
+        "shuffled labels give as much, or more than half of it"
+    ]
+
+
+def _end_of_sweep(parameter: str, rows: Sequence[Measured], best: int) -> str | None:
+    """What the largest I(Z;T) - H(Z|T) says where it lies at an end of the sweep."""
     told = f"I(Z;T) - H(Z|T) is largest for {parameter}={rows[best].value}"
-    if i.i_expected > i.i / 2:
-        return f"{told}, but most of I(Z;T) there is what shuffled labels give too"
     for end, way in ((rows[0], "coarser"), (rows[-1], "finer")):
         if len(rows) > 2 and math.isclose(end.h_z, rows[best].h_z):
             return f"{told}, the end of the sweep, which only says that {way} is better"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from viewfinder.data.source import Attributes
 from viewfinder.information.discrete import Unit
+from viewfinder.information.shuffled import chances
 from viewfinder.positives.assignment import Assignment
 from viewfinder.positives.attributes import Rare, attributes, rank
 from viewfinder.positives.class_tree import Tree
@@ -42,10 +43,18 @@ def sweep(
     """Measure ``build(value)`` for each value and recommend one; see ``recommend``."""
     rows: list[Measured] = []
     notes: list[str] = []
+    clusters: list[np.ndarray] = []
+    kept = None if labels is None else labels >= 0
     for value in values:
         made = build(value)
         notes += [note for note in made.notes if note not in notes]
         rows.append(measure(value, made, labels))
+        if kept is not None:
+            clusters.append(made.clusters)
+            kept = kept if made.keep is None else kept & made.keep
+    if labels is not None and kept is not None and kept.any():
+        by_chance = chances([z[kept] for z in clusters], labels[kept])
+        rows = [replace(row, chance=c) for row, c in zip(rows, by_chance, strict=True)]
     return Sweep(parameter, rows, recommend(parameter, rows), notes)
 
 
@@ -65,6 +74,19 @@ def sweep_attributes(
         "top_k",
         values,
         lambda k: attributes(table, top_k=k, min_size=min_size, rare=rare),
+        labels,
+    )
+
+
+def sweep_columns(
+    table: Attributes, labels: np.ndarray | None, names: Sequence[str], *, min_size: int = 1
+) -> Sweep:
+    """Sweep the first 1, 2, ... of named columns, at most 20, taken whole."""
+    counts = range(1, min(20, len(names)) + 1)
+    return sweep(
+        "columns",
+        counts,
+        lambda k: attributes(table, columns=names[:k], min_size=min_size),
         labels,
     )
 
@@ -113,6 +135,7 @@ def records(found: Sweep, unit: Unit = "bits") -> list[dict[str, Any]]:
                 "H(T|Z)": i.h_t_given_z,
                 "I-H": i.i - i.h_z_given_t,
                 "I by chance": i.i_expected,
+                **({} if row.chance is None else {"p of chance": row.chance.p}),
                 "I Miller-Madow": i.i_miller_madow,
                 "NMI": i.nmi,
                 "AMI": i.ami,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,26 @@ import numpy as np
 
 from viewfinder.core.errors import UserError, brief
 from viewfinder.core.files import write_atomically
-from viewfinder.report.content import Embedded, Gallery
+from viewfinder.report.content import Embedded, Gallery, Same
 from viewfinder.report.sprites import displayable, fit, shrink
 
 THUMBNAIL = 48
-"""Longest side of a stored thumbnail, px."""
+"""Longest side of a stored thumbnail, px; of many images ``SMALL``."""
+SMALL = 32
+MANY = 1500
+NEAR = "near by "
+"""What the names of arrays of neighbours begin with."""
 
 LARGEST = 2**29
 """Bytes that a file unpacks to, at most."""
 
 GALLERY = 96
 """Longest side of a stored view, px."""
+
+
+def thumbnail(count: int) -> int:
+    """The longest side of the thumbnails of so many images, px."""
+    return THUMBNAIL if count <= MANY else SMALL
 
 
 def save_views(
@@ -67,27 +76,41 @@ def save_embeddings(
     class_names: Sequence[str] | None = None,
     names: Sequence[str | int] | None = None,
     about: str = "",
+    splits: Sequence[str] | None = None,
+    rivals: Mapping[str, np.ndarray] | None = None,
+    total: int = 0,
 ) -> None:
-    """Store held-out embeddings for the map and the nearest neighbours.
+    """Store embeddings for the map and the nearest neighbours.
 
-    embeddings  float (N, D), tensor or array; a report shows at most 1,500 of them
+    embeddings  float (N, D), tensor or array; a report shows at most 5,000 of them
     images      uint8 (N, C, H, W) the same images, stored as thumbnails of at most 48 px
     labels      int (N,), -1 where unknown; class_names names[label]
     names       path or index of each image
-    about       what they are, for the reader: "test split of shapes"
+    about       what they are, for the reader: "all images of shapes"
+    splits      the split of each image
+    rivals      neighbours int (N, k) by other features, by their name: "raw pixels"
+    total       how many images these were drawn from; 0: these are all
 
     Raises ValueError where lengths differ.
     """
     vectors = np.asarray(_array(embeddings), np.float32)
     embedded = Embedded(
         vectors=vectors,
-        thumbnails=None if images is None else shrink(_nhwc(images), THUMBNAIL),
+        thumbnails=None if images is None else shrink(_nhwc(images), thumbnail(len(vectors))),
         labels=None if labels is None else np.asarray(_array(labels)).astype(np.int64),
         class_names=[str(name) for name in class_names] if class_names is not None else (),
         names=[str(name) for name in names] if names is not None else (),
         about=about,
+        splits=[*splits] if splits is not None else (),
+        rivals=dict(rivals or {}),
+        total=total,
     )
     arrays: dict[str, np.ndarray] = {"embeddings": vectors, "about": np.array(about, np.str_)}
+    arrays["total"] = np.array(total)
+    if embedded.splits:
+        arrays["splits"] = np.array(embedded.splits, np.str_)
+    for name, near in embedded.rivals.items():
+        arrays[f"{NEAR}{name}"] = near.astype(np.int32)
     if embedded.thumbnails is not None:
         arrays["thumbnails"] = embedded.thumbnails
     if embedded.labels is not None:
@@ -97,6 +120,32 @@ def save_embeddings(
     if embedded.names:
         arrays["names"] = np.array(embedded.names, np.str_)
     _save(path, **arrays)
+
+
+def save_same(
+    path: Path, images: Any, group: np.ndarray, sizes: Sequence[int], groups: int
+) -> None:
+    """Store images uint8 (n, C, H, W) that counted as the same, with the group of each, the sizes
+    of these groups and the number of all."""
+    pictures = displayable(shrink(_nhwc(images), THUMBNAIL))
+    same = Same(pictures, np.asarray(group, np.int64), sizes, groups)
+    _save(
+        path,
+        same=same.images,
+        group=same.group,
+        sizes=np.array(sizes, np.int64),
+        groups=np.array(groups),
+    )
+
+
+def load_same(path: Path) -> Same:
+    """Read what ``save_same`` wrote; raises as ``load_views``."""
+    arrays = _load(path, "same")
+    try:
+        sizes = arrays["sizes"].tolist()
+        return Same(arrays["same"], arrays["group"], sizes, int(arrays["groups"]))
+    except (KeyError, ValueError, TypeError) as error:
+        raise UserError(f"{path} does not fit together: {error}") from error
 
 
 def load_views(path: Path) -> Gallery:
@@ -121,6 +170,13 @@ def load_embeddings(path: Path) -> Embedded:
             class_names=arrays.get("class_names", np.array([], np.str_)).tolist(),
             names=arrays.get("names", np.array([], np.str_)).tolist(),
             about=str(arrays.get("about", "")),
+            splits=arrays.get("splits", np.array([], np.str_)).tolist(),
+            rivals={
+                name.removeprefix(NEAR): near.astype(np.int64)
+                for name, near in arrays.items()
+                if name.startswith(NEAR)
+            },
+            total=int(arrays.get("total", 0)),
         )
     except (ValueError, TypeError) as error:
         raise UserError(f"{path} does not fit together: {error}") from error

@@ -45,15 +45,39 @@ class Gallery:
 
 
 @dataclass(frozen=True)
+class Same:
+    """Images that counted as the same in training, a few of the largest groups.
+
+    images  uint8 (n, H, W, C)
+    group   int64 (n,), which group each is of
+    sizes   how many images each group has in all
+    groups  how many groups there are in all
+    """
+
+    images: np.ndarray
+    group: np.ndarray
+    sizes: Sequence[int]
+    groups: int
+
+    def __post_init__(self) -> None:
+        _expect(self.images, "images", 4, np.uint8)
+        if len(self.group) != len(self.images) or self.group.max(initial=-1) >= len(self.sizes):
+            raise ValueError(f"{len(self.group)} groups for {len(self.images)} images")
+
+
+@dataclass(frozen=True)
 class Embedded:
-    """Held-out images and their embeddings.
+    """Images and their embeddings.
 
     vectors      float (N, D), finite (``gather`` leaves out the rows that are not)
     thumbnails   uint8 (N, H, W, C), or None where the data are not images
     labels       int64 (N,), -1 where unknown; None where there are none
     class_names  names[label]
     names        (N,) path or index of each image
-    about        what these images are ("test split of shapes")
+    about        what these images are ("all images of shapes")
+    splits       (N,) which split each is of; empty: not known
+    rivals       neighbours int64 (N, k) by other features, by their name: "untrained", "raw pixels"
+    total        how many images these were drawn from; 0: they are all
     """
 
     vectors: np.ndarray
@@ -62,6 +86,9 @@ class Embedded:
     class_names: Sequence[str] = ()
     names: Sequence[str] = ()
     about: str = ""
+    splits: Sequence[str] = ()
+    rivals: Mapping[str, np.ndarray] = field(default_factory=dict)
+    total: int = 0
 
     def __post_init__(self) -> None:
         if self.vectors.ndim != 2 or not np.issubdtype(self.vectors.dtype, np.floating):
@@ -76,16 +103,23 @@ class Embedded:
             "thumbnails": self.thumbnails,
             "labels": self.labels,
             "names": self.names or None,
+            "splits": self.splits or None,
+            **{f"neighbours by {name}": near for name, near in self.rivals.items()},
         }
         for what, rows in lengths.items():
             if rows is not None and len(rows) != len(self):
                 raise ValueError(f"{len(rows)} {what} for {len(self)} embeddings")
+        for name, near in self.rivals.items():
+            _expect(near, f"neighbours by {name}", 2, np.integer)
+            if near.size and not 0 <= near.min() <= near.max() < len(self):
+                raise ValueError(f"neighbours by {name} are not among these images")
 
     def __len__(self) -> int:
         return len(self.vectors)
 
     def take(self, index: np.ndarray) -> Embedded:
-        """The rows at ``index``."""
+        """The rows at ``index``; neighbours by other features are kept with all of them only."""
+        whole = len(index) == len(self)
         return Embedded(
             vectors=self.vectors[index],
             thumbnails=None if self.thumbnails is None else self.thumbnails[index],
@@ -93,6 +127,9 @@ class Embedded:
             class_names=self.class_names,
             names=[self.names[i] for i in index] if self.names else (),
             about=self.about,
+            splits=[self.splits[i] for i in index] if self.splits else (),
+            rivals=self.rivals if whole else {},
+            total=self.total or (0 if whole else len(self)),
         )
 
     def name(self, i: int) -> str:
@@ -113,6 +150,8 @@ class ReportContent:
     title    "simclr on shapes"
     summary  the result in a sentence
     verdict  what did better than the trained features, and what to try next
+    headline where the features did better: so in a sentence, with the next step
+    folder   of the run, for the commands that the page names
     method   text by part (``PARTS``)
     recipe   the recipe's YAML
     history  one value per epoch by column of metrics.csv; None where there is none
@@ -125,12 +164,15 @@ class ReportContent:
     title: str
     summary: str = ""
     verdict: Sequence[str] = ()
+    headline: str = ""
+    folder: str = "RUN"
     method: Mapping[str, str] = field(default_factory=dict)
     recipe: str = ""
     history: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
     usage: Sequence[float] = ()
     scores: Sequence[AnyScore] = ()
     gallery: Gallery | None = None
+    same: Same | None = None
     embedded: Embedded | None = None
     notes: Sequence[str] = ()
     seed: int = 0

@@ -14,11 +14,11 @@ from viewfinder.core.errors import UserError
 from viewfinder.evaluation.probes.scores import IMAGES, AnyScore, Score, comparable, conditions
 from viewfinder.evaluation.probes.table import PROBES
 from viewfinder.recipes.regularizers import weight_in_words
-from viewfinder.report.artifacts import load_embeddings, load_views
-from viewfinder.report.content import PARTS, Embedded, ReportContent
+from viewfinder.report.artifacts import load_embeddings, load_same, load_views
+from viewfinder.report.content import PARTS, Embedded, ReportContent, Same
 from viewfinder.report.projection import thin
 from viewfinder.report.sections import budget, percent
-from viewfinder.report.verdict import verdict
+from viewfinder.report.verdict import headline, verdict
 from viewfinder.runs.results import read_results
 from viewfinder.runs.run import Run
 
@@ -34,6 +34,7 @@ def gather(run_dir: Path) -> ReportContent:
     results.json              scores, as ``append_results`` writes them
     artifacts/views.npz       written by ``save_views``
     artifacts/embeddings.npz  written by ``save_embeddings``
+    artifacts/same.npz        written by ``save_same``, where images counted as the same
 
     Raises UserError where ``run_dir`` is not a folder.
 
@@ -52,12 +53,15 @@ def gather(run_dir: Path) -> ReportContent:
         title=_title(recipe, run.folder),
         summary=_summary(scores),
         verdict=verdict([s for s in scores if _same_images(s, scores[0])], recipe),
+        headline=headline([s for s in scores if _same_images(s, scores[0])], recipe),
+        folder=str(run.folder),
         method={part: _part(part, recipe[part]) for part in PARTS if part in recipe},
         recipe=_try(_text, run.recipe_file, []) or "",
         history=_try(_history, run.metrics_file, notes) or {},
         usage=_usage(run.usage_file, notes),
         scores=scores,
         gallery=_try(load_views, run.artifacts / "views.npz", notes),
+        same=_same(run.artifacts / "same.npz", notes),
         embedded=_thinned(embeddings, seed, notes),
         notes=notes,
         seed=seed,
@@ -73,6 +77,10 @@ def _try(read: Callable[[Path], T], path: Path, notes: list[str]) -> T | None:
     except (OSError, ValueError, csv.Error) as error:
         notes.append(f"{path.name} was left out: {error}.")
     return None
+
+
+def _same(path: Path, notes: list[str]) -> Same | None:
+    return _try(load_same, path, notes) if path.exists() else None
 
 
 def _text(path: Path) -> str:

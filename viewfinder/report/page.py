@@ -16,7 +16,10 @@ from viewfinder import __version__
 from viewfinder.core.errors import printable
 from viewfinder.core.files import write_atomically
 from viewfinder.report import sections
-from viewfinder.report.content import PARTS, Embedded, Gallery, ReportContent, neighbours
+from viewfinder.report.artifacts import thumbnail
+from viewfinder.report.confused import confusions, look_alikes, strangers, votes, weakest
+from viewfinder.report.content import PARTS, Embedded, Gallery, ReportContent, Same, neighbours
+from viewfinder.report.palette import colours
 from viewfinder.report.projection import project
 from viewfinder.report.sprites import Sheet, displayable, encode, sheet
 
@@ -60,6 +63,7 @@ def render(content: ReportContent) -> str:
         curves=curves,
         usage=sections.usage(content.usage),
         gallery=_gallery(content.gallery),
+        same=_same(content.same),
         embedded=embedded,
         data={
             "curves": [{k: c[k] for k in ("x", "y", "from_zero")} for c in curves],
@@ -108,6 +112,26 @@ def _gallery(gallery: Gallery | None) -> dict[str, Any] | None:
     }
 
 
+def _same(same: Same | None) -> dict[str, Any] | None:
+    """Groups that counted as the same, each with its pictures and its size in all."""
+    if same is None or not len(same.images):
+        return None
+    height, width = same.images.shape[1:3]
+    return {
+        "groups": same.groups,
+        "scale": max(1, round(56 / max(height, width))),
+        "height": height,
+        "width": width,
+        "rows": [
+            {
+                "size": size,
+                "images": [encode(image, budget=25_000) for image in same.images[same.group == g]],
+            }
+            for g, size in enumerate(same.sizes)
+        ],
+    }
+
+
 def _embedded(content: ReportContent) -> dict[str, Any] | None:
     embedded = content.embedded
     if embedded is None or not len(embedded):
@@ -116,8 +140,37 @@ def _embedded(content: ReportContent) -> dict[str, Any] | None:
     near, similarity = neighbours(embedded.vectors, NEIGHBOURS)
     tiles = None
     if embedded.thumbnails is not None and embedded.thumbnails.size:
-        tiles = sheet(embedded.thumbnails)
+        tiles = sheet(embedded.thumbnails, max_side=thumbnail(len(embedded)))
+    near_by = {"trained": near} if embedded.rivals else {}
+    near_by |= {name: other[:, :NEIGHBOURS] for name, other in embedded.rivals.items()}
+    agree = {name: sections.agreement(embedded, other) for name, other in near_by.items()}
+    voted = votes(embedded, near)
+    known = voted is not None and embedded.labels is not None and (embedded.labels >= 0).any()
     return {
+        "rivals": [
+            {"name": name, "share": share[0]} for name, share in agree.items() if share is not None
+        ],
+        "weakest": [
+            {"name": embedded.class_name(c), "share": share, "count": count}
+            for c, share, count in (weakest(embedded, voted) if known else ())  # type: ignore[arg-type]
+        ],
+        "confusions": [
+            {
+                "label": embedded.class_name(found.label),
+                "taken_for": embedded.class_name(found.taken_for),
+                "count": len(found.rows),
+                "images": [
+                    {
+                        "corner": tiles.corner(i) if tiles else (0, 0),
+                        "name": embedded.name(i),
+                    }
+                    for i in found.rows[:NEIGHBOURS]
+                ],
+            }
+            for found in (confusions(embedded, voted) if known else ())  # type: ignore[arg-type]
+        ],
+        "look_alikes": look_alikes(embedded, near),
+        "strangers": strangers(similarity),
         "how": projection.how,
         "count": len(embedded),
         "about": embedded.about,
@@ -127,7 +180,16 @@ def _embedded(content: ReportContent) -> dict[str, Any] | None:
         "small": _scale(tiles, 56),
         "labelled": embedded.labels is not None,
         "rows": [
-            _neighbour_row(embedded, tiles, i, near[i], similarity[i])
+            {
+                "own": _neighbour_row(embedded, tiles, i, near[i], similarity[i]),
+                "rivals": [
+                    {
+                        "name": name,
+                        "row": _neighbour_row(embedded, tiles, i, other[i][:NEIGHBOURS], None)[1:],
+                    }
+                    for name, other in embedded.rivals.items()
+                ],
+            }
             for i in sections.queries(embedded)
         ],
         "data": _map(embedded, projection.places, near, similarity, tiles),
@@ -140,12 +202,17 @@ def _scale(tiles: Sheet | None, target: int) -> int:
 
 
 def _neighbour_row(
-    embedded: Embedded, tiles: Sheet | None, query: int, near: np.ndarray, similarity: np.ndarray
+    embedded: Embedded,
+    tiles: Sheet | None,
+    query: int,
+    near: np.ndarray,
+    similarity: np.ndarray | None,
 ) -> list[dict[str, Any]]:
     """The query, then its neighbours, nearest first."""
     labels = embedded.labels
     row = []
-    for i, value in zip([query, *near.tolist()], [None, *similarity.tolist()], strict=True):
+    values = [None] * len(near) if similarity is None else similarity.tolist()
+    for i, value in zip([query, *near.tolist()], [None, *values], strict=True):
         label = None if labels is None else embedded.class_name(int(labels[i]))
         row.append(
             {
@@ -171,7 +238,10 @@ def _map(
     if embedded.labels is not None:
         found, label = np.unique(embedded.labels, return_inverse=True)
         classes = [{"name": embedded.class_name(int(c)), "known": bool(c >= 0)} for c in found]
+    known = sum(bool(c["known"]) for c in classes)
     return {
+        "colours": colours(known),
+        "splits": [*embedded.splits] or None,
         "x": np.round(places[:, 0].astype(float), 3).tolist(),
         "y": np.round(places[:, 1].astype(float), 3).tolist(),
         "label": None if label is None else label.tolist(),

@@ -8,8 +8,10 @@ import numpy as np
 
 from viewfinder.core.randomness import derive, numpy_generator
 
-MOST = 1500
-"""Points of a map: more take long to lay out and hide one another."""
+MOST = 5000
+"""Points of a map: more hide one another."""
+LAID_OUT = 1500
+"""Points that are laid out by t-SNE, which takes long; others are placed among these."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,10 @@ def project(vectors: np.ndarray, seed: int) -> Projection:
 
     The rows are normalised to length 1 and reduced to their 50 first principal components, on which
     t-SNE (van der Maaten and Hinton 2008) runs with Euclidean distance. Fewer than 30 rows, or rows
-    that span fewer than two directions, are shown by their two first principal components.
+    that span fewer than two directions, are shown by their two first principal components. Of more
+    than 1,500 rows so many are laid out, drawn by seed, and each other is placed among the three of
+    these most similar to it, at the mean of their places weighted by exp(similarity / 0.02): new
+    points of a finished map, as in Poličar et al. (2019, section 2.3), without moving any.
 
     Raises ValueError where ``vectors`` is not (N, D) or not finite.
     """
@@ -49,7 +54,29 @@ def project(vectors: np.ndarray, seed: int) -> Projection:
             flat = np.zeros((len(vectors), 2), np.float32)
             flat[:, : components.shape[1]] = components[:, :2]
             return Projection(flat, "the two first principal components of the unit embeddings")
-        return _tsne(components, seed)
+        if len(vectors) <= LAID_OUT:
+            return _tsne(components, seed)
+        drawn = thin(len(vectors), seed, LAID_OUT)
+        laid_out = _tsne(components[drawn], seed)
+        return Projection(
+            _among(unit, drawn, laid_out.places),
+            f"{laid_out.how}, of {len(drawn):,} images; the others are placed among the three of "
+            "these most similar to them",
+        )
+
+
+def _among(unit: np.ndarray, drawn: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Places float32 (N, 2) of all rows: those of ``drawn``, and the others among them."""
+    found = np.empty((len(unit), 2), np.float32)
+    others = np.setdiff1d(np.arange(len(unit)), drawn)
+    similarity = unit[others] @ unit[drawn].T
+    near = np.argsort(-similarity, axis=1, kind="stable")[:, :3]
+    value = np.take_along_axis(similarity, near, axis=1)
+    weight = np.exp((value - value[:, :1]) / 0.02)
+    weight /= weight.sum(axis=1, keepdims=True)
+    found[drawn] = places
+    found[others] = (places[near] * weight[..., None]).sum(axis=1)
+    return found
 
 
 def _components(unit: np.ndarray, seed: int) -> np.ndarray:

@@ -51,6 +51,34 @@ def verdict(scores: Sequence[AnyScore], recipe: Mapping[str, Any]) -> list[str]:
     return [*lost, f"What to try next: {'; '.join(_ways_out(recipe, images))}."]
 
 
+def headline(scores: Sequence[AnyScore], recipe: Mapping[str, Any]) -> str:
+    """A sentence on how far the trained features are worth their training, and the next step; ""
+    where ``verdict`` has something to say.
+
+    >>> headline([], {})
+    'Nothing was scored. Next: look at the map and the neighbours below.'
+    """
+    if verdict(scores, recipe):
+        return ""
+    classes = [s for s in scores if isinstance(s, Score)]
+    groups = ({s.features: s for s in group} for group in comparable(classes))
+    by_kind = next((group for group in groups if "trained" in group), None)
+    if by_kind is None:
+        return "Nothing was scored. Next: look at the map and the neighbours below."
+    own = by_kind["trained"]
+    rivals = [by_kind[kind] for kind in RIVALS if kind in by_kind]
+    best = max(rivals, key=lambda s: s.top1, default=None)
+    told = (
+        f"The features are worth their training: {_against(own, best)}, by {RIVALS[best.features]}"
+        if best is not None
+        else f"The features name the class of {100 * own.top1:.1f} % of held-out images"
+    )
+    above = by_kind.get("supervised")
+    if above is not None and above.top1 - own.top1 > 0.1:
+        return f"{told}. Next: {_ways_out(recipe, int(str(own.protocol.get('n_train', 0))))[0]}."
+    return f"{told}. Next: look at the classes that are confused, below."
+
+
 def _against(rival: Score, own: Score) -> str:
     name = str(own.protocol.get("protocol", ""))
     return (

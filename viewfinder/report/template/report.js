@@ -11,7 +11,6 @@
     return made;
   };
 
-  const COLOURS = ["#3b82f6", "#f59e0b", "#10b981", "#ef4444", "#8b5cf6", "#06b6d4", "#ec4899", "#84cc16", "#b45309", "#64748b"];
   const SYMBOLS = [["circle", "●"], ["square", "■"], ["diamond", "◆"], ["triangle-up", "▲"], ["star", "★"]];
   const config = { responsive: true, displaylogo: false, modeBarButtons: [["zoomIn2d", "zoomOut2d", "resetScale2d"]] };
   const layout = (more) => ({
@@ -40,12 +39,13 @@
   let picked = null; // the image whose neighbours are shown
   const style = (c) => {
     const known = map.classes[c].known;
-    return { colour: known ? COLOURS[c % COLOURS.length] : css("--bar"), symbol: SYMBOLS[Math.floor(c / COLOURS.length) % SYMBOLS.length] };
+    const few = map.classes.length <= 8; // colours alone tell them apart
+    return { colour: known ? map.colours[c % map.colours.length] : css("--bar"), symbol: SYMBOLS[few ? 0 : c % SYMBOLS.length] };
   };
 
   const drawMap = () => {
     const labels = map.label;
-    const size = Math.max(5, Math.min(10, 190 / Math.sqrt(map.x.length)));
+    const size = Math.max(4, Math.min(10, 190 / Math.sqrt(map.x.length)));
     const near = picked === null ? [] : map.near[picked];
     const axis = { visible: false, showgrid: false, zeroline: false };
     const at = (indices) => ({ x: indices.map((i) => map.x[i]), y: indices.map((i) => map.y[i]) });
@@ -85,6 +85,7 @@
     if (map.corners) card.append(tile(i, map.big));
     if (label(i) !== null) card.append(element("bdi", "label", label(i)));
     card.append(element("bdi", "name", map.names[i]));
+    if (map.splits) card.append(element("span", "name", map.splits[i]));
     card.hidden = false;
     const { width, height } = card.getBoundingClientRect();
     const place = (pointer, extent, limit) => Math.max(4, pointer + 16 + extent > limit ? pointer - extent - 16 : pointer + 16);
