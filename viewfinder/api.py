@@ -14,6 +14,7 @@ from viewfinder.core.extras import needing_app
 
 if TYPE_CHECKING:
     from viewfinder.data.source import Source
+    from viewfinder.evaluation.comparison import Comparison
     from viewfinder.evaluation.probes.scores import Score
     from viewfinder.evaluation.search import Match, Query
     from viewfinder.recipes.recipe import Recipe
@@ -304,6 +305,42 @@ def search(
             out=None if out is None else Path(out),
         )
         return found[0].matches
+
+
+def compare(
+    first: Run | Path | str,
+    second: Run | Path | str,
+    *,
+    neighbours: int = 10,
+    data: str | None = None,
+    out: Path | str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    plugins: str | Sequence[str] = (),
+) -> Comparison:
+    """How far the nearest neighbours of each image are the same in two runs.
+
+    neighbours  of each image, 1 to 30
+    data        source that both look at; None: the runs' own
+    out         folder for a page of pictures and a table, a row an image
+    overrides   of the runs' data
+
+    ``mean`` of what is returned is the mean overlap (Jaccard), 0..1. Raises UserError for runs of
+    different data.
+
+    >>> compare("runs/photos", "runs/photos-2").mean  # doctest: +SKIP
+    0.62
+    """
+    with needing_app("viewfinder.compare"):
+        from viewfinder.commands import compare as command
+
+        return command.compare(
+            _run(first, plugins),
+            _run(second, plugins),
+            data,
+            _nested(overrides or {}),
+            k=neighbours,
+            out=None if out is None else Path(out),
+        )
 
 
 def load(

@@ -35,6 +35,7 @@ QUICK = [
     ["embed", "nothing", "--data", "shapes", "--out", "z.npy"],
     ["data", "nothing"],
     ["data", "folder:nothing"],
+    ["compare", "nothing", "nobody"],
     ["group", "nothing", "--same", "nothing"],
     ["clusters", "nothing"],
     ["clusters", "folder:nothing"],

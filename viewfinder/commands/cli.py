@@ -311,6 +311,42 @@ def clean(
 
 
 @app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder: before")],
+    second: Annotated[Path, typer.Argument(metavar="RUN", help="another: after")],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="overrides: data.*")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="source that both look at; default: that of the runs")
+    ] = None,
+    neighbours: Annotated[int, typer.Option(help="neighbours of each image, 1 to 30")] = 10,
+    at_least: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="exit with 1 where the mean overlap is below this"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="folder to write; default compare in the second run")
+    ] = None,
+) -> None:
+    """Whose neighbours changed between two runs: a map of both, pictures, and one number.
+
+    viewfinder compare runs/photos runs/photos-2 --at-least 0.5
+    """
+    from viewfinder.commands import compare as command
+    from viewfinder.commands.words import overrides_of
+    from viewfinder.core.errors import RunStopped
+    from viewfinder.runs.run import Run
+
+    folder = out or second / "compare"
+    overrides = overrides_of(words or [])
+    found = command.compare(Run(first), Run(second), data, overrides, k=neighbours, out=folder)
+    command.show(found, folder)
+    if at_least is not None and found.mean < at_least:
+        raise RunStopped(f"the mean overlap, {found.mean:.3f}, is below {at_least:g}")
+
+
+@app.command()
 def group(
     run: Annotated[Path, typer.Argument(help="a run folder: the images are those of its data")],
     words: Annotated[
