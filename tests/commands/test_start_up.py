@@ -36,6 +36,7 @@ QUICK = [
     ["data", "nothing"],
     ["data", "folder:nothing"],
     ["compare", "nothing", "nobody"],
+    ["explore", "nothing", "--no-serve"],
     ["group", "nothing", "--same", "nothing"],
     ["clusters", "nothing"],
     ["clusters", "folder:nothing"],

@@ -311,6 +311,29 @@ def clean(
 
 
 @app.command()
+def explore(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="run folders")],
+    data: Annotated[str | None, typer.Option(help="source to show; default: the run's")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 5055,
+    out: Annotated[
+        Path | None, typer.Option(help="folder to write; default atlas in the first run")
+    ] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve/--no-serve", help="or write the folder alone")
+    ] = True,
+) -> None:
+    """An interactive map of all images in the browser; nothing leaves this machine.
+
+    viewfinder explore runs/photos
+    """
+    from viewfinder.commands import explore as command
+    from viewfinder.runs.run import Run
+
+    folder = out or runs[0] / "atlas"
+    command.explore([Run(run) for run in runs], data, port=port, out=folder, serve=serve)
+
+
+@app.command()
 def compare(
     first: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder: before")],
     second: Annotated[Path, typer.Argument(metavar="RUN", help="another: after")],
