@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from viewfinder import losses, negatives, probes, register, regularizers, views
     from viewfinder.api import (
+        compare,
         embed,
         evaluate,
         learn_views,
@@ -37,6 +38,7 @@ __all__ = [
     "Contrast",
     "Negatives",
     "Options",
+    "compare",
     "embed",
     "evaluate",
     "learn_views",
@@ -67,7 +69,7 @@ _OBJECTS = {
     **{
         name: ("viewfinder.api", name)
         for name in (
-            *("embed", "evaluate", "learn_views", "load", "open_data"),
+            *("compare", "embed", "evaluate", "learn_views", "load", "open_data"),
             *("pretrain", "recipe", "resume", "search", "sweep"),
         )
     },

@@ -14,6 +14,7 @@ from viewfinder.core.extras import needing_app
 
 if TYPE_CHECKING:
     from viewfinder.data.source import Source
+    from viewfinder.evaluation.comparison import Comparison
     from viewfinder.evaluation.probes.scores import Score
     from viewfinder.evaluation.search import Match, Query
     from viewfinder.recipes.recipe import Recipe
@@ -61,31 +62,51 @@ def pretrain(
     *,
     out: Path | str | None = None,
     file: Path | str | None = None,
+    start: Run | Path | str | None = None,
+    partly: bool = False,
     **keys: Any,
 ) -> Run:
     """Pretrain an encoder, score it beside its baselines and write the report; a new run.
 
     method  a row of ``viewfinder.methods`` with the arguments of ``recipe``; or a recipe as it is
     out     folder of the run; None: runs/METHOD-N, the next that is free
+    start   a run to begin with: the weights of its networks, and its recipe in the place of a file;
+            another method keeps of it encoder, data and budget. Momentum network, queue, optimiser
+            and schedule begin anew
+    partly  begin with those weights that fit, where not all do: which is printed
 
-    Raises UserError as ``recipe`` does, for data that cannot be read and for a folder that is not
-    empty; RunStopped at collapse or NaN, and InterruptedRun at Ctrl-C: ``resume`` continues it.
+    Raises UserError as ``recipe`` does, for data that cannot be read, for a folder that is not
+    empty and for weights of ``start`` that do not fit; RunStopped at collapse or NaN, and
+    InterruptedRun at Ctrl-C: ``resume`` continues it.
 
     >>> run = pretrain("simclr", data="folder:photos", epochs=20)  # doctest: +SKIP
     >>> run.report  # doctest: +SKIP
     PosixPath('runs/simclr-1/report.html')
+    >>> pretrain(start=run, epochs=100).folder  # doctest: +SKIP
+    PosixPath('runs/simclr-2')
     """
     with needing_app("viewfinder.pretrain"):
         from viewfinder.commands import pretrain as command
 
+        begun = None if start is None else _run(start, ())
+        if partly and begun is None:
+            raise UserError("partly is of start alone", fix="start=RUN")
+        if begun is not None and file is not None:
+            raise UserError("start brings a recipe, and file is another", fix="one of them")
         if method is None or isinstance(method, str):
-            method = recipe(method, overrides, file=file, **keys)
+            if begun is None:
+                method = recipe(method, overrides, file=file, **keys)
+            else:
+                from viewfinder.runs.origin import based_on
+
+                method = based_on(begun, method, _nested({**(overrides or {}), **keys}))
         elif overrides or keys or file is not None:
             raise UserError(
                 "a recipe that is complete takes no further keys",
                 fix='viewfinder.recipe("moco", epochs=20)',
             )
-        return command.pretrain(method, None if out is None else Path(out))
+        where = None if out is None else Path(out)
+        return command.pretrain(method, where, start=begun, partly=partly)
 
 
 def resume(run: Run | Path | str, *, plugins: str | Sequence[str] = ()) -> Run:
@@ -284,6 +305,42 @@ def search(
             out=None if out is None else Path(out),
         )
         return found[0].matches
+
+
+def compare(
+    first: Run | Path | str,
+    second: Run | Path | str,
+    *,
+    neighbours: int = 10,
+    data: str | None = None,
+    out: Path | str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    plugins: str | Sequence[str] = (),
+) -> Comparison:
+    """How far the nearest neighbours of each image are the same in two runs.
+
+    neighbours  of each image, 1 to 30
+    data        source that both look at; None: the runs' own
+    out         folder for a page of pictures and a table, a row an image
+    overrides   of the runs' data
+
+    ``mean`` of what is returned is the mean overlap (Jaccard), 0..1. Raises UserError for runs of
+    different data.
+
+    >>> compare("runs/photos", "runs/photos-2").mean  # doctest: +SKIP
+    0.62
+    """
+    with needing_app("viewfinder.compare"):
+        from viewfinder.commands import compare as command
+
+        return command.compare(
+            _run(first, plugins),
+            _run(second, plugins),
+            data,
+            _nested(overrides or {}),
+            k=neighbours,
+            out=None if out is None else Path(out),
+        )
 
 
 def load(

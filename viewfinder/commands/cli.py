@@ -72,6 +72,13 @@ def pretrain(
     resume: Annotated[
         Path | None, typer.Option(help="run folder to continue; no words but plugins= and data=")
     ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option("--from", help="run to begin with: its weights, and its recipe under words"),
+    ] = None,
+    partly: Annotated[
+        bool, typer.Option("--partly", help="with --from: the weights that fit, where not all do")
+    ] = False,
     print_recipe: Annotated[
         bool, typer.Option("--print-recipe", help="print the complete recipe and stop")
     ] = False,
@@ -81,9 +88,22 @@ def pretrain(
     viewfinder pretrain simclr data=folder:photos epochs=20 --out runs/photos
     """
     from viewfinder.commands import pretrain as command
-    from viewfinder.commands.words import places_of, recipe_of
+    from viewfinder.commands.words import base_of, places_of, recipe_of
+    from viewfinder.core.errors import UserError
 
-    if print_recipe and resume is not None:
+    if start is not None or partly:
+        if start is None or resume is not None or recipe is not None:
+            raise UserError(
+                "--from begins a new run with another's weights and recipe, so it goes neither "
+                "with --recipe nor --resume, and --partly goes with it alone",
+                fix="viewfinder pretrain --from RUN KEY=VALUE",
+            )
+        base, made = base_of(start, words or [])
+        if print_recipe:
+            sys.stdout.write(command.completed(made, base).to_yaml())
+        else:
+            command.pretrain(made, out, start=base, partly=partly)
+    elif print_recipe and resume is not None:
         found = recipe_of(words or [], resume / "recipe.yaml", trusted=False)
         sys.stdout.write(command.completed(found).to_yaml())
     elif print_recipe:
@@ -306,6 +326,109 @@ def clean(
     overrides = overrides_of(words or [])
     found = command.clean(Run(run), data, overrides, out=folder, label_next=label_next)
     command.show(found, folder)
+
+
+@app.command()
+def explore(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="run folders")],
+    data: Annotated[str | None, typer.Option(help="source to show; default: the run's")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 5055,
+    out: Annotated[
+        Path | None, typer.Option(help="folder to write; default atlas in the first run")
+    ] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve/--no-serve", help="or write the folder alone")
+    ] = True,
+) -> None:
+    """An interactive map of all images in the browser; nothing leaves this machine.
+
+    viewfinder explore runs/photos
+    """
+    from viewfinder.commands import explore as command
+    from viewfinder.runs.run import Run
+
+    folder = out or runs[0] / "atlas"
+    command.explore([Run(run) for run in runs], data, port=port, out=folder, serve=serve)
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder: before")],
+    second: Annotated[Path, typer.Argument(metavar="RUN", help="another: after")],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="overrides: data.*")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="source that both look at; default: that of the runs")
+    ] = None,
+    neighbours: Annotated[int, typer.Option(help="neighbours of each image, 1 to 30")] = 10,
+    at_least: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="exit with 1 where the mean overlap is below this"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="folder to write; default compare in the second run")
+    ] = None,
+) -> None:
+    """Whose neighbours changed between two runs: a map of both, pictures, and one number.
+
+    viewfinder compare runs/photos runs/photos-2 --at-least 0.5
+    """
+    from viewfinder.commands import compare as command
+    from viewfinder.commands.words import overrides_of
+    from viewfinder.core.errors import RunStopped
+    from viewfinder.runs.run import Run
+
+    folder = out or second / "compare"
+    overrides = overrides_of(words or [])
+    found = command.compare(Run(first), Run(second), data, overrides, k=neighbours, out=folder)
+    command.show(found, folder)
+    if at_least is not None and found.mean < at_least:
+        raise RunStopped(f"the mean overlap, {found.mean:.3f}, is below {at_least:g}")
+
+
+@app.command()
+def group(
+    run: Annotated[Path, typer.Argument(help="a run folder: the images are those of its data")],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="overrides: data.*")
+    ] = None,
+    same: Annotated[
+        list[Path] | None,
+        typer.Option(help="a list of images that are the same; may be repeated, a cluster each"),
+    ] = None,
+    differ: Annotated[
+        list[Path] | None,
+        typer.Option(help="with --over: a list of images that are like no other; may be repeated"),
+    ] = None,
+    leave_out: Annotated[
+        list[Path] | None, typer.Option(help="a list of images not to train on; may be repeated")
+    ] = None,
+    over: Annotated[
+        Path | None, typer.Option(help="clusters to begin with; default: each image its own")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Parquet file to write")] = Path("clusters.parquet"),
+) -> None:
+    """Turn lists of images into clusters to train on: these are the same, these differ.
+
+    viewfinder group runs/photos --same cats.txt --same boats.txt --leave-out blurred.csv
+    """
+    from viewfinder.commands import group as command
+    from viewfinder.commands.words import overrides_of
+    from viewfinder.core.console import say
+    from viewfinder.runs.run import Run
+
+    made = command.group(
+        Run(run),
+        overrides_of(words or []),
+        same=same or [],
+        differ=differ or [],
+        leave_out=leave_out or [],
+        over=over,
+        out=out,
+    )
+    command.show(made, out)
+    say(f"train on: viewfinder pretrain --from {run} ci-infonce positives=file:{out}")
 
 
 @app.command()

@@ -14,6 +14,8 @@ from viewfinder.core.files import path_of
 from viewfinder.recipes.methods import METHODS
 from viewfinder.recipes.recipe import Recipe, build, keys, named_plugins, parse_overrides
 from viewfinder.recipes.view_learning import ViewLearning, build_view_learning
+from viewfinder.runs.origin import based_on
+from viewfinder.runs.run import Run
 
 
 def method_and_overrides(words: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -25,13 +27,7 @@ def method_and_overrides(words: Sequence[str]) -> tuple[str | None, list[str]]:
 
 def recipe_of(words: Sequence[str], file: Path | None = None, *, trusted: bool = True) -> Recipe:
     """The recipe of ``[METHOD] [KEY=VALUE ...]`` over a file; ``trusted`` as in ``build``."""
-    method, rest = method_and_overrides(words)
-    overrides = parse_overrides(rest)
-    if method is not None and "method" in overrides:
-        raise UserError(
-            f"the method is {method}, and method={in_words(overrides['method'])} is another",
-            fix=f"{method} alone",
-        )
+    method, overrides = _method_once(words)
     try:
         return build(method, overrides, file, trusted=trusted)
     except UserError:
@@ -41,6 +37,24 @@ def recipe_of(words: Sequence[str], file: Path | None = None, *, trusted: bool =
         f"{method} is a file or folder, and the name of a method is expected first",
         fix=f"simclr data={method}",
     )
+
+
+def base_of(folder: Path, words: Sequence[str]) -> tuple[Run, Recipe]:
+    """The run of ``--from`` and the recipe of the words over its own, see ``based_on``."""
+    method, overrides = _method_once(words)
+    start = Run(folder)
+    return start, based_on(start, method, overrides)
+
+
+def _method_once(words: Sequence[str]) -> tuple[str | None, dict[str, Any]]:
+    method, rest = method_and_overrides(words)
+    overrides = parse_overrides(rest)
+    if method is not None and "method" in overrides:
+        raise UserError(
+            f"the method is {method}, and method={in_words(overrides['method'])} is another",
+            fix=f"{method} alone",
+        )
+    return method, overrides
 
 
 def view_recipe_of(words: Sequence[str], file: Path | None = None) -> ViewLearning:

@@ -30,10 +30,7 @@ def without(source: Source, file: Path, *, limited: bool = False) -> Source:
     images to train on are left.
     """
     wanted = read_image_list(file)
-    if isinstance(wanted[0], str):
-        gone = _by_path(source, file, {str(name) for name in wanted})
-    else:
-        gone = _by_position(source, file, [p for p in wanted if not isinstance(p, str)], limited)
+    gone = _meant(source, file, wanted, limited)
     splits = {
         name: select(split, np.flatnonzero(~gone[name]), name) if gone[name].any() else split
         for name, split in source.splits.items()
@@ -49,6 +46,22 @@ def without(source: Source, file: Path, *, limited: bool = False) -> Source:
     note = f"{sum(counts.values())} of the {len(wanted)} images in {file} were left out ({told})"
     kept = {name: split for name, split in splits.items() if len(split)}
     return replace(source, splits=kept, notes=[*source.notes, note])
+
+
+def named(source: Source, file: Path, *, limited: bool = False) -> dict[str, np.ndarray]:
+    """Which images of each split a list names, bool (N,), as ``without`` reads it.
+
+    Raises UserError for names and positions that the source does not have.
+    """
+    return _meant(source, file, read_image_list(file), limited)
+
+
+def _meant(
+    source: Source, file: Path, wanted: list[str] | list[Position], limited: bool
+) -> dict[str, np.ndarray]:
+    if isinstance(wanted[0], str):
+        return _by_path(source, file, {str(name) for name in wanted})
+    return _by_position(source, file, [p for p in wanted if not isinstance(p, str)], limited)
 
 
 def _by_path(source: Source, file: Path, wanted: set[str]) -> dict[str, np.ndarray]:

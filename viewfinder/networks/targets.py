@@ -36,6 +36,9 @@ class Target(nn.Module):
         """Encoder and projector of a network that move least: what is clustered between epochs."""
         return online.encoder, online.projector
 
+    def begin(self, online: Mapping[str, Network]) -> None:
+        """Take the online networks as they are before the first step, given other weights."""
+
     def follow(self, online: Mapping[str, Network], step: int, total: int) -> None:
         """Learn of the online networks after step ``step`` of ``total``."""
 
@@ -73,6 +76,10 @@ class Momentum(Target):
     def steady(self, name: str, online: Network) -> tuple[nn.Module, nn.Module]:
         copy_of: Any = self.networks[name]
         return copy_of[0], copy_of[1]
+
+    def begin(self, online: Mapping[str, Network]) -> None:
+        for name, network in online.items():
+            self.networks[name].load_state_dict(network.followed().state_dict())
 
     def follow(self, online: Mapping[str, Network], step: int, total: int) -> None:
         o = self.options

@@ -229,9 +229,11 @@ def build(
     overrides: Mapping[str, Any] | None = None,
     file: Path | None = None,
     *,
+    base: Mapping[str, Any] | None = None,
     trusted: bool = True,
 ) -> Recipe:
-    """The recipe of a method, a file and overrides; the later wins.
+    """The recipe of a method, a file and overrides; the later wins. ``base``: nested keys in the
+    place of a file.
 
     The plug-ins that overrides name are imported first, and those of the file if it is
     ``trusted``: one that the user names, not one found in a run folder.
@@ -244,7 +246,7 @@ def build(
     1024
     """
     plugins.load_installed()
-    layers = [read(file) if file else {}, overrides or {}]
+    layers = [read(file) if file else base or {}, overrides or {}]
     given = merge(*layers)
     plugins.load(named_plugins(layers[1]))
     needed = list(dict.fromkeys(name for one in (*layers, given) for name in named_plugins(one)))

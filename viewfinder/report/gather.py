@@ -19,6 +19,7 @@ from viewfinder.report.content import PARTS, Embedded, ReportContent, Same
 from viewfinder.report.projection import thin
 from viewfinder.report.sections import budget, percent
 from viewfinder.report.verdict import headline, verdict
+from viewfinder.runs.origin import origin_of
 from viewfinder.runs.results import read_results
 from viewfinder.runs.run import Run
 
@@ -47,6 +48,10 @@ def gather(run_dir: Path) -> ReportContent:
     recipe = _try(lambda _: run.plain_recipe(), run.recipe_file, notes) or {}
     seed = recipe.get("seed")
     seed = seed if isinstance(seed, int) and seed >= 0 else 0
+    if run.origin_file.exists() and (
+        origin := _try(lambda _: origin_of(run), run.origin_file, notes)
+    ):
+        notes.append(origin.in_words())
     embeddings = _try(load_embeddings, run.artifacts / "embeddings.npz", notes)
     scores = _own_first(_try(_scores, run.results_file, notes) or [], _source(recipe))
     return ReportContent(

@@ -51,13 +51,15 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, a sentence, and rows of pictures; ``more`` says what is not shown, and where."""
+    """A heading, a sentence, and rows of pictures; ``more`` says what is not shown, and where;
+    ``drawing`` takes the place of the rows."""
 
     title: str
     hint: str
     rows: Sequence[Sequence[Picture]]
     more: str = ""
     missing: str = "None were found."
+    drawing: Markup | None = None
 
 
 @dataclass(frozen=True)

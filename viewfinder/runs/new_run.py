@@ -67,10 +67,12 @@ def remove_if_nothing_ran(run: Run) -> None:
     if not is_first_process() or not run.folder.is_dir():
         return
     files = {path.name: path for path in run.folder.iterdir()}
-    started = {file.name for file in (run.recipe_file, run.data_file, run.held_out_file)}
-    if files.keys() <= {*started, run.files.name, DIGESTS, NAME, ".lock"}:
-        shutil.rmtree(run.files, ignore_errors=True)
-        for name in files.keys() - {run.files.name}:
+    begun = (run.recipe_file, run.data_file, run.held_out_file, run.origin_file)
+    folders = {run.files.name, run.start.name}
+    if files.keys() <= {*(file.name for file in begun), *folders, DIGESTS, NAME, ".lock"}:
+        for name in folders:
+            shutil.rmtree(run.folder / name, ignore_errors=True)
+        for name in files.keys() - folders:
             files[name].unlink()
         run.folder.rmdir()
         if run.folder.parent == Path("runs") and not any(Path("runs").iterdir()):

@@ -57,15 +57,18 @@ def training_split(data: Data, source: Source) -> Split:
     return source.splits[data.split]
 
 
-def with_data(recipe: Recipe, where: Console | None = None) -> tuple[Recipe, Source]:
-    """The recipe, completed by its data and checked against them, and the data.
+def with_data(
+    recipe: Recipe, where: Console | None = None, *, held_out: np.ndarray | None = None
+) -> tuple[Recipe, Source]:
+    """The recipe, completed by its data and checked against them, and the data; ``held_out``: the
+    images that are the test part, where that is known already.
 
     Of image files it also says the size that they were read at, which a source may have chosen:
     other files are later read at the same.
 
     Raises UserError where the data cannot be opened, or lack what the recipe asks for.
     """
-    source = open_data(recipe.data, recipe.seed, where)
+    source = open_data(recipe.data, recipe.seed, where, held_out=held_out)
     split = training_split(recipe.data, source)
     _check_method(recipe, split.data.modality)
     known = recipe.data.model_copy(update={"source": source.spec})  # photos is folder:photos

@@ -30,7 +30,8 @@ from viewfinder.runs.checkpoint import DIGESTS, WEIGHTS, damage, find_last, load
 class Run:
     """recipe.yaml, data.json, metrics.csv, checkpoints/, results.json, artifacts/, report.html in a
     folder; files/, copies of what the views need; usage.csv, where there are prototypes;
-    held_out.json, where the test images are part of train, held out.
+    held_out.json, where the test images are part of train, held out; origin.json and start/, where
+    it began with the weights of another.
 
     ``role`` says which of the trainings in a run's folder it is."""
 
@@ -60,6 +61,15 @@ class Run:
     @property
     def held_out_file(self) -> Path:
         return self.folder / "held_out.json"
+
+    @property
+    def origin_file(self) -> Path:
+        return self.folder / "origin.json"
+
+    @property
+    def start(self) -> Path:
+        """The weights that it began with, where they are another run's."""
+        return self.folder / "start"
 
     @property
     def checkpoints(self) -> Path:

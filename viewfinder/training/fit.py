@@ -26,6 +26,7 @@ from viewfinder.training.loader import loader
 from viewfinder.training.memory import check_memory
 from viewfinder.training.module import Pretraining
 from viewfinder.training.resuming import Restored, check_same, going_on
+from viewfinder.training.starting import begin
 from viewfinder.training.usage import Usage
 
 
@@ -45,7 +46,8 @@ def fit(
     *,
     history: bool = True,
 ) -> Pretraining:
-    """Train until ``recipe.epochs``; continues from the run's newest checkpoint if it has one.
+    """Train until ``recipe.epochs``; continues from the run's newest checkpoint if it has one, else
+    from the weights of another run that it began with, if it did.
 
     ``callbacks`` are called after the run's own, so they see the clusters of the present epoch.
     ``history`` False: no line is printed for an epoch.
@@ -65,6 +67,8 @@ def fit(
         load_into(module, weights, f"the checkpoint {last / WEIGHTS}")
         if epochs_done(last) >= recipe.epochs:
             return module
+    else:
+        begin(module, run)
     restored = Restored()
     callbacks = [restored, *callbacks]
     trainer = trainer_for(recipe, split, run, console, label, callbacks, history=history)
