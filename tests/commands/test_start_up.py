@@ -42,6 +42,7 @@ QUICK = [
     ["clusters", "folder:nothing"],
     ["measure", "--run", "nothing"],
     ["measure", "--calibrate", "nothing"],
+    ["report", "nothing"],
     ["search", "nothing", "0"],
     ["clean", "nothing"],
     ["sweep", "simclr", "vary=nothing:1,2"],
