@@ -9,6 +9,10 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+# Several processes of tests share the cores: one thread each, also for what they start.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # The test command repeats itself: a failure is a fault of the change, not of the draw. With
 # HYPOTHESIS_PROFILE=random the examples are drawn anew at each call, to look for more.
 settings.register_profile("repeatable", derandomize=True, database=None)
