@@ -129,7 +129,10 @@ def _scored(s: Tensor, mine: Tensor, count: int, form: Divergence, own: float | 
     if form not in _SOFTMAX:
         (of_own, own_slope), (of_others, others_slope) = _TERMS[form]
         return [
-            (_kept(of_others(s), ~mine).sum(dim=1) / others, _kept(others_slope(s), ~mine) / others),
+            (
+                _kept(of_others(s), ~mine).sum(dim=1) / others,
+                _kept(others_slope(s), ~mine) / others,
+            ),
             (_kept(of_own(s), mine).sum(dim=1) / count, _kept(own_slope(s), mine) / count),
         ]
     apart = s.masked_fill(mine, float("-inf"))
