@@ -454,6 +454,23 @@ def test_arrays_and_tensors_are_encoded_as_a_source_of_arrays_is(run: Run, tmp_p
     assert torch.equal(model.encode(mixed)[[0, 2]], model.encode(images[[0, 2]]))
 
 
+def test_a_loaded_model_can_be_fine_tuned(run: Run) -> None:
+    model = vf.load(run)
+    images = torch.randint(0, 256, (8, 3, 40, 30), dtype=torch.uint8)
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    model.train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    model(images).square().sum().backward()
+    assert all(p.grad is not None and p.grad.any() for p in model.parameters())
+    optimizer.step()
+    assert all(not torch.equal(p, before[name]) for name, p in model.named_parameters())
+    state = {name: x.clone() for name, x in model.state_dict().items()}
+    assert not model.encode(images).requires_grad
+    assert model.training
+    for name, x in model.state_dict().items():  # what is encoded leaves nothing behind
+        assert torch.equal(x, state[name])
+
+
 def test_a_model_is_a_module(run: Run) -> None:
     model = vf.load(run)
     assert isinstance(model, Model)

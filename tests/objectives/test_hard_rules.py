@@ -288,3 +288,32 @@ def test_what_has_no_place_is_refused(situation: Situation) -> None:
             value(situation, data, cluster=torch.zeros(4, dtype=torch.int64))
     with pytest.raises(ValueError, match="Extra inputs are not permitted"):
         situation.objective.options(temprature=0.1)
+
+
+@every_situation
+@pytest.mark.parametrize(
+    ("dtype", "powers"), [(torch.float32, (63, 67, -73)), (torch.float64, (531, -531))], ids=str
+)
+def test_of_any_scale_where_scale_does_not_count(
+    situation: Situation, dtype: torch.dtype, powers: tuple[int, ...]
+) -> None:
+    """What is the same of much longer or shorter vectors is the same where their
+    squares overflow or vanish: at 1e19, 1e20 and 1e-22 in float32. The gradient is as much
+    smaller."""
+
+    def scaled(power: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        data = random_data(situation, 5, dtype)
+        for x in (*data.online, *data.target, data.table.table):
+            with torch.no_grad():
+                x.mul_(2.0**power)
+        loss = value(situation, data)
+        found = torch.autograd.grad(loss, data.leaves, materialize_grads=True)
+        return loss, [g * 2.0**power for g in found]
+
+    wanted, gradients = scaled(0)
+    for power in powers:
+        if not torch.allclose(scaled(12 if power > 0 else -12)[0], wanted, rtol=1e-4):
+            continue  # lengths count
+        loss, found = scaled(power)
+        torch.testing.assert_close(loss, wanted, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(found, gradients, rtol=1e-3, atol=1e-4)

@@ -14,10 +14,10 @@ from torch import Tensor
 from viewfinder.core.errors import UserError
 from viewfinder.data.domain import Domain, Spec
 from viewfinder.information.table import BOUNDS
-from viewfinder.negatives import NEGATIVES, Contrast, Proposal
+from viewfinder.negatives import NEGATIVES, Bank, Contrast, Proposal
 from viewfinder.negatives.learned import Acceptance
 from viewfinder.negatives.pool import Pool
-from viewfinder.objectives import OBJECTIVES, info_nce_with_negatives
+from viewfinder.objectives import NCE, OBJECTIVES, info_nce_with_negatives, local_aggregation
 from viewfinder.objectives.vince_plus import vince_plus
 from viewfinder.recipes.recipe import build
 
@@ -383,3 +383,33 @@ def test_what_learns_needs_what_teaches(words: dict[str, Any], told: str) -> Non
 def test_an_acceptance_that_could_vanish_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=f"^{next(iter(wrong))} is"):
         Acceptance(5, **{"rate": 0.4, **wrong})
+
+
+@pytest.mark.parametrize(
+    "name", [row.name for row in OBJECTIVES.values() if "table" in row.negatives]
+)
+def test_a_loss_that_does_not_teach_refuses_a_proposal_that_learns(name: str) -> None:
+    row, made = OBJECTIVES[name], acceptance()
+    query, index = draw(4, N, 8).float(), torch.arange(N)
+    contrast = Bank(N, 8, choose=made.float()).propose(query, index)
+    state = None if row.state is None else row.state(row.options(), 8, (2,))
+    clusters = None if "instance" in row.positives else index[:, None] % 2
+    given = {"negatives": contrast, "index": index, "state": state, "cluster": clusters}
+    if row.teaches:
+        row([query], [query], **given)["loss"].backward()
+        assert made.g.grad is not None
+        assert made.g.grad.any()
+        return
+    with pytest.raises(UserError, match="which this loss does not teach"):
+        row([query], [query], **given)
+    made.requires_grad_(False)  # as it is, it may draw for any
+    as_it_is = Bank(N, 8, choose=made).propose(query, index)
+    assert row([query], [query], **{**given, "negatives": as_it_is})["loss"].isfinite()
+
+
+def test_the_functions_refuse_a_proposal_that_learns() -> None:
+    query, index = draw(4, N, 8).float(), torch.arange(N)
+    contrast = Bank(N, 8, choose=acceptance().float()).propose(query, index)
+    for loss in (info_nce_with_negatives, local_aggregation, NCE()):
+        with pytest.raises(UserError, match="which this loss does not teach"):
+            loss(query, query, contrast)

@@ -6,7 +6,8 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+
+from viewfinder.core.vectors import unit
 
 COLLAPSED_STD = 0.01
 COLLAPSED_RANK = 1.5
@@ -23,10 +24,7 @@ def feature_std(z: Tensor) -> Tensor:
     Raises ValueError unless z is a matrix with at least one row.
     """
     z = _matrix(z)
-    # by its own largest number first: squares neither overflow nor fall below a guard against 0/0
-    largest = z.abs().amax(dim=1, keepdim=True)
-    directions = F.normalize(z / largest.masked_fill(largest == 0, 1), dim=1)
-    return directions.std(0, correction=0).mean() * math.sqrt(z.shape[1])
+    return unit(z).std(0, correction=0).mean() * math.sqrt(z.shape[1])
 
 
 def rankme(z: Tensor, eps: float = 1e-7) -> Tensor:

@@ -6,9 +6,9 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from viewfinder.core.randomness import torch_generator
+from viewfinder.core.vectors import unit
 from viewfinder.information.estimate import Estimate, SeedResult, summarised
 from viewfinder.information.estimator import candidates, evaluate
 from viewfinder.information.table import BOUNDS
@@ -24,7 +24,7 @@ class Cosine(nn.Module):
         self.temperature = temperature
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        return F.normalize(x, dim=1) @ F.normalize(y, dim=1).T / self.temperature
+        return unit(x) @ unit(y).T / self.temperature
 
 
 def of_embeddings(x: Tensor, y: Tensor, *, k: int | None = None, seed: int = 0) -> Estimate:

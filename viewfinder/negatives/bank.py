@@ -21,6 +21,7 @@ from viewfinder.core.expect import (
 from viewfinder.core.randomness import derive, drawn_for, torch_generator
 from viewfinder.core.ranges import CountOrNone, Fraction, Rows
 from viewfinder.core.table import Options
+from viewfinder.core.vectors import unit
 from viewfinder.data.domain import Spec
 from viewfinder.negatives.contract import (
     Contrast,
@@ -191,7 +192,7 @@ class Bank(Negatives):
         keys, whole = finite_rows(keys[last].to(self.table))
         before = self.table[index]
         rows = before.lerp(self._entered(keys), 1 - self.alpha)
-        rows = torch.nn.functional.normalize(rows, dim=1) if self.renormalise else rows
+        rows = unit(rows).to(rows.dtype) if self.renormalise else rows
         self.table[index] = torch.where(whole[:, None], rows, before)
         self.cluster[index] = torch.where(z[last] >= 0, z[last], self.cluster[index])
         self.step += 1
@@ -212,7 +213,7 @@ class Bank(Negatives):
 
     def _entered(self, keys: Tensor) -> Tensor:
         keys = keys.to(self.table)
-        return torch.nn.functional.normalize(keys, dim=1) if self.unit_keys else keys
+        return unit(keys).to(keys.dtype) if self.unit_keys else keys
 
     def _check(self, index: Tensor) -> None:
         _check_known(index)

@@ -205,6 +205,16 @@ def check_proposed(negatives: object) -> None:
     )
 
 
+def check_taught(negatives: Contrast, teaches: bool) -> None:
+    """Raise UserError where what proposed the negatives would learn, and the loss does not teach
+    it: it would stay as it is without a word."""
+    if not teaches and negatives.proposal is not None and negatives.proposal.log_q.requires_grad:
+        raise UserError(
+            "the negatives come with a proposal that learns, which this loss does not teach",
+            fix="vince_plus; or requires_grad_(False) on the acceptance, to draw by it as it is",
+        )
+
+
 def of_all_ranks(
     keys: Tensor,
     index: Tensor,

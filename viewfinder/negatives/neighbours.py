@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from viewfinder.core.vectors import unit
+
 # Similarities that are compared at once: few beside a large bank, many beside the k that are kept.
 BLOCK = 1 << 24
 
@@ -73,9 +75,3 @@ def _passing(s: Tensor, best: Tensor, k: int) -> tuple[Tensor, Tensor]:
             values[row, place], columns[row, place] = s[row, column], column
             return values, columns
     return s.topk(min(k, s.shape[1]), dim=1, sorted=False)
-
-
-def unit(x: Tensor) -> Tensor:
-    """Rows divided by their length; a row of zeros stays one: it has cosine 0 with all."""
-    length = torch.linalg.vector_norm(x, dim=1, keepdim=True)
-    return x / length.masked_fill_(length == 0, 1)

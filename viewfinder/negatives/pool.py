@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from viewfinder.core.randomness import drawn_for
+from viewfinder.core.vectors import unit
 from viewfinder.negatives.contract import Proposal
-from viewfinder.negatives.neighbours import BLOCK, nearest, unit
+from viewfinder.negatives.neighbours import BLOCK, nearest
 
 
 @dataclass(frozen=True)

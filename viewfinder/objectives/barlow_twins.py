@@ -10,6 +10,7 @@ from torch import Tensor
 
 from viewfinder.core.expect import check_word
 from viewfinder.core.ranges import Fraction, Weight
+from viewfinder.core.vectors import to_about_one
 from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.correlation import check_statistics, squared_norm
 from viewfinder.objectives.similarity import check_pair, float32_or_better, unit
@@ -54,10 +55,12 @@ def barlow_twins(
 
 
 def _standardised(z: Tensor, deviation: Deviation, eps: float) -> Tensor:
-    centred = z - z.mean(dim=0)
+    # what is large is made smaller first: its squares would overflow
+    scale = to_about_one(z, 0, least=1.0)
+    centred = (z - z.mean(dim=0)) * scale
     if deviation == "biased":
-        return centred / (centred.square().mean(dim=0) + eps).sqrt()
-    spread = torch.linalg.vector_norm(centred, dim=0) / (len(z) - 1) ** 0.5 + eps
+        return centred / (centred.square().mean(dim=0) + eps * scale[0] ** 2).sqrt()
+    spread = torch.linalg.vector_norm(centred, dim=0) / (len(z) - 1) ** 0.5 + eps * scale[0]
     return centred / spread.masked_fill(spread == 0, 1)
 
 

@@ -21,7 +21,7 @@ from viewfinder.core.expect import (
 )
 from viewfinder.core.facts import check_count
 from viewfinder.core.table import Options, Row
-from viewfinder.negatives.contract import Contrast, check_proposed
+from viewfinder.negatives.contract import Contrast, check_proposed, check_taught
 from viewfinder.negatives.contract import Kind as NegativesKind
 from viewfinder.networks.places import Read
 from viewfinder.objectives.contrast import check_temperature
@@ -247,6 +247,7 @@ class Objective(Row):
             raise ValueError(f"{self.name} has no place for given negatives")
         if inputs.negatives is not None:
             check_proposed(inputs.negatives)
+            check_taught(inputs.negatives, self.teaches)
         if inputs.negatives is None and "table" in self.negatives and len(self.negatives) == 1:
             raise ValueError(f"{self.name} contrasts with given negatives: give it some")
         if inputs.tags is not None and "tags" not in self.positives:

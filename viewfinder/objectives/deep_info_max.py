@@ -27,18 +27,32 @@ Divergence = Literal["jsd", "dv", "info-nce", "gan", "kl", "rkl", "h2", "x2", "w
 """The same, and further divergences of the released code. Their terms are exponentials or squares
 of the scores, which overflow where a critic is sure."""
 
-_Term = Callable[[Tensor], Tensor]
+_Term = tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]
 _LOG_2 = math.log(2)
+_OF_ITSELF: _Term = (lambda u: u, torch.ones_like)
 _TERMS: dict[str, tuple[_Term, _Term]] = {
-    "jsd": (lambda u: _LOG_2 - _softplus(-u), lambda u: _softplus(u) - _LOG_2),
-    "gan": (lambda u: -_softplus(-u), lambda u: _softplus(u)),
-    "kl": (lambda u: u, lambda u: (u - 1).exp()),
-    "rkl": (lambda u: -(-u).exp(), lambda u: u - 1),
-    "h2": (lambda u: 1 - (-u).exp(), lambda u: u.exp() - 1),
-    "x2": (lambda u: u**2, lambda u: -0.5 * (u.abs() + 1) ** 2),
-    "w1": (lambda u: u, lambda u: u),
+    "jsd": (
+        (lambda u: _LOG_2 - _softplus(-u), lambda u: (-u).sigmoid()),
+        (lambda u: _softplus(u) - _LOG_2, torch.sigmoid),
+    ),
+    "gan": (
+        (lambda u: -_softplus(-u), lambda u: (-u).sigmoid()),
+        (lambda u: _softplus(u), torch.sigmoid),
+    ),
+    "kl": (_OF_ITSELF, (lambda u: (u - 1).exp(), lambda u: (u - 1).exp())),
+    "rkl": ((lambda u: -(-u).exp(), lambda u: (-u).exp()), (lambda u: u - 1, torch.ones_like)),
+    "h2": ((lambda u: 1 - (-u).exp(), lambda u: (-u).exp()), (lambda u: u.exp() - 1, torch.exp)),
+    "x2": (
+        (lambda u: u**2, lambda u: 2 * u),
+        (lambda u: -0.5 * (u.abs() + 1) ** 2, lambda u: -(u.abs() + 1) * u.sign()),
+    ),
+    "w1": (_OF_ITSELF, _OF_ITSELF),
 }
-"""Of each f-divergence what is averaged over pairs of one image, and over pairs of two."""
+"""Of each f-divergence what is averaged over pairs of one image, and over pairs of two; and the
+derivatives of both, written out: a compiled loss loses a derivative that is found by autograd
+within another."""
+_SOFTMAX = ("dv", "info-nce")
+"""The forms that compare the scores of all other places together."""
 
 
 def deep_info_max(
@@ -97,15 +111,9 @@ def deep_info_max(
     image = torch.arange(samples, device=query.device)
     of_query = image.repeat_interleave(query[0].numel() // query.shape[-1])
     of_place = image.repeat_interleave(count)
-    scored = partial(_scored, form=form, own=own)
 
     def reduce(block: slice, s: Tensor) -> Reduced:
-        mine = of_query[block, None] == of_place
-        with torch.enable_grad():  # the slopes are found here, while the scores are there
-            s = s.detach().requires_grad_()
-            values = scored(s[mine].view(len(s), count), s[~mine].view(len(s), -1))
-            slopes = [torch.autograd.grad(v.sum(), s, retain_graph=True)[0] for v in values]
-        return [(v.detach(), slope) for v, slope in zip(values, slopes, strict=True)]
+        return _scored(s, of_query[block, None] == of_place, count, form, own)
 
     flat = compared(query, similarity).flatten(0, -2) / temperature
     others, pairs = gathered(flat, places.flatten(0, 1), None, reduce, 2, similarity)
@@ -114,21 +122,36 @@ def deep_info_max(
     return (others - pairs).mean()
 
 
-def _scored(
-    mine: Tensor, others: Tensor, form: Divergence, own: float | None
-) -> tuple[Tensor, Tensor]:
-    """Of each vector's scores with its own places (n, L) and with others' (n, K): what is to be
-    small, and what is to be great, (n,) each."""
+def _scored(s: Tensor, mine: Tensor, count: int, form: Divergence, own: float | None) -> Reduced:
+    """Of each vector's scores with all places (n, K), of which its own ``count`` are ``mine``: what
+    is to be small, and what is to be great, (n,) each, with the derivatives by the scores."""
+    others = s.shape[1] - count
+    if form not in _SOFTMAX:
+        (of_own, own_slope), (of_others, others_slope) = _TERMS[form]
+        return [
+            (
+                _kept(of_others(s), ~mine).sum(dim=1) / others,
+                _kept(others_slope(s), ~mine) / others,
+            ),
+            (_kept(of_own(s), mine).sum(dim=1) / count, _kept(own_slope(s), mine) / count),
+        ]
+    apart = s.masked_fill(mine, float("-inf"))
+    partition = apart.logsumexp(dim=1, keepdim=True)
     if form == "dv":
-        return others.logsumexp(dim=1) - math.log(others.shape[1]), mine.mean(dim=1)
-    if form == "info-nce":
-        partition = others.logsumexp(dim=1, keepdim=True)
-        if own is not None:
-            kept = torch.full_like(partition, own + math.log(mine.shape[1]))
-            partition = torch.logaddexp(partition, kept)
-        return _softplus(partition - mine).mean(dim=1), 0 * mine.sum(dim=1)
-    of_pairs, of_others = _TERMS[form]
-    return of_others(others).mean(dim=1), of_pairs(mine).mean(dim=1)
+        value = partition.squeeze(1) - math.log(others)
+        own_mean = _kept(s, mine).sum(dim=1) / count
+        return [(value, (apart - partition).exp()), (own_mean, mine.to(s.dtype) / count)]
+    if own is not None:
+        partition = torch.logaddexp(partition, torch.full_like(partition, own + math.log(count)))
+    above = partition - s
+    value = _kept(_softplus(above), mine).sum(dim=1) / count
+    pull = _kept(above.sigmoid(), mine) / count
+    slope = (apart - partition).exp() * pull.sum(dim=1, keepdim=True) - pull
+    return [(value, slope), (torch.zeros_like(value), torch.zeros_like(slope))]
+
+
+def _kept(x: Tensor, where: Tensor) -> Tensor:
+    return x.masked_fill(~where, 0)
 
 
 def _softplus(u: Tensor) -> Tensor:

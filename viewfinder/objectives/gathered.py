@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from viewfinder.core.vectors import to_about_one
 from viewfinder.negatives.contract import Contrast
 from viewfinder.objectives.log_partition import (
     full_precision,
@@ -147,12 +148,12 @@ class _Copied:
     def similarities(self, query: Tensor, block: slice) -> Tensor:
         # of this block, for ``pull`` too
         self.vectors = self.table[self.rows[block].clamp(min=0)].to(query.dtype)
-        s = torch.bmm(self.vectors, query[block, :, None]).squeeze(2)
         if not self.ready:
+            self.vectors.mul_(to_about_one(self.vectors, 2))
             length = torch.linalg.vector_norm(self.vectors, dim=2)
             self.length = length.masked_fill_(length == 0, 1)
-            s.div_(self.length)
-        return s
+        s = torch.bmm(self.vectors, query[block, :, None]).squeeze(2)
+        return s if self.ready else s.div_(self.length)
 
     def pull(self, weights: Tensor, block: slice) -> Tensor:
         if not self.ready:

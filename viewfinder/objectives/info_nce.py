@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from viewfinder.core.ranges import Divisor
-from viewfinder.negatives.contract import Contrast, check_proposed
+from viewfinder.negatives.contract import Contrast, check_proposed, check_taught
 from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.contrast import (
     anchor_positions,
@@ -125,23 +125,27 @@ def positive_scores(
     cluster: Tensor | None = None,
     stale: Stale = "excluded",
     similarity: Similarity = "cosine",
+    teaches: bool = False,
 ) -> tuple[Tensor, Tensor, Relations]:
     """Queries (N, D) as they are compared, the scores of their positives (N,), and their pairs with
     the table.
 
     Raises ValueError where anything does not fit.
     """
-    key = check_positives(query, key, negatives)
+    key = check_positives(query, key, negatives, teaches)
     check_temperature(temperature)
     pairs = Relations(negatives, len(query), cluster, stale)
     query = compared(query, similarity)
     return query, rowwise(query, compared(key, similarity)) / temperature, pairs
 
 
-def check_positives(query: Tensor, key: Tensor | None, negatives: Contrast) -> Tensor:
+def check_positives(
+    query: Tensor, key: Tensor | None, negatives: Contrast, teaches: bool = False
+) -> Tensor:
     """The positive of each query (N, D): its key, or what the negatives know of it. Raises
-    ValueError where they do not fit together."""
+    ValueError where they do not fit together; ``teaches``: see ``check_taught``."""
     check_proposed(negatives)
+    check_taught(negatives, teaches)
     key = negatives.positive if key is None else key
     if key is None:
         raise ValueError("there is no key: give one, or negatives that know the positive (a bank)")

@@ -1,31 +1,18 @@
-"""Unit vectors: what every cosine similarity of the objectives is made of."""
+"""How vectors are compared: what every similarity of the objectives is made of."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from viewfinder.core.expect import check_same_device, check_word
+from viewfinder.core.vectors import float32_or_better, unit
+
+__all__ = ["Similarity", "check_pair", "compared", "float32_or_better", "rowwise", "unit"]
 
 Similarity = Literal["cosine", "dot"]
 """How vectors are compared: the cosine of their angle, or the dot product of them as they are."""
-
-
-def unit(x: Tensor) -> Tensor:
-    """Rows of ``x`` (..., D) divided by their L2 norm, in float32 or better.
-
-    A row of zeros has no direction: it stays zero and its gradient is zero, where dividing by a
-    small epsilon instead would give a finite but ruinous gradient of about 1e12.
-
-    >>> unit(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).tolist()
-    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
-    """
-    x = float32_or_better(x)
-    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    zero = norm == 0
-    return (x / norm.masked_fill(zero, 1)).masked_fill(zero, 0)
 
 
 def compared(x: Tensor, similarity: Similarity) -> Tensor:
@@ -33,18 +20,12 @@ def compared(x: Tensor, similarity: Similarity) -> Tensor:
 
     Raises ValueError for an unknown similarity.
 
+    >>> import torch
     >>> compared(torch.tensor([[3.0, 4.0]]), "dot").tolist()
     [[3.0, 4.0]]
     """
     check_word("similarity", similarity, Similarity)
     return unit(x) if similarity == "cosine" else float32_or_better(x)
-
-
-def float32_or_better(x: Tensor) -> Tensor:
-    """``x``, converted where it is in half precision: sums over a batch would lose it."""
-    if not x.is_floating_point():
-        raise ValueError(f"vectors must be floating point, not {x.dtype}")
-    return x.float() if torch.finfo(x.dtype).bits < 32 else x
 
 
 def rowwise(x: Tensor, y: Tensor) -> Tensor:

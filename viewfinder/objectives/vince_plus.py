@@ -51,7 +51,7 @@ def vince_plus(
     query, key, table, temperature and the proposal. Raises ValueError for other shapes.
     """
     check_word("draws", draws, Draws)
-    query, own, pairs = positive_scores(query, key, negatives, temperature)
+    query, own, pairs = positive_scores(query, key, negatives, temperature, teaches=True)
     weight = query.new_empty(0 if negatives.rows is None else negatives.rows.shape)
 
     def reduce(block: slice, s: Tensor) -> Reduced:

@@ -36,8 +36,9 @@ class Model(nn.Module):
     recipe   complete, the run's
     dim      D
 
-    ``forward`` is for batches on the module's device, and lets gradients through to the encoder
-    where its parameters ask for them; ``encode`` is for files and arrays of any size.
+    ``forward`` is for batches on the module's device, with gradients for the encoder's parameters,
+    which ask for them: freeze them with ``requires_grad_(False)``. ``encode`` is for files and
+    arrays of any size, without gradients. In ``train()`` batch norms take the batch's statistics.
 
     >>> model = viewfinder.load("runs/simclr-1")  # doctest: +SKIP
     >>> model(torch.zeros(2, 3, 40, 60, dtype=torch.uint8)).shape  # doctest: +SKIP
@@ -46,7 +47,7 @@ class Model(nn.Module):
 
     def __init__(self, encoder: nn.Module, recipe: Recipe) -> None:
         super().__init__()
-        self.encoder, self.recipe = encoder, recipe
+        self.encoder, self.recipe = encoder.requires_grad_(), recipe  # to be fine-tuned
         self.views = recipe.view_maker()
         self.source = self.views.source
         blank = torch.zeros(1, *self.source.shape, dtype=DTYPES[self.source.modality])

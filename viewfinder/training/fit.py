@@ -13,6 +13,7 @@ from rich.console import Console
 from viewfinder.core.console import say
 from viewfinder.core.errors import InterruptedRun
 from viewfinder.data.source import Split
+from viewfinder.negatives.queue import Queue
 from viewfinder.positives.sampler import SAMPLERS
 from viewfinder.recipes.recipe import Recipe
 from viewfinder.runs.belonging import own_weights
@@ -83,6 +84,9 @@ def fit(
         sampler=SAMPLERS[recipe.positives.sampler],
         z=partial(_z_now, module),
     )
+    if len(batches) * recipe.epochs == 1 and any(isinstance(m, Queue) for m in module.modules()):
+        told = "the run has a single step, in which the queue is empty: no step will have negatives"
+        say(f"note: {told}; the loss is 0, and nothing is learned. Try: epochs=2", console)
     try:
         with going_on(last, restored):
             trainer.fit(module, batches, ckpt_path=None if last is None else str(last))

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional as F
 
 from viewfinder.core.errors import UserError
 from viewfinder.core.ranges import Count
 from viewfinder.core.table import Options
+from viewfinder.core.vectors import unit
 from viewfinder.evaluation.probes.contract import Details, ProbeRow
 
 BLOCK_SIMILARITIES = 2**24
@@ -42,14 +42,14 @@ def knn_scores(
     >>> knn_scores(queries, bank, labels, 20, 0.07, 10).argmax(1)  # doctest: +SKIP
     """
     _check(features, bank, bank_labels, k, temperature, num_classes)
-    bank = F.normalize(bank, dim=1)
+    bank = unit(bank)
     scores = features.new_zeros(len(features), num_classes, dtype=torch.float64)
     size = max(1, BLOCK_SIMILARITIES // len(bank))
     blocks: Iterator[tuple[Tensor, Tensor]] = zip(
         features.split(size), scores.split(size), strict=True
     )
     for queries, votes in blocks:
-        similarity, nearest = (F.normalize(queries, dim=1) @ bank.T).topk(k, dim=1, sorted=False)
+        similarity, nearest = (unit(queries) @ bank.T).topk(k, dim=1, sorted=False)
         if temperature is None:
             weights = torch.ones_like(similarity, dtype=torch.float64)
         else:
