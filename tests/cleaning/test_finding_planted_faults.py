@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from viewfinder.cleaning.copies import Copies, Seen, digest, find_copies, look
+from viewfinder.cleaning.copies import Copies, Seen, find_copies
 from viewfinder.cleaning.diverse import farthest_first
 from viewfinder.cleaning.labels import doubts, neighbour_probabilities
 from viewfinder.cleaning.looks import looks_of
@@ -27,7 +29,7 @@ def copies_in(images: np.ndarray) -> Copies:
     x = tensors(images)
     colours = torch.nn.functional.adaptive_avg_pool2d(x.float(), 4).flatten(1).numpy()
     graph = nearest_neighbours(colours - colours.mean(0))
-    return find_copies(Seen(look(x).half(), digest(x)), graph)
+    return find_copies(Seen.of(x), graph)
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +45,14 @@ def planted() -> Planted:
 
 def test_planted_copies_are_found_and_little_else(planted: Planted) -> None:
     found = copies_in(planted.images)
-    hit = [found.nearest[copy] == original for original, copy in planted.copies]
-    same = [found.group[a] == found.group[b] >= 0 for a, b in planted.copies]
-    assert np.mean(same) >= 0.75  # mirrored ones are far apart in this embedding
+    sure = [found.nearest[copy] == original for original, copy in planted.copies]
+    hit = [a in (found.nearest[b], found.alike[b]) for a, b in planted.copies]
+    assert np.mean(hit) >= 0.75  # mirrored ones are far apart in this embedding
     for kind in ("equal", "jpeg", "darker", "reduced"):
         assert np.mean(hit[CHANGES.index(kind) :: len(CHANGES)]) >= 0.75, kind
-    others = (found.group >= 0).sum() - 2 * np.sum(same)
+    for kind in ("equal", "darker"):  # of 32 px, JPEG and reducing leave too little to be sure
+        assert np.mean(sure[CHANGES.index(kind) :: len(CHANGES)]) >= 0.75, kind
+    others = (found.group >= 0).sum() - 2 * np.sum(sure)
     assert others <= 4
     equal = planted.copies[:: len(CHANGES)].ravel()
     assert set(np.flatnonzero(found.identical)) == set(equal.tolist())
@@ -60,7 +64,7 @@ def test_equal_images_are_copies_in_any_number_and_embedding() -> None:
     images[10:60] = images[10]
     x = tensors(images)
     graph = nearest_neighbours(rng.standard_normal((90, 5)))  # knows nothing
-    found = find_copies(Seen(look(x).half(), digest(x)), graph)
+    found = find_copies(Seen.of(x), graph)
     assert (found.group[10:60] == found.group[10]).all()
     assert (found.group[[*range(10), *range(60, 90)]] == -1).all()
     assert found.identical.sum() == 50
@@ -170,9 +174,55 @@ def test_looks_of_pictures_of_nothing() -> None:
     ramp = np.broadcast_to(np.linspace(0, 255, 16).astype(np.uint8), (3, 16, 16))
     looks = looks_of(torch.from_numpy(np.stack([noise, black, grey, dark, ramp])))
     assert looks.empty.tolist() == [False, True, True, False, False]
-    assert looks.dark.tolist() == [False, False, False, True, False]
+    assert looks.dark.tolist() == [False, True, False, True, False]
     assert looks.blurred.tolist() == [False, False, False, False, True]
     assert looks.brightness[2].item() == pytest.approx(90 / 255)
+
+
+def test_images_of_one_sharpness_are_not_blurred_and_one_far_below_the_others_is() -> None:
+    rng = np.random.default_rng(0)
+    images = np.full((40, 3, 64, 64), 255, np.uint8)
+    for image in images:  # a plain object before a plain wall: sharp, and hardly any detail
+        top, left = rng.integers(5, 20, 2)
+        image[:, top : top + 35, left : left + 35] = rng.integers(0, 90)
+    looks = looks_of(torch.from_numpy(images))
+    assert not looks.blurred.any()
+    soft = torch.from_numpy(images[:1]).float()
+    for _ in range(20):
+        soft = torch.nn.functional.avg_pool2d(soft, 5, 1, 2, count_include_pad=False)
+    blurred = looks_of(torch.cat([torch.from_numpy(images), soft.byte()])).blurred
+    assert np.flatnonzero(blurred.numpy()).tolist() == [40]
+
+
+def test_the_same_outline_in_another_colour_is_no_copy_and_is_said_to_look_alike() -> None:
+    """Two products of one shape before white: their correlation is above 0.98."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (60, 4, 4, 3), dtype=np.uint8).repeat(16, 1).repeat(16, 2)
+    for i, colour in ((0, (40, 35, 30)), (1, (90, 40, 30)), (2, (40, 35, 30))):
+        images[i] = 255
+        images[i, 12:52, 8:56] = colour
+    images[2] = (images[2] * 0.9).astype(np.uint8)
+    found = copies_in(images)
+    assert found.group[0] == found.group[2] >= 0
+    assert found.group[1] < 0
+    assert found.alike[1] in (0, 2)
+
+
+def test_few_copies_of_product_photographs_are_wrong() -> None:
+    """Real ones: many differ in the colour alone. A pair of equal file in the set itself may be one
+    that was not planted, so two in a hundred are allowed."""
+    file = Path(os.environ.get("VIEWFINDER_DATA", "/nowhere")) / "fashion_products" / "train.npz"
+    if not file.is_file():
+        pytest.skip("VIEWFINDER_DATA has no fashion_products")
+    with np.load(file) as stored:
+        photos = stored["images"][:1_000]
+    rng = np.random.default_rng(0)
+    made = plant(photos, np.arange(len(photos)) % 3, photos[:0], rng, copied=0.12)
+    found = copies_in(made.images)
+    told = {frozenset(pair) for pair in enumerate(found.nearest.tolist()) if pair[1] >= 0}
+    right = {frozenset(pair) for pair in made.copies.tolist()}
+    assert len(told & right) >= 0.95 * len(told)
+    assert len(told & right) >= 0.4 * len(right)
 
 
 def test_farthest_first_covers_within_twice_of_the_best() -> None:

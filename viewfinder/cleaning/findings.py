@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from viewfinder.cleaning.copies import Copies, Seen, digest, find_copies, look
+from viewfinder.cleaning.copies import Copies, Seen, find_copies
 from viewfinder.cleaning.diverse import farthest_first
 from viewfinder.cleaning.effect import Effect, effect_of_copies
 from viewfinder.cleaning.labels import Doubts, doubts, neighbour_probabilities
@@ -85,12 +85,14 @@ class Findings:
             "leave-out": np.flatnonzero(self.spare | looks.empty.numpy()),
             "copies": np.flatnonzero(self.spare),
             "copies-across-splits": np.flatnonzero(self.across),
+            "look-alikes": np.flatnonzero(self.copies.alike >= 0),
             "outliers": _sorted(self.outlier, -score),
             "dark": _sorted(looks.dark.numpy(), looks.brightest.numpy()),
             "blurred": _sorted(looks.blurred.numpy(), looks.sharpness.numpy()),
             "empty": np.flatnonzero(looks.empty.numpy()),
-            "label-next": self.label_next,
         }
+        if self.of.labels is None or (self.of.labels < 0).any():
+            found["label-next"] = self.label_next
         if self.doubts is not None:
             found["doubtful-labels"] = _sorted(self.doubts.doubtful, self.doubts.confidence)
         return found
@@ -111,6 +113,7 @@ class Findings:
             "identical": copies.identical,
             "copy_across_splits": self.across,
             "copy_spare": self.spare,
+            "looks_like": [of.name(i) if i >= 0 else "" for i in copies.alike.tolist()],
             "outlier_score": self.outlier_score.astype(np.float32),
             "outlier": self.outlier,
         }
@@ -155,26 +158,22 @@ def findings(images: RunImages, *, label_next: int = LABEL_NEXT, score: bool = T
 
 
 def _one_pass(images: Data) -> tuple[Seen, Looks]:
-    small, digests, looks = [], [], []
+    seen, looks = [], []
     with progress("looking at images", len(images)) as advance:
         for start in range(0, len(images), BATCH):
             batch = images.read(np.arange(start, min(start + BATCH, len(images))))
-            small.append(look(batch).half())
-            digests.append(digest(batch))
+            seen.append(Seen.of(batch))
             looks.append(looks_of(batch))
             advance(len(batch))
     fields = ("brightness", "brightest", "contrast", "sharpness")
     joined = Looks(*(torch.cat([getattr(one, name) for one in looks]) for name in fields))
-    return Seen(torch.cat(small), np.concatenate(digests)), joined
+    return Seen.joined(seen), joined
 
 
 def _to_label(known: Embeddings, unfit: np.ndarray, count: int) -> np.ndarray:
-    """Images without a label, in train, that stand for the others; all of train where no image, or
-    each, has a label."""
+    """Images without a label, in train, that stand for the others; none where each has one."""
     train = np.array([split != "test" for split in known.split]) & ~unfit
     labelled = np.zeros(len(known), bool) if known.labels is None else known.labels >= 0
-    if not (train & ~labelled).any():
-        labelled = np.zeros(len(known), bool)
     candidates = np.flatnonzero(train & ~labelled)
     return farthest_first(known.unit, count, candidates, np.flatnonzero(labelled))
 
@@ -187,7 +186,8 @@ def _sorted(which: np.ndarray, by: np.ndarray) -> np.ndarray:
 
 def write_findings(found: Findings, folder: Path, about: Mapping[str, str]) -> None:
     """Write findings.parquet, findings.csv and a list of images for each finding to ``folder``;
-    a finding without an image has a list with a first line alone.
+    a finding without an image has a list with a first line alone. A list of an earlier time that
+    is no finding now (label-next, once all have labels) is removed.
 
     Raises UserError where they cannot be written.
     """
@@ -202,6 +202,9 @@ def write_findings(found: Findings, folder: Path, about: Mapping[str, str]) -> N
         pq.write_table(table, temporary, compression="zstd")
     rows = zip(*(_cells(values) for values in columns.values()), strict=True)
     write_atomically(folder / "findings.csv", _csv([[*columns], *map(list, rows)]))
+    if "label-next" not in found.lists():
+        with writing(folder / "label-next.csv"):
+            (folder / "label-next.csv").unlink(missing_ok=True)
     for name, chosen in found.lists().items():
         write_atomically(folder / f"{name}.csv", list_of(found.of, chosen))
 

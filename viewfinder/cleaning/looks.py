@@ -7,12 +7,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from viewfinder.cleaning.outliers import unusual
+
 DARK = 0.15
 """An image is dark where 99 of 100 of its pixels are darker than this, of 0..1."""
 EMPTY = 0.02
 """... and empty where their brightness spreads less than this (standard deviation)."""
 BLURRED = 0.02
-"""... and blurred where detail is less than this part of all its variation."""
+"""... and blurred where detail is less than this part of all its variation, and unusually little of
+it for the set: sharp objects before a plain wall have little detail too."""
 
 _LUMA = (0.299, 0.587, 0.114)
 
@@ -35,7 +38,7 @@ class Looks:
     @property
     def dark(self) -> Tensor:
         """bool (N,)"""
-        return (self.brightest < DARK) & ~self.empty
+        return self.brightest < DARK
 
     @property
     def empty(self) -> Tensor:
@@ -44,8 +47,11 @@ class Looks:
 
     @property
     def blurred(self) -> Tensor:
-        """bool (N,)"""
-        return (self.sharpness < BLURRED) & ~self.empty & ~self.dark
+        """bool (N,), beside the other images that show something: ``unusual`` of 1 / sharpness"""
+        shows = ~self.empty & ~self.dark
+        found = torch.zeros_like(shows)
+        found[shows] = torch.from_numpy(unusual(1 / self.sharpness[shows].clamp_min(1e-9).numpy()))
+        return found & (self.sharpness < BLURRED)
 
 
 def looks_of(images: Tensor) -> Looks:

@@ -38,6 +38,8 @@ def unusual(values: np.ndarray, deviations: float = DEVIATIONS) -> np.ndarray:
     >>> unusual(np.array([1.0, 1.1, 0.9, 1.05, 0.95, 30.0])).tolist()
     [False, False, False, False, False, True]
     """
+    if not len(values):
+        return np.zeros(0, bool)
     logs = np.log(np.maximum(values, 1e-9))
     middle = np.median(logs)
     spread = 1.4826 * np.median(np.abs(logs - middle))

@@ -26,38 +26,43 @@ def page_of(images: RunImages, found: Findings) -> PicturePage:
     sections = [
         _copies(shown, "Copies across train and test", _effects(found), across=True),
         _copies(shown, "Other copies", "Within one split; one of each group can go.", across=False),
+        _alike(shown, lists["look-alikes"]),
         _doubtful(shown, lists.get("doubtful-labels")),
         _outliers(shown, lists["outliers"]),
         _plain(
             shown,
             "Dark",
-            "99 of 100 pixels are darker than 15 % of white.",
+            "99 of 100 pixels are darker than 15 % of white. A wholly black one is empty too.",
             lists["dark"],
             lambda i: [f"99th percentile {found.looks.brightest[i]:.2f}"],
         ),
         _plain(
             shown,
             "Blurred",
-            "Nearly nothing is lost by a 3x3 mean; the least sharp first.",
+            "Nearly nothing is lost by a 3x3 mean, and far less than is usual for the images "
+            f"here (median sharpness {_usual_sharpness(found):.3f}); the least sharp first. Where "
+            "most are blurred, none stands out.",
             lists["blurred"],
             lambda i: [f"sharpness {found.looks.sharpness[i]:.3f}"],
         ),
         _plain(
             shown,
             "Empty",
-            "Of one brightness.",
+            "Of one brightness, black among them.",
             lists["empty"],
             lambda i: [f"contrast {found.looks.contrast[i]:.3f}"],
         ),
-        _plain(
+    ]
+    if "label-next" in lists:
+        next_ones = _plain(
             shown,
             "Label these next",
             "Each the farthest from all before it and from what has a label: few that stand for "
             "many. Copies too many, outliers and empty images are not among them.",
             lists["label-next"],
-            lambda i: [found.of.class_name(i)] if found.of.class_name(i) else [],
-        ),
-    ]
+            lambda i: [],
+        )
+        sections.append(next_ones)
     rows = np.array([*shown.tiles], np.int64)
     pictures = images.pictures(rows) if len(rows) else None
     return PicturePage(
@@ -69,6 +74,10 @@ def page_of(images: RunImages, found: Findings) -> PicturePage:
         None if pictures is None else thumbnails(pictures.numpy()),
         {name: f"{len(lists[name]):,}" for name in lists if name != "leave-out"},
     )
+
+
+def _usual_sharpness(found: Findings) -> float:
+    return float(found.looks.sharpness[~found.looks.empty].median()) if len(found.of) else 0.0
 
 
 class _Shown:
@@ -121,6 +130,19 @@ def _copies(shown: _Shown, title: str, hint: str, *, across: bool) -> Section:
         )
     name = "copies-across-splits.csv" if across else "copies.csv"
     return Section(title, hint, rows, _more(len(groups), name, "groups"))
+
+
+def _alike(shown: _Shown, rows: np.ndarray) -> Section:
+    pairs = {tuple(sorted((i, int(shown.found.copies.alike[i])))) for i in rows.tolist()}
+    made = [
+        [shown.picture(i, [n] if (n := shown.found.of.class_name(i)) else []) for i in pair]
+        for pair in sorted(pairs)[:ROWS]
+    ]
+    hint = (
+        "Outline and layout agree, the pixels do not quite: a copy that was cut or reduced much, "
+        "or another product before the same background. None of them is left out; look."
+    )
+    return Section("Look-alikes", hint, made, _more(len(pairs), "look-alikes.csv", "pairs"))
 
 
 def _doubtful(shown: _Shown, rows: np.ndarray | None) -> Section:

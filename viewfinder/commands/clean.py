@@ -16,6 +16,7 @@ from viewfinder.runs.run import Run
 WORDS = {
     "copies-across-splits": "images that have a copy in another split",
     "copies": "copies too many, of all groups one kept",
+    "look-alikes": "images that look like another and are hardly its copy",
     "doubtful-labels": "labels that the neighbours doubt",
     "outliers": "images far from all others",
     "dark": "dark images",
