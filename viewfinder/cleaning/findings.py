@@ -30,6 +30,9 @@ from viewfinder.runs.embeddings import Embeddings
 LABEL_NEXT = 100
 """Images that are proposed to be labelled, unless said otherwise."""
 BATCH = 1024
+FILES = ("findings.parquet", "findings.csv")
+MARK = b"effect_of_copies"
+"""What the metadata of the first contain."""
 
 
 @dataclass(frozen=True)
@@ -195,13 +198,13 @@ def write_findings(found: Findings, folder: Path, about: Mapping[str, str]) -> N
     import pyarrow.parquet as pq
 
     columns = found.columns()
-    effects = json.dumps([one.plain() for one in found.effects])
+    effects = json.dumps([one.plain() for one in found.effects])  # in the metadata: MARK
     table = pa.table(columns).replace_schema_metadata({**about, "effect_of_copies": effects})
-    file = folder / "findings.parquet"
+    file = folder / FILES[0]
     with replacing(file) as temporary, writing(file):
         pq.write_table(table, temporary, compression="zstd")
     rows = zip(*(_cells(values) for values in columns.values()), strict=True)
-    write_atomically(folder / "findings.csv", _csv([[*columns], *map(list, rows)]))
+    write_atomically(folder / FILES[1], _csv([[*columns], *map(list, rows)]))
     for name, chosen in found.lists().items():
         write_atomically(folder / f"{name}.csv", list_of(found.of, chosen))
 

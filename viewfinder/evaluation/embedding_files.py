@@ -25,6 +25,7 @@ from numpy.lib import format as npy
 
 from viewfinder.core.errors import UserError
 from viewfinder.core.files import replacing, write_atomically, writing
+from viewfinder.core.outputs import check_out
 
 Columns = Mapping[str, Sequence[Any]]
 About = Mapping[str, Any]
@@ -45,6 +46,16 @@ def check_format(out: Path) -> None:
             f"{out} does not say what kind of file it is to be: {', '.join(FORMATS)} are known",
             fix=f"--out {out.with_suffix('.parquet')}",
         )
+
+
+def check_files(out: Path) -> None:
+    """Raise UserError where a file that ``write_rows`` would write is there and not of it."""
+    marks = (b"network_input", b"unit_length")  # of what is said of embeddings
+    if out.suffix.lower() == ".npz":
+        marks = (b"vectors.npy", b"about.npy")
+    beside = list(_beside(out, {"index": []}, {}))  # the JSON first, which has the marks
+    for name in (out.name, *beside):
+        check_out(out.with_name(name), marks, of=out.with_name(beside[0]) if beside else None)
 
 
 def write_rows(out: Path, columns: Columns, blocks: Iterator[np.ndarray], about: About) -> None:
