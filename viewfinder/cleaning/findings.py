@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,6 +19,7 @@ from viewfinder.cleaning.labels import Doubts, doubts, neighbour_probabilities
 from viewfinder.cleaning.looks import Looks, looks_of
 from viewfinder.cleaning.outliers import outlier_scores, unusual
 from viewfinder.core.console import progress
+from viewfinder.core.csv_text import csv_text
 from viewfinder.core.errors import UserError
 from viewfinder.core.files import replacing, write_atomically, writing
 from viewfinder.data.source import Data
@@ -204,7 +203,7 @@ def write_findings(found: Findings, folder: Path, about: Mapping[str, str]) -> N
     with replacing(file) as temporary, writing(file):
         pq.write_table(table, temporary, compression="zstd")
     rows = zip(*(_cells(values) for values in columns.values()), strict=True)
-    write_atomically(folder / FILES[1], _csv([[*columns], *map(list, rows)]))
+    write_atomically(folder / FILES[1], csv_text([[*columns], *map(list, rows)]))
     for name, chosen in found.lists().items():
         write_atomically(folder / f"{name}.csv", list_of(found.of, chosen))
 
@@ -212,9 +211,9 @@ def write_findings(found: Findings, folder: Path, about: Mapping[str, str]) -> N
 def list_of(known: Embeddings, rows: np.ndarray) -> str:
     """A list as ``data.exclude`` takes it: paths, or splits and positions."""
     if known.paths is not None:
-        return _csv([["path"], *([known.paths[i]] for i in rows.tolist())])
+        return csv_text([["path"], *([known.paths[i]] for i in rows.tolist())])
     lines = [[known.split[i], str(known.index[i])] for i in rows.tolist()]
-    return _csv([["split", "index"], *lines])
+    return csv_text([["split", "index"], *lines])
 
 
 def _cells(values: Any) -> list[str]:
@@ -222,9 +221,3 @@ def _cells(values: Any) -> list[str]:
     if kind is not None and kind.kind == "f":
         return [f"{value:.6g}" for value in values.tolist()]
     return [str(value) for value in (values.tolist() if kind is not None else values)]
-
-
-def _csv(lines: list[list[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    return text.getvalue()

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import zipfile
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
+from viewfinder.core.csv_text import csv_text
 from viewfinder.core.errors import UserError
 from viewfinder.core.files import replacing, write_atomically, writing
 from viewfinder.core.outputs import check_out
@@ -122,7 +122,7 @@ def _write_csv(
         if start == 0:
             lines.insert(0, [*columns, *(f"v{i}" for i in range(block.shape[1]))])
         with guard(), path.open("a", encoding="utf-8", newline="") as file:
-            file.write(_csv(lines))
+            file.write(csv_text(lines))
         start += len(block)
 
 
@@ -172,7 +172,7 @@ def _beside(out: Path, columns: Columns, about: About) -> dict[str, str]:
     if ending in (".csv", ".npy"):
         found[f"{out.name}.json"] = json.dumps(about, indent=2) + "\n"
     if ending == ".npy":
-        found[f"{out.name}.csv"] = _csv(
+        found[f"{out.name}.csv"] = csv_text(
             [[*columns], *map(list, zip(*columns.values(), strict=True))]
         )
     return found
@@ -197,9 +197,3 @@ def _array(values: Sequence[Any]) -> np.ndarray:
     """A column as an array of numbers or of text."""
     array = np.asarray(values)
     return array if array.dtype.kind in "iu" else np.asarray(values, np.str_)
-
-
-def _csv(lines: Sequence[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    return text.getvalue()
