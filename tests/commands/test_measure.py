@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 import viewfinder as vf
+from viewfinder.commands import measure as command
 from viewfinder.commands.main import main
+from viewfinder.core.errors import UserError
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
@@ -144,3 +146,13 @@ def test_overrides_belong_to_a_source(
     assert "only --calibrate and --views take overrides" in capsys.readouterr().err
     assert run(monkeypatch, "--calibrate", "digits", "data.limit=12") == 2
     assert "classes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("pairs", [1, 2, 15, 16, 63])
+def test_pairs_too_few_to_measure_are_refused_before_anything_else(
+    pairs: int, tmp_path: Path
+) -> None:
+    file = tmp_path / "x.npy"
+    np.save(file, np.arange(float(pairs)))
+    with pytest.raises(UserError, match=f"{pairs} pairs; at least 64"):
+        command.arrays(file, file)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,6 +19,7 @@ from viewfinder.cleaning.labels import Doubts, doubts, neighbour_probabilities
 from viewfinder.cleaning.looks import Looks, looks_of
 from viewfinder.cleaning.outliers import outlier_scores, unusual
 from viewfinder.core.console import progress
+from viewfinder.core.csv_text import csv_text
 from viewfinder.core.errors import UserError
 from viewfinder.core.files import replacing, write_atomically, writing
 from viewfinder.data.source import Data
@@ -30,6 +29,9 @@ from viewfinder.runs.embeddings import Embeddings
 LABEL_NEXT = 100
 """Images that are proposed to be labelled, unless said otherwise."""
 BATCH = 1024
+FILES = ("findings.parquet", "findings.csv")
+MARK = b"effect_of_copies"
+"""What the metadata of the first contain."""
 
 
 @dataclass(frozen=True)
@@ -195,13 +197,13 @@ def write_findings(found: Findings, folder: Path, about: Mapping[str, str]) -> N
     import pyarrow.parquet as pq
 
     columns = found.columns()
-    effects = json.dumps([one.plain() for one in found.effects])
+    effects = json.dumps([one.plain() for one in found.effects])  # in the metadata: MARK
     table = pa.table(columns).replace_schema_metadata({**about, "effect_of_copies": effects})
-    file = folder / "findings.parquet"
+    file = folder / FILES[0]
     with replacing(file) as temporary, writing(file):
         pq.write_table(table, temporary, compression="zstd")
     rows = zip(*(_cells(values) for values in columns.values()), strict=True)
-    write_atomically(folder / "findings.csv", _csv([[*columns], *map(list, rows)]))
+    write_atomically(folder / FILES[1], csv_text([[*columns], *map(list, rows)]))
     if "label-next" not in found.lists():
         with writing(folder / "label-next.csv"):
             (folder / "label-next.csv").unlink(missing_ok=True)
@@ -212,9 +214,9 @@ def write_findings(found: Findings, folder: Path, about: Mapping[str, str]) -> N
 def list_of(known: Embeddings, rows: np.ndarray) -> str:
     """A list as ``data.exclude`` takes it: paths, or splits and positions."""
     if known.paths is not None:
-        return _csv([["path"], *([known.paths[i]] for i in rows.tolist())])
+        return csv_text([["path"], *([known.paths[i]] for i in rows.tolist())])
     lines = [[known.split[i], str(known.index[i])] for i in rows.tolist()]
-    return _csv([["split", "index"], *lines])
+    return csv_text([["split", "index"], *lines])
 
 
 def _cells(values: Any) -> list[str]:
@@ -222,9 +224,3 @@ def _cells(values: Any) -> list[str]:
     if kind is not None and kind.kind == "f":
         return [f"{value:.6g}" for value in values.tolist()]
     return [str(value) for value in (values.tolist() if kind is not None else values)]
-
-
-def _csv(lines: list[list[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    return text.getvalue()

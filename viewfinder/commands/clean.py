@@ -6,9 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from viewfinder.cleaning.findings import LABEL_NEXT, Findings, findings, write_findings
+from viewfinder.cleaning.findings import (
+    FILES,
+    LABEL_NEXT,
+    MARK,
+    Findings,
+    findings,
+    write_findings,
+)
 from viewfinder.cleaning.page import page_of
 from viewfinder.core.console import say
+from viewfinder.core.outputs import check_folder, check_out
 from viewfinder.evaluation.run_images import run_images
 from viewfinder.report.pictures import write_pictures
 from viewfinder.runs.run import Run
@@ -40,6 +48,9 @@ def clean(
 
     Raises UserError for what cannot be read, opened or written.
     """
+    check_folder(out)
+    for name in (*FILES, "clean.html", *(f"{name}.csv" for name in WORDS)):
+        check_out(out / name, (MARK,), of=out / FILES[0])  # which is written first
     images = run_images(run, data, overrides)
     found = findings(images, label_next=label_next)
     about = {"data": images.source.spec, "run": str(run.folder), **images.facts}

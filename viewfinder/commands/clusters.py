@@ -15,13 +15,14 @@ from viewfinder.core.console import console, say
 from viewfinder.core.counted import counted
 from viewfinder.core.errors import UserError, printable
 from viewfinder.core.files import write_atomically, write_figure, writing
+from viewfinder.core.outputs import PICTURE, check_folder, check_out
 from viewfinder.data.sidecars.read import first_five
 from viewfinder.data.source import Attributes, Split
 from viewfinder.information.discrete import Unit
 from viewfinder.positives.assignment import Assignment
 from viewfinder.positives.attribute_file import attributes_of
 from viewfinder.positives.attributes import attributes as by_attributes
-from viewfinder.positives.cluster_file import read_clusters, write_clusters
+from viewfinder.positives.cluster_file import MARK, read_clusters, write_clusters
 from viewfinder.positives.hierarchy import hierarchy as by_hierarchy
 from viewfinder.positives.hierarchy import tree_of
 from viewfinder.positives.informative import Column, informative, repeats, without
@@ -49,6 +50,14 @@ SHOWN = (
     *("H(Z)", "I(Z;T)", "H(Z|T)", "I-H", "NMI", "AMI"),
 )
 """The columns that fit a terminal of 80 characters; clusters.csv has all."""
+
+FILES = {
+    "clusters.csv": (b",clusters,", b"H(Z)"),
+    "curves.png": PICTURE,
+    "information_plane.png": PICTURE,
+    "z.parquet": (MARK,),
+}
+"""What is written to the folder, and the marks by which it is known."""
 
 
 def clusters(
@@ -79,6 +88,9 @@ def clusters(
 
     Raises UserError for what cannot be read or swept.
     """
+    check_folder(out)
+    for name, marks in FILES.items():
+        check_out(out / name, marks)
     given = only(overrides or {}, ("data", "positives"))
     data, settings = dict(given.get("data", {})), given.get("positives", {})
     swept = {"name", "file", "top_k", "columns", "level", "k"} & settings.keys()

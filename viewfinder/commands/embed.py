@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from viewfinder.core.errors import UserError
-from viewfinder.evaluation.embedding_files import check_format
+from viewfinder.evaluation.embedding_files import check_files, check_format
 from viewfinder.evaluation.scoring import write_all_embeddings
 from viewfinder.recipes.recipe import merge
 from viewfinder.runs.checkpoint import epoch_of
@@ -37,6 +37,8 @@ def embed(
 
     Raises UserError for what cannot be read, opened or written.
     """
+    if out.name:  # "" is refused below
+        check_files(out)
     check_format(out)
     encoder, trained, checkpoint = load_encoder(run)
     say_unfinished(trained, checkpoint)

@@ -78,7 +78,7 @@ def _show(error: Any) -> NoReturn:
 
     option = getattr(error, "option_name", None)
     told = None
-    if option is not None:
+    if option is not None and hasattr(error, "possibilities"):  # one that there is not
         from viewfinder.commands.words import as_key
 
         told = as_key(option, sys.argv, guess=not error.possibilities)

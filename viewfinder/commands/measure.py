@@ -18,13 +18,14 @@ from torch.nn import functional as F
 from viewfinder.core.console import console, progress, say
 from viewfinder.core.errors import UserError
 from viewfinder.core.files import file_of, write_atomically
+from viewfinder.core.outputs import check_out
 from viewfinder.data.source import Data
 from viewfinder.data.sources.npz import check_held, read_header
 from viewfinder.evaluation.shared import embedded
 from viewfinder.information.discrete import Unit, information
 from viewfinder.information.embeddings import of_embeddings
 from viewfinder.information.estimate import Estimate, too_few
-from viewfinder.information.estimator import mutual_information, protocol_of, trainings
+from viewfinder.information.estimator import candidates, mutual_information, protocol_of, trainings
 from viewfinder.information.planted import planted
 from viewfinder.recipes.recipe import build as build_recipe
 from viewfinder.runs.opening import only, open_data, training_split
@@ -40,6 +41,7 @@ def arrays(
 
     Raises UserError for files that cannot be read or written, and as ``mutual_information``.
     """
+    check_json(out)
     left, right = read(x), read(y)
     if len(left) != len(right):
         raise UserError(
@@ -67,6 +69,7 @@ def views(
     Raises UserError for what cannot be read or written, for a source without held-out images, and
     as ``mutual_information``.
     """
+    check_json(out)
     run.recipe()  # what is no run is told before the engine is imported, which takes seconds
     from viewfinder.training.restore import restored
 
@@ -122,6 +125,7 @@ def calibrate(
     Returns (share, the known information, the estimate), in ``unit``. Raises UserError for data
     that cannot be opened, have no labels or too few images, and as ``mutual_information``.
     """
+    check_json(out)
     data = dict(only(overrides or {}, ("data",)).get("data", {}))
     part = build_recipe("simclr", {"data": {**data, "source": spec}}).data
     split = training_split(part, open_data(part, 0))
@@ -155,6 +159,12 @@ def calibrate(
     return found
 
 
+def check_json(out: Path | None) -> None:
+    """Raise UserError where ``out`` cannot take an estimate, or is a file of something else."""
+    if out is not None:
+        check_out(out, (b'"ceiling"', b'"by_k"', b'"protocol"'), endings=(".json",))
+
+
 def trained(label: str, x: Any, y: Any, **protocol: Any) -> Estimate:
     """``mutual_information`` with a bar while critics are trained."""
     how = protocol_of(protocol)
@@ -163,7 +173,9 @@ def trained(label: str, x: Any, y: Any, **protocol: Any) -> Estimate:
 
 
 def say_few(pairs: int) -> None:
-    """Say before anything is computed that the pairs are too few, where they are."""
+    """Say before anything is computed that the pairs are too few, where they are. Raises UserError
+    where they are fewer than can be measured."""
+    candidates(None, pairs)
     if (few := too_few(pairs)) is not None:
         say(f"note: {few}")
 

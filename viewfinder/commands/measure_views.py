@@ -17,6 +17,7 @@ from viewfinder.commands.measure import say_few
 from viewfinder.core.console import console, progress, say
 from viewfinder.core.errors import UserError
 from viewfinder.core.files import path_of, write_figure
+from viewfinder.core.outputs import PICTURE, check_out
 from viewfinder.core.validation import readable
 from viewfinder.data.fingerprint import fingerprint
 from viewfinder.data.source import Source, Split
@@ -62,6 +63,9 @@ def compare(
     Returns estimates by maker and measure ("views", "label"), in ``unit``. Raises UserError for
     views that cannot be made of the data, for too few images, and for a file of other settings.
     """
+    chart = out.with_suffix(".png")
+    check_out(out, (b'"arms"', b'"protocol"'), endings=(".json",))
+    check_out(chart, PICTURE)
     asked = {" ".join(word.split()): views_of(word) for word in words}
     given = {key: value for key, value in protocol.items() if value is not None}
     how = protocol_of({"steps": STEPS, **given})
@@ -93,7 +97,6 @@ def compare(
     if unit == "bits":
         results = {n: {m: one.bits for m, one in own.items()} for n, own in results.items()}
     write(out, found, results)
-    chart = out.with_suffix(".png")
     panels = {f"{TITLES[m]}, {spec}": {n: own[m] for n, own in results.items()} for m in measures}
     write_figure(bars(panels), chart, dpi=120)
     _show(results, measures, unit)

@@ -9,8 +9,9 @@ from viewfinder.commands.pretrain import pretrain, resume
 from viewfinder.core.console import say
 from viewfinder.core.errors import InterruptedRun, RunStopped, UserError
 from viewfinder.core.files import write_atomically
+from viewfinder.core.outputs import check_folder, check_out
 from viewfinder.core.plain_yaml import read_mapping
-from viewfinder.papers.paper_scale import PaperRun, comparison, moved, plan
+from viewfinder.papers.paper_scale import PROBE, PaperRun, comparison, moved, plan
 from viewfinder.papers.registry import find
 from viewfinder.recipes.recipe import build, merge, parse_overrides
 
@@ -42,6 +43,8 @@ def reproduce_at_scale(
     if only_list:
         _list(runs)
         return
+    check_folder(out)
+    check_out(out / TABLE, (PROBE.encode(),))
     overrides = parse_overrides(words)
     reasons: dict[str, str] = {}
     refused: list[UserError] = []

@@ -12,6 +12,7 @@ from rich.table import Table
 from viewfinder.core.console import console, say
 from viewfinder.core.errors import InterruptedRun
 from viewfinder.core.files import writing
+from viewfinder.core.outputs import check_folder, check_out
 from viewfinder.papers.experiment import RECIPES
 from viewfinder.papers.registry import EXPERIMENTS, find
 from viewfinder.papers.registry import judge as judge_stored
@@ -36,6 +37,10 @@ def reproduce(
         say(f"{done}/{total} {what}")
 
     find(name)
+    check_folder(out)
+    results = out / "results.json"  # it tells a folder of this command, pages and figures too
+    for path in (results, out / "table.md", *sorted(out.glob("*.png"))):
+        check_out(path, (b'"experiment"',), of=results)
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
     try:

@@ -9,9 +9,17 @@ from typing import Any
 import numpy as np
 
 from viewfinder.core.console import console, say
+from viewfinder.core.outputs import check_out
 from viewfinder.evaluation.run_images import RunImages, run_images
 from viewfinder.evaluation.search import Found, Query, search
-from viewfinder.report.pictures import Picture, PicturePage, Section, thumbnails, write_pictures
+from viewfinder.report.pictures import (
+    MARK,
+    Picture,
+    PicturePage,
+    Section,
+    thumbnails,
+    write_pictures,
+)
 from viewfinder.runs.run import Run
 
 ON_PAGE = 50
@@ -29,6 +37,8 @@ def find(
 ) -> list[Found]:
     """What ``search`` finds among all images of a run, or of the source ``data``; with ``out`` a
     page of pictures is written there too. Raises UserError as ``search`` and ``run_images`` do."""
+    if out is not None:
+        check_out(out, (MARK, b"<title>Search in "), endings=(".html", ".htm"))
     images = run_images(run, data, overrides)
     found = search(images, queries, top)
     if out is not None:

@@ -178,7 +178,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 def write_figure(figure: Any, path: Path, *, dpi: int = 110) -> None:
     """Replace ``path`` by a Matplotlib figure as PNG. Raises UserError where that is refused."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": "viewfinder"})
     write_atomically(path, buffer.getvalue())
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from viewfinder.core.errors import UserError
 from viewfinder.data.sidecars.image_list import Position, in_words_of_list, read_image_list
+from viewfinder.data.sidecars.read import meant
 from viewfinder.data.source import Source, Split
 from viewfinder.data.splits import canonical_split, select
 
@@ -74,6 +75,7 @@ def _by_path(source: Source, file: Path, wanted: set[str]) -> dict[str, np.ndarr
     known: set[str] = set()
     for split in source.splits.values():
         known.update(split.listed or split.paths or ())
+    wanted = {meant(name, known) for name in wanted}
     _refuse_unknown(source, file, sorted(wanted - known), known)
     return {
         name: np.array([path in wanted for path in split.paths or ()], bool)

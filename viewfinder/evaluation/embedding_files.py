@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import zipfile
@@ -23,8 +22,10 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
+from viewfinder.core.csv_text import csv_text
 from viewfinder.core.errors import UserError
 from viewfinder.core.files import replacing, write_atomically, writing
+from viewfinder.core.outputs import check_out
 
 Columns = Mapping[str, Sequence[Any]]
 About = Mapping[str, Any]
@@ -45,6 +46,16 @@ def check_format(out: Path) -> None:
             f"{out} does not say what kind of file it is to be: {', '.join(FORMATS)} are known",
             fix=f"--out {out.with_suffix('.parquet')}",
         )
+
+
+def check_files(out: Path) -> None:
+    """Raise UserError where a file that ``write_rows`` would write is there and not of it."""
+    marks = (b"network_input", b"unit_length")  # of what is said of embeddings
+    if out.suffix.lower() == ".npz":
+        marks = (b"vectors.npy", b"about.npy")
+    beside = list(_beside(out, {"index": []}, {}))  # the JSON first, which has the marks
+    for name in (out.name, *beside):
+        check_out(out.with_name(name), marks, of=out.with_name(beside[0]) if beside else None)
 
 
 def write_rows(out: Path, columns: Columns, blocks: Iterator[np.ndarray], about: About) -> None:
@@ -111,7 +122,7 @@ def _write_csv(
         if start == 0:
             lines.insert(0, [*columns, *(f"v{i}" for i in range(block.shape[1]))])
         with guard(), path.open("a", encoding="utf-8", newline="") as file:
-            file.write(_csv(lines))
+            file.write(csv_text(lines))
         start += len(block)
 
 
@@ -161,7 +172,7 @@ def _beside(out: Path, columns: Columns, about: About) -> dict[str, str]:
     if ending in (".csv", ".npy"):
         found[f"{out.name}.json"] = json.dumps(about, indent=2) + "\n"
     if ending == ".npy":
-        found[f"{out.name}.csv"] = _csv(
+        found[f"{out.name}.csv"] = csv_text(
             [[*columns], *map(list, zip(*columns.values(), strict=True))]
         )
     return found
@@ -186,9 +197,3 @@ def _array(values: Sequence[Any]) -> np.ndarray:
     """A column as an array of numbers or of text."""
     array = np.asarray(values)
     return array if array.dtype.kind in "iu" else np.asarray(values, np.str_)
-
-
-def _csv(lines: Sequence[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    return text.getvalue()

@@ -145,7 +145,7 @@ def too_few(pairs: int) -> str | None:
     if pairs >= ENOUGH:
         return None
     held_out, most = pairs // 2, 2 * BATCHES * MOST_CANDIDATES
-    k = min(MOST_CANDIDATES, held_out // BATCHES)
+    k = max(1, min(MOST_CANDIDATES, held_out // BATCHES))
     return (
         f"{pairs} pairs are few: a critic learns from {pairs - held_out - (pairs - held_out) // 5} "
         f"of them, and {k} candidates show at most {math.log(k):.2f} nats. At least {ENOUGH:,} "

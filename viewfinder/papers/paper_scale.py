@@ -43,6 +43,10 @@ class PaperRun:
         return "begun" if (self.folder / "recipe.yaml").exists() else "missing"
 
 
+PROBE = "top-1 by the paper's probe"
+"""A heading of the table, by which it is known."""
+
+
 def plan(experiment: Experiment, out: Path) -> list[PaperRun]:
     """The runs of an experiment's recipes in order of value, that of the experiment's list."""
     return [
@@ -84,7 +88,7 @@ def comparison(runs: Sequence[PaperRun], reasons: Mapping[str, str]) -> str:
         linear = "-" if "linear" not in known else f"{100 * known['linear']:.2f}"
         paper = "-" if run.paper is None else f"{run.paper:.2f}"
         rows.append([run.name, own, linear, paper, reasons.get(run.name, run.state)])
-    head = ["run", "top-1 by the paper's probe", "linear", "the paper", "state"]
+    head = ["run", PROBE, "linear", "the paper", "state"]
     return table(head, rows)
 
 

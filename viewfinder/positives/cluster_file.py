@@ -19,7 +19,7 @@ from viewfinder.data.source import Split
 from viewfinder.positives.assignment import Assignment, dense, each_other_its_own
 from viewfinder.positives.attribute_file import rows_of
 
-_META = b"viewfinder.clusters"
+MARK = b"viewfinder.clusters"
 MOST_ROWS_AN_IMAGE = 100
 """Above these rows an image no file is opened; less is read, to say which rows do not match."""
 
@@ -50,7 +50,7 @@ def write_clusters(
         if split.paths is not None:
             columns["path"] = [split.paths[int(i)] for i in index]
     table = pa.table(columns)
-    table = table.replace_schema_metadata({_META: json.dumps(meta).encode()})
+    table = table.replace_schema_metadata({MARK: json.dumps(meta).encode()})
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     write_atomically(Path(path), sink.getvalue().to_pybytes())
@@ -61,7 +61,7 @@ def read_about(path: Path | str) -> dict[str, Any]:
     import pyarrow.parquet as pq
 
     metadata = pq.read_schema(Path(path)).metadata or {}
-    return dict(json.loads(metadata.get(_META, b"{}")))
+    return dict(json.loads(metadata.get(MARK, b"{}")))
 
 
 def read_clusters(path: Path | str, split: Split) -> Assignment:

@@ -30,6 +30,9 @@ POLICY = (
 )
 """Styles and pictures inside the page; no script, and no network at all."""
 
+MARK = b'<meta name="generator" content="viewfinder pictures">'
+"""What each page of pictures contains, so that it is known as one."""
+
 Mark = Literal["", "first", "other"]
 
 

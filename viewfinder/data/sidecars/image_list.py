@@ -42,7 +42,7 @@ def read_image_list(file: Path | str) -> list[str] | list[Position]:
         return _of_table(file)
     if all(line.isdecimal() and len(line) < 19 for line in lines):
         return list(dict.fromkeys(("", int(line)) for line in lines))
-    return list(dict.fromkeys(line.replace("\\", "/").removeprefix("./") for line in lines))
+    return list(dict.fromkeys(line.removeprefix("./") for line in lines))
 
 
 def _is_header(line: str) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -67,7 +67,8 @@ def _read_rows(file: Path) -> tuple[list[str], list[list[str]]]:
             f"({first_five(uneven)})",
             fix="separate cells by commas and quote cells that contain one",
         )
-    return header, [[cell.strip() for cell in row] for row in rows[1:]]
+    path = header.index("path") if "path" in header else None  # a name is taken as it is
+    return header, [[c if i == path else c.strip() for i, c in enumerate(r)] for r in rows[1:]]
 
 
 def _separator(lines: Iterable[str]) -> str:
@@ -80,8 +81,14 @@ def _separator(lines: Iterable[str]) -> str:
     return ","
 
 
+def meant(path: str, known: Collection[Hashable]) -> str:
+    """The image that a list names: the one that is called so, for a name may hold a backslash;
+    where there is none, the one of the same path with slashes, as Windows would not write it."""
+    return path if path in known else path.replace("\\", "/").removeprefix("./")
+
+
 def _normal_path(text: str) -> str:
-    return str(PurePosixPath(text.replace("\\", "/")))
+    return str(PurePosixPath(text))
 
 
 def _keys(file: Path, key: str, cells: Mapping[str, list[str]]) -> list[Hashable]:
@@ -150,7 +157,12 @@ def align(sidecar: Sidecar, images: Mapping[str, Sequence[str] | int]) -> dict[s
             fix="add a column split: split,index,label",
         )
     every = [key for split_keys in keys.values() for key in split_keys]
-    if every and not any(key in sidecar.row_of for key in every):
+    images_known = set(every)
+    row_of = {
+        meant(key, images_known) if isinstance(key, str) else key: row
+        for key, row in sidecar.row_of.items()
+    } | {key: row for key, row in sidecar.row_of.items() if key in images_known}
+    if every and not any(key in row_of for key in every):
         raise UserError(
             f"{sidecar.file} does not match the images: none of its {len(sidecar.row_of)} lines "
             f"({first_three(sidecar.row_of)}) names one of the {len(every)} images "
@@ -158,7 +170,7 @@ def align(sidecar: Sidecar, images: Mapping[str, Sequence[str] | int]) -> dict[s
             fix=_line_for_each(sidecar),
         )
     return {
-        split: np.array([sidecar.row_of.get(key, -1) for key in split_keys], dtype=np.int64)
+        split: np.array([row_of.get(key, -1) for key in split_keys], dtype=np.int64)
         for split, split_keys in keys.items()
     }
 
