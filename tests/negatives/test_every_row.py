@@ -116,6 +116,7 @@ def loss(negatives: Negatives, step: int, rows: slice = slice(None)) -> Tensor |
     if contrast is None:
         return None
     query = vectors.requires_grad_()
+    contrast = replace(contrast, proposal=None)  # what it is contrasted with, not how it was drawn
     total = info_nce_with_negatives(query, vectors.detach().roll(1, 1), contrast, 0.3, cluster=z)
     (gradient,) = torch.autograd.grad(total, query)
     return torch.cat([total.detach()[None], gradient.flatten()])

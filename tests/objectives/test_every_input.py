@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from inspect import isfunction, signature
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 import torch
 from situations import DIM, SITUATIONS, Situation, random_data
@@ -419,3 +421,23 @@ def test_carl_takes_half_and_double_precision() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(loss(X, X + 1)["loss"], wanted)
     assert torch.isfinite(loss(X.half(), X.half() + 1)["loss"])
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 1, 1], np.array([0, 0, 1, 1])], ids=["list", "array"])
+def test_labels_that_are_no_tensor_are_told_what_to_be(labels: object) -> None:
+    z = torch.randn(4, 3)
+    for loss in (SupCon(), supcon):
+        with pytest.raises(
+            ValueError, match=r"labels must be a tensor .* torch.as_tensor\(labels\)"
+        ):
+            loss([z, z], labels)
+
+
+def test_a_bank_refuses_queries_of_another_shape_and_takes_indices_that_are_strided() -> None:
+    bank = Bank(9, 4, size=2)
+    for wrong in (torch.randn(2, 5), torch.randn(3, 4), torch.randn(4)):
+        with pytest.raises(ValueError, match="as wide as the bank"):
+            bank.propose(wrong, torch.arange(2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        bank.update(torch.randn(3, 4), torch.arange(6)[::2])

@@ -65,11 +65,19 @@ def check_between(name: str, given: Any, low: float, high: float, *, ends: bool 
     raise UserError(f"{name} is {in_words(given)}; a number {bound} is expected")
 
 
+def check_tensor(name: str, given: Any) -> None:
+    """Raise ValueError for lists and arrays of numbers."""
+    if not isinstance(given, Tensor):
+        raise ValueError(
+            f"{name} must be a tensor of {_WHOLE}, not {type(given).__name__}; give "
+            f"torch.as_tensor({name})"
+        )
+
+
 def check_whole_numbers(name: str, given: Tensor) -> None:
     """Raise ValueError unless a tensor holds integers: of floats the fraction would be lost, and a
     mask is no list of positions."""
-    if not isinstance(given, Tensor):
-        raise ValueError(f"{name} must be a tensor of {_WHOLE}, not {type(given).__name__}")
+    check_tensor(name, given)
     kind = given.dtype
     if kind.is_floating_point or kind.is_complex or str(kind) == "torch.bool":
         raise ValueError(f"{name} must be {_WHOLE}, not {kind}")

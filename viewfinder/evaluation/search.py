@@ -66,7 +66,9 @@ def search(images: RunImages, queries: Iterable[Query], top: int = 20) -> list[F
     image nor a file, and a file that cannot be read.
     """
     if top < 1:
-        raise UserError(f"top is {top}; at least 1 is expected", fix="--top 20")
+        raise UserError(
+            f"top is {top}; at least 1 is expected", fix="top=20, or on the command line --top 20"
+        )
     return [_search(images, query, top) for query in queries]
 
 

@@ -138,7 +138,7 @@ class Bank(Negatives):
         copy: use it before the next update. With several processes every one must call this, and
         an index that one refuses all of them refuse."""
         known = {} if index is None else {"index": index}
-        shares("the bank", known, partial(self._check, index), least=0)
+        shares("the bank", known, partial(self._check_queries, query, index), least=0)
         index = index.long()
         rows, _, proposal = self._chosen(query.detach(), index)
         # rows that are each query's own leave its datum out already
@@ -188,7 +188,7 @@ class Bank(Negatives):
         dim, clusterings = self.table.shape[1], self.cluster.shape[1:]
         keys, index, z = of_all_ranks(keys, index, z, dim, self._check, clusterings)
         ordered, order = index.sort(stable=True)
-        last = order[torch.searchsorted(ordered, index, right=True) - 1]
+        last = order[torch.searchsorted(ordered, index.contiguous(), right=True) - 1]
         keys, whole = finite_rows(keys[last].to(self.table))
         before = self.table[index]
         rows = before.lerp(self._entered(keys), 1 - self.alpha)
@@ -214,6 +214,14 @@ class Bank(Negatives):
     def _entered(self, keys: Tensor) -> Tensor:
         keys = keys.to(self.table)
         return unit(keys).to(keys.dtype) if self.unit_keys else keys
+
+    def _check_queries(self, query: Tensor, index: Tensor) -> None:
+        self._check(index)
+        if query.ndim != 2 or query.shape != (len(index), self.table.shape[1]):
+            raise ValueError(
+                f"queries must be ({len(index)}, {self.table.shape[1]}), one for each index and as "
+                f"wide as the bank, not {tuple(query.shape)}"
+            )
 
     def _check(self, index: Tensor) -> None:
         _check_known(index)

@@ -16,6 +16,7 @@ from viewfinder.core.expect import (
     check_classes,
     check_same_device,
     check_several,
+    check_tensor,
     check_whole_numbers,
     check_zeros_and_ones,
 )
@@ -239,7 +240,8 @@ class Objective(Row):
             if self.scores == "pairs":
                 raise ValueError(
                     f"{self.name} scores the pairs of one view with another: give it one tensor of "
-                    f"queries and one of keys, not {count} views; pairs.score forms all pairs"
+                    f"queries and one of keys, not {count} views; of several call it for "
+                    "each pair, and take the mean"
                 )
             bound = f"at least {least}" if greatest is None else f"{least} to {greatest}"
             raise ValueError(f"{self.name} takes {bound} views, not {count}")
@@ -252,6 +254,9 @@ class Objective(Row):
             raise ValueError(f"{self.name} contrasts with given negatives: give it some")
         if inputs.tags is not None and "tags" not in self.positives:
             raise ValueError(f"{self.name} knows no positives by tags; supcon does")
+        for name, x in (("index", inputs.index), ("labels", inputs.cluster), ("tags", inputs.tags)):
+            if x is not None:
+                check_tensor(name, x)
         if inputs.cluster is not None:
             kind = "clusters" if inputs.cluster.ndim == 1 else "clusterings"
             if kind not in self.positives:

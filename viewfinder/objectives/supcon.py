@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from viewfinder.core.expect import check_same_device, check_several, check_word
+from viewfinder.core.expect import check_same_device, check_several, check_tensor, check_word
 from viewfinder.core.ranges import Divisor
 from viewfinder.objectives.contract import Inputs, Objective, Options
 from viewfinder.objectives.contrast import (
@@ -130,6 +130,7 @@ def _members(
     ones = summed.new_ones(samples)
     if labels is None:
         return summed, ones, ones
+    check_tensor("labels", labels)
     if labels.shape != (samples,):
         raise ValueError(f"labels must be ({samples},), not {tuple(labels.shape)}")
     check_same_device("labels", labels, "the views are", summed)

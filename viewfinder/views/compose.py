@@ -98,6 +98,16 @@ def compose(
         check_whole("size", size)
         check_whole("channels", channels)
         domain = Domain("images", (channels, size, size))
+    elif (
+        size is not None
+        and domain.modality in ("images", "clips")
+        and (domain.shape[-2:] != (size, size))
+    ):
+        raise UserError(
+            f"size={size} is given beside a domain, {domain.modality} of {domain.shape}, whose "
+            "sides the views have",
+            fix="domain alone, of the size that the views are to have",
+        )
     for side in domain.shape:
         check_whole("a side of the domain", side)
     first = strengthened(items(steps), strength)

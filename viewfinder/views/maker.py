@@ -110,8 +110,23 @@ class ViewMaker(nn.Module):
         Raises ValueError for another shape, dtype or device, for several batches where all views
         are of one, and for sides that are none (on a GPU their values are not looked at).
         """
-        batches = [data] if isinstance(data, Tensor) else list(data)
+        batches = _batches(data)
+        if generator is not None and not isinstance(generator, torch.Generator):
+            raise ValueError(
+                f"the second argument is a {type(generator).__name__}; a torch.Generator is "
+                "expected. A transform of pairs (image, label) needs "
+                "lambda image, label: (views(image), label)"
+            )
         self._check_batches(batches)
+        if (
+            len(batches) > 1
+            and len(batches) > len(self.domains)
+            and batches[0].ndim == len(self.source.shape)
+        ):
+            raise ValueError(
+                f"{len(batches)} single images were given as a list, which is read as a batch for "
+                "each view; give torch.stack(images)"
+            )
         single = all(x.ndim == len(self.source.shape) for x in batches)
         batches = [
             x.as_subclass(Tensor)[None] if single else x.as_subclass(Tensor) for x in batches
@@ -150,6 +165,24 @@ class ViewMaker(nn.Module):
                 f"the batches of the views have {sizes} data; row i of each counts as the same, so "
                 "as many of each are expected"
             )
+
+
+def _batches(data: Any) -> list[Tensor]:
+    """The batches that are given; raises ValueError for what is none."""
+    if isinstance(data, Tensor):
+        return [data]
+    if isinstance(data, list | tuple):
+        wrong = next((x for x in data if not isinstance(x, Tensor)), None)
+        if wrong is None:
+            return list(data)
+        met = f"a list with a {type(wrong).__name__}"
+    else:
+        met = f"a {type(data).__name__}"
+    raise ValueError(
+        f"{met} was given; tensors are expected, images uint8 (C, H, W) or (N, C, H, W): of a "
+        "picture torchvision's v2.PILToTensor() makes one, of an array (H, W, C) "
+        "torch.from_numpy(x).permute(2, 0, 1)"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
