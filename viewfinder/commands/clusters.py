@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from rich.table import Table
 from viewfinder.core.console import console, say
 from viewfinder.core.errors import UserError
 from viewfinder.core.files import write_atomically, write_figure, writing
-from viewfinder.data.source import Split
+from viewfinder.data.source import Attributes, Split
 from viewfinder.information.discrete import Unit
 from viewfinder.positives.assignment import Assignment
 from viewfinder.positives.attribute_file import attributes_of
@@ -68,7 +69,7 @@ def clusters(
     """
     given = only(overrides or {}, ("data", "positives"))
     data, settings = dict(given.get("data", {})), given.get("positives", {})
-    swept = {"name", "file", "top_k", "columns", "level", "k"} & settings.keys()
+    swept = {"name", "file", "top_k", "level", "k"} & settings.keys()
     if swept:
         raise UserError(
             f"positives.{min(swept)} is not set here: the choice of clusters is swept",
@@ -123,8 +124,10 @@ def choose(
         return found, lambda k: by_kmeans(features, k, seed=seed, **o.settings)
     if attributes_file is not None or (hierarchy_file is None and split.attributes is not None):
         o = _options("attributes", {**settings, "file": attributes_file}, split)
-        known = attributes_of(split, o.file, o.reading)
+        known = attributes_of(split, o.file, o.reading, o.columns)
         table = known.described
+        if o.columns is not None:
+            table = _only_columns(table, o.columns)
         for note in known.notes:
             say(f"note: {note}")
         if known.known is not None:
@@ -138,13 +141,35 @@ def choose(
         found = sweep_attributes(table, labels, **rare)
         return found, lambda k: known.spread(by_attributes(table, top_k=k, **rare))
     if labels is None:
-        raise UserError(
-            "there are no attributes and no labels to make clusters of",
-            fix="--attributes FILE.csv with a line per image, or --kmeans RUN",
-        )
+        raise UserError("there are no attributes and no labels to make clusters of", fix=CHOICES)
     o = _options("hierarchy", {**settings, "file": hierarchy_file}, split)
-    tree, labels = tree_of(split, o.file, o.ambiguous), all_labels(split, "a class tree")
+    try:
+        tree, labels = tree_of(split, o.file, o.ambiguous), all_labels(split, "a class tree")
+    except UserError as error:
+        if hierarchy_file is not None:
+            raise
+        raise UserError(
+            "of what are clusters to be made? These images bring no attributes, and their classes "
+            f"give no tree: {error.message}",
+            fix=CHOICES,
+        ) from error
     return sweep_hierarchy(tree, labels), lambda level: by_hierarchy(tree, labels, level=level)
+
+
+def _only_columns(table: Attributes, chosen: Sequence[str]) -> Attributes:
+    """The columns that are chosen by name, whole or by one of their values."""
+    kept = [
+        i
+        for i, name in enumerate(map(str, table.names))
+        if name in chosen or any(one.split("=", 1)[0] == name.split("=", 1)[0] for one in chosen)
+    ]
+    return replace(table, values=table.values[:, kept], names=[table.names[i] for i in kept])
+
+
+CHOICES = (
+    "--attributes FILE.csv with a line per image, --kmeans RUN, --hierarchy FILE with the tree of "
+    "the classes, or --z FILE of clusters that exist"
+)
 
 
 def _options(name: str, settings: Mapping[str, Any], split: Split | None = None) -> Any:
@@ -152,7 +177,11 @@ def _options(name: str, settings: Mapping[str, Any], split: Split | None = None)
     what they need."""
     part = build_recipe("simclr", {"positives": {**settings, "name": name}}).positives
     if split is not None:
-        part.row.check(part.options(), split)
+        try:
+            part.row.check(part.options(), split)
+        except UserError as error:  # here a file follows an option, and is no key
+            fix = error.fix and error.fix.removeprefix("positives.file=")
+            raise UserError(error.message, fix=fix) from error
     return part.options()
 
 
