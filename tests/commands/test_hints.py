@@ -48,6 +48,8 @@ def told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *w
         ("data folder:phots", "Try: folder:photos"),
         ("data nope.jpg", "there is no 'nope.jpg'"),
         ("clusters folder:photos --attributes tagz.csv", "no file tagz.csv. Try: tags.csv"),
+        ("clusters folder:photos", "--attributes FILE.csv"),
+        ("clusters folder:photos --attributes tags.csv positives.columns=[knid]", "kind"),
         ("clusters folder:photos --z tagz.csv", "no file tagz.csv. Try: tags.csv"),
         ("data folder:photos data.labels=tagz.csv", "no file tagz.csv. Try: tags.csv"),
         ("data folder:photos data.labels=tags.csv", "Try: data.label_column=kind"),

@@ -181,3 +181,13 @@ def test_images_without_a_label_are_their_own() -> None:
         assert "labels" in POSITIVES[name].needs
         with pytest.raises(UserError, match="2 of 6 have none"):
             all_labels(labelled, name)
+
+
+def test_only_the_chosen_columns_are_looked_at() -> None:
+    table = {"colour": ["red", "blue"], "price": ["1.5", "2.25"], "half": ["0", "what"]}
+    with pytest.raises(UserError, match=r"or leave price out: positives\.columns="):
+        parse_columns({"price": table["price"]}, "t.csv")
+    for chosen in (["colour"], ["colour=red"]):
+        assert parse_columns(table, "t.csv", None, chosen).attributes.names == ["colour"]
+    with pytest.raises(UserError, match=r"coulor.*colour"):
+        parse_columns(table, "t.csv", None, ["coulor"])

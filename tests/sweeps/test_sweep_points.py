@@ -100,3 +100,21 @@ def test_a_damaged_result_is_none(content: str, tmp_path: Path) -> None:
     assert point.result() is None
     one_after_another([point], trained)
     assert json.loads((point.folder / "point.json").read_text())["top1"] == 0.3
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [{"top1": 7.5}, {"top1": "abc"}, {"shared": [1]}, {"clusters": 3}, {"top1": True, "shared": 0}],
+)
+def test_a_point_that_says_what_no_run_gives_is_named(
+    edited: dict[str, Any], tmp_path: Path
+) -> None:
+    point = Point(0.5, 0, tmp_path, {})
+    point.keep({"stopped": None, "top1": 0.5, "shared": None, "clusters": None})
+    assert point.result() is not None
+    point.keep({"stopped": None, "top1": 0.5, "shared": None, "clusters": None, **edited})
+    with pytest.raises(UserError, match=r"point\.json says what no run gives.*remove"):
+        point.result()
+    (tmp_path / "point.json").write_text('{"value": 0.5, "seed": 0, "stopped": null}')
+    with pytest.raises(UserError, match=r"point\.json says what no run gives.*remove"):
+        point.result()

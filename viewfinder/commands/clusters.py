@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ def clusters(
         check_out(out / name, marks)
     given = only(overrides or {}, ("data", "positives"))
     data, settings = dict(given.get("data", {})), given.get("positives", {})
-    swept = {"name", "file", "top_k", "columns", "level", "k"} & settings.keys()
+    swept = {"name", "file", "top_k", "level", "k"} & settings.keys()
     if swept:
         raise UserError(
             f"positives.{min(swept)} is not set here: the choice of clusters is swept",
@@ -156,8 +157,10 @@ def choose(
         return found, lambda k: by_kmeans(features, k, seed=seed, **o.settings), ()
     if attributes_file is not None or (hierarchy_file is None and split.attributes is not None):
         o = _options("attributes", {**settings, "file": attributes_file}, split)
-        known = attributes_of(split, o.file, o.reading)
+        known = attributes_of(split, o.file, o.reading, o.columns)
         table = known.described
+        if o.columns is not None:
+            table = _only_columns(table, o.columns)
         for note in known.notes:
             say(f"note: {note}")
         if known.known is not None:
@@ -182,14 +185,36 @@ def choose(
         say_by_name(table, labels, columns, unit)
         return found, lambda k: known.spread(by_attributes(table, top_k=k, **rare)), columns
     if labels is None:
-        raise UserError(
-            "there are no attributes and no labels to make clusters of",
-            fix="--attributes FILE.csv with a line per image, or --kmeans RUN",
-        )
+        raise UserError("there are no attributes and no labels to make clusters of", fix=CHOICES)
     o = _options("hierarchy", {**settings, "file": hierarchy_file}, split)
-    tree, labels = tree_of(split, o.file, o.ambiguous), all_labels(split, "a class tree")
+    try:
+        tree, labels = tree_of(split, o.file, o.ambiguous), all_labels(split, "a class tree")
+    except UserError as error:
+        if hierarchy_file is not None:
+            raise
+        raise UserError(
+            "of what are clusters to be made? These images bring no attributes, and their classes "
+            f"give no tree: {error.message}",
+            fix=CHOICES,
+        ) from error
     found = sweep_hierarchy(tree, labels)
     return found, lambda level: by_hierarchy(tree, labels, level=level), ()
+
+
+def _only_columns(table: Attributes, chosen: Sequence[str]) -> Attributes:
+    """The columns that are chosen by name, whole or by one of their values."""
+    kept = [
+        i
+        for i, name in enumerate(map(str, table.names))
+        if name in chosen or any(one.split("=", 1)[0] == name.split("=", 1)[0] for one in chosen)
+    ]
+    return replace(table, values=table.values[:, kept], names=[table.names[i] for i in kept])
+
+
+CHOICES = (
+    "--attributes FILE.csv with a line per image, --kmeans RUN, --hierarchy FILE with the tree of "
+    "the classes, or --z FILE of clusters that exist"
+)
 
 
 def _options(name: str, settings: Mapping[str, Any], split: Split | None = None) -> Any:
@@ -197,7 +222,11 @@ def _options(name: str, settings: Mapping[str, Any], split: Split | None = None)
     what they need."""
     part = build_recipe("simclr", {"positives": {**settings, "name": name}}).positives
     if split is not None:
-        part.row.check(part.options(), split)
+        try:
+            part.row.check(part.options(), split)
+        except UserError as error:  # here a file follows an option, and is no key
+            fix = error.fix and error.fix.removeprefix("positives.file=")
+            raise UserError(error.message, fix=fix) from error
     return part.options()
 
 

@@ -25,7 +25,12 @@ from viewfinder.evaluation.shared import embedded
 from viewfinder.information.discrete import Unit, information
 from viewfinder.information.embeddings import of_embeddings
 from viewfinder.information.estimate import Estimate, too_few
-from viewfinder.information.estimator import candidates, mutual_information, protocol_of, trainings
+from viewfinder.information.estimator import (
+    check_enough,
+    mutual_information,
+    protocol_of,
+    trainings,
+)
 from viewfinder.information.planted import planted
 from viewfinder.recipes.recipe import build as build_recipe
 from viewfinder.runs.opening import only, open_data, training_split
@@ -173,9 +178,8 @@ def trained(label: str, x: Any, y: Any, **protocol: Any) -> Estimate:
 
 
 def say_few(pairs: int) -> None:
-    """Say before anything is computed that the pairs are too few, where they are. Raises UserError
-    where they are fewer than can be measured."""
-    candidates(None, pairs)
+    """Say before anything is computed that the pairs are few; raise UserError for fewer than 64."""
+    check_enough(pairs)
     if (few := too_few(pairs)) is not None:
         say(f"note: {few}")
 

@@ -13,6 +13,7 @@ import numpy as np
 from rich.console import Console
 
 from viewfinder.core.console import console, say
+from viewfinder.core.counted import counted
 from viewfinder.core.errors import InterruptedRun, RunStopped, UserError, unknown
 from viewfinder.core.files import writing
 from viewfinder.recipes.check import check_parts
@@ -65,8 +66,8 @@ def sweep(
     points = plan.points()
     rest = len(unfinished(points))
     say(
-        f"{len(plan.values)} values of {path} with {plan.seeds} seeds: {len(points)} points, "
-        f"{len(points) - rest} of them finished, in {plan.folder}"
+        f"{len(plan.values)} values of {path} with {counted(plan.seeds, 'seed')}: "
+        f"{len(points)} points, {len(points) - rest} of them finished, in {plan.folder}"
     )
     if (few := enough(plan)) is not None:
         say(f"note: {few}")
@@ -242,11 +243,13 @@ def show(curve: Curve, plan: Plan) -> None:
         table.add_column(heading)
     for i, value in enumerate(curve.values):
         known = None if curve.information is None else curve.information[i].mean()
-        star = " *" if value == curve.best else ""
+        star = " *" if value == curve.best and curve.accuracy.shape[1] > 1 else ""
         accuracy = percent(Spread(tuple(curve.accuracy[i].tolist())))
         table.add_row(f"{told(value)}{star}", accuracy, "-" if known is None else f"{known:.3f}")
     console().print(table)
-    if curve.best is not None:
+    if curve.accuracy.shape[1] == 1:
+        say("note: with one seed nothing can be said of which value is best. Try: seeds=5")
+    elif curve.best is not None:
         say(f"highest mean: {curve.path}={told(curve.best)}")
     for finding in curve.findings:
         say(f"{finding.claim}: {finding.verdict.replace('**', '')}; {finding.found}")

@@ -201,4 +201,6 @@ def _held_out_again(train: Split, held_out: np.ndarray) -> np.ndarray:
 def _again_note(count: int, of: int) -> str:
     if count == 0:
         return f"no test split: none of the {of} images that the run held out is here"
+    if count == of:
+        return f"no test split: the {of} images that the run held out are held out here too"
     return f"no test split: {count} of the {of} images that the run held out are held out here"

@@ -26,6 +26,9 @@ SHOWN = 96
 """Side of the picture of a query that is a file, px."""
 LISTS = (".txt", ".csv")
 """Endings of files that hold a query a line."""
+QUERIES = (
+    "the path of an image, a row such as 3, test:0 for the first of a split, or a list of these"
+)
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,8 @@ def _row(images: RunImages, query: Query) -> int | None:
     if isinstance(query, np.ndarray | Tensor):
         return None
     word = str(query)
+    if not word.strip():
+        raise UserError("no image to search for was given", fix=QUERIES)
     if re.fullmatch(r"-?\d+", word):
         row = int(word) if len(word) < 19 else len(known)
         if not 0 <= row < len(known):
@@ -125,9 +130,17 @@ def _row(images: RunImages, query: Query) -> int | None:
     split, colon, index = word.rpartition(":")
     if colon and split in images.source.splits and index.isdecimal() and len(index) < 19:
         here = np.flatnonzero(np.array(known.split) == split)
-        at = here[known.index[here] == int(index)]
+        if known.paths is None:  # as lists and tables name it
+            at = here[known.index[here] == int(index)]
+        else:  # the n-th of this part, wherever it was drawn from
+            at = here[int(index) : int(index) + 1]
         if not len(at):
-            raise UserError(f"{split} of {images.source.spec} has no image {index}")
+            first, last = (0, len(here) - 1) if known.paths else known.index[here[[0, -1]]]
+            raise UserError(
+                f"{split} of {images.source.spec} has no image {index}: it has {len(here):,}, "
+                f"{first} to {last}",
+                fix=f"{split}:{first} for the first of it",
+            )
         return int(at[0])
     paths = known.paths or []
     if word in paths:
@@ -136,9 +149,20 @@ def _row(images: RunImages, query: Query) -> int | None:
         guess = nearest(word, paths[:10_000])
         raise UserError(
             f"{in_words(word)} is neither a file nor an image of {images.source.spec}",
-            fix=guess or "the path of an image, or a number",
+            fix=guess or QUERIES,
         )
-    return None
+    return _same_file(images, path_of(word))
+
+
+def _same_file(images: RunImages, file: Path) -> int | None:
+    """The row of a file that lies in the folder of the run's images; None: it lies elsewhere."""
+    root = path_of(images.source.spec.partition(":")[2])
+    try:
+        word = file.resolve().relative_to(root.resolve()).as_posix()
+    except (ValueError, OSError):
+        return None
+    paths = images.embeddings.paths or []
+    return paths.index(word) if word in paths else None
 
 
 def _single(query: Query) -> str | Path | list[np.ndarray | Tensor]:

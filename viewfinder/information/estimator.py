@@ -198,13 +198,18 @@ def rows_of(how: Protocol) -> tuple[Bound, tuple[Bound, Options]]:
         raise UserError(f"objective={how.objective}: {error}") from error
 
 
-def candidates(k: int | None, pairs: int) -> int:
-    """K, as asked for or by default."""
-    held_out = pairs // 2
+def check_enough(pairs: int) -> None:
+    """Raise UserError for fewer than 64 pairs."""
     if pairs < SMALLEST:
         raise UserError(
             f"there are {pairs} pairs; at least {SMALLEST} are expected, and thousands are better"
         )
+
+
+def candidates(k: int | None, pairs: int) -> int:
+    """K, as asked for or by default."""
+    held_out = pairs // 2
+    check_enough(pairs)
     if k is None:
         return min(MOST_CANDIDATES, held_out // BATCHES)
     if not 2 <= k <= held_out // 2:

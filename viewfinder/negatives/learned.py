@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from viewfinder.core.errors import OptionError
 from viewfinder.core.expect import check_between, check_whole
 from viewfinder.core.ranges import Rows, Weight
 from viewfinder.data.domain import Spec
@@ -128,6 +129,15 @@ class LearnedOptions(MemoryOptions):
         0.0005, ge=1e-6, le=0.5, description="smallest acceptance, below negatives.rate"
     )
     knots: int = Field(17, ge=2, le=1_000, description="parameters of the acceptance")
+
+    @model_validator(mode="after")
+    def _the_least_is_below_the_rate(self) -> Self:
+        if self.least >= self.rate:
+            raise OptionError(
+                f"@least={self.least:g} is not below @rate={self.rate:g}",
+                fix=f"@least={self.rate / 10:g}",
+            )
+        return self
 
 
 def _build(o: LearnedOptions, spec: Spec) -> Bank:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -46,9 +46,13 @@ def rows_of(sidecar: Sidecar, split: Split) -> tuple[np.ndarray, list[str]]:
 
 
 def read_attributes(
-    file: Path | str, split: Split, options: ColumnOptions | None = None
+    file: Path | str,
+    split: Split,
+    options: ColumnOptions | None = None,
+    chosen: Sequence[str] | None = None,
 ) -> Columns:
-    """The attributes of a split's images from a sidecar; see ``parse_columns``.
+    """The attributes of a split's images from a sidecar, all or the ``chosen``; see
+    ``parse_columns``.
 
     Categories and bins are those of the whole file, so all splits are numbered alike. An image
     without a line has no value of anything.
@@ -56,7 +60,7 @@ def read_attributes(
     sidecar = read_sidecar(file)
     rows, notes = rows_of(sidecar, split)
     with reading(sidecar.file):
-        parsed = parse_columns(sidecar.columns, str(sidecar.file), options)
+        parsed = parse_columns(sidecar.columns, str(sidecar.file), options, chosen)
     known = rows >= 0
     values = np.where(known[:, None], parsed.attributes.values[rows], -1)
     return Columns(
@@ -66,10 +70,15 @@ def read_attributes(
     )
 
 
-def attributes_of(split: Split, file: str | None, options: ColumnOptions | None = None) -> Columns:
+def attributes_of(
+    split: Split,
+    file: str | None,
+    options: ColumnOptions | None = None,
+    chosen: Sequence[str] | None = None,
+) -> Columns:
     """The attributes of a split's images: from a file, else the source's own."""
     if file is not None:
-        return read_attributes(file, split, options)
+        return read_attributes(file, split, options, chosen)
     assert split.attributes is not None, "the row needs attributes"
     return Columns(split.attributes)
 

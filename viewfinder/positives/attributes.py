@@ -238,7 +238,7 @@ def _column_name(table: Attributes, name: str, value: int, known: Sequence[tuple
 
 
 def _build(options: AttributesOptions, given: Given) -> Assignment:
-    known = attributes_of(given.split, options.file, options.reading)
+    known = attributes_of(given.split, options.file, options.reading, options.columns)
     made = attributes(
         known.described,
         top_k=options.top_k,

@@ -59,7 +59,10 @@ class Columns:
 
 
 def parse_columns(
-    columns: Mapping[str, Sequence[str]], where: str, options: ColumnOptions | None = None
+    columns: Mapping[str, Sequence[str]],
+    where: str,
+    options: ColumnOptions | None = None,
+    chosen: Sequence[str] | None = None,
 ) -> Columns:
     """Attributes from columns of text of equal length N, each understood by itself.
 
@@ -69,8 +72,9 @@ def parse_columns(
     - real numbers: binned at quantiles; whole numbers and text: categories, numbered in order
       (empty cells and NaN are missing, -1)
 
-    ``where`` names the table in messages. Raises UserError for a table without columns, a column
-    that is named in the options but is not there, and what is said above.
+    ``where`` names the table in messages. Of ``chosen`` columns, also as "column=value", the others
+    are not looked at. Raises UserError for a table without columns, a column that is named in the
+    options or chosen but is not there, and what is said above.
     """
     options = options or ColumnOptions()
     if not columns:
@@ -78,6 +82,12 @@ def parse_columns(
     for name in (*options.categorical, *options.continuous):
         if name not in columns:
             raise unknown(f"column of {where}", name, columns)
+    if chosen is not None:
+        wanted = [name if name in columns else name.split("=", 1)[0] for name in chosen]
+        for name in wanted:
+            if name not in columns:
+                raise unknown(f"column of {where}", name, columns)
+        columns = {name: cells for name, cells in columns.items() if name in wanted} or columns
     names: list[str] = []
     arrays: list[np.ndarray] = []
     words: dict[str, Sequence[str]] = {}
@@ -153,7 +163,8 @@ def _binned(
         raise UserError(
             f"{where}: column {name} holds real numbers ({first_five(values)}); clusters need "
             "categories",
-            fix=f"positives.bins=4, or leave the column out, or positives.categorical=[{name}]",
+            fix=f"positives.bins=4, or positives.categorical=[{name}], or leave {name} out: "
+            "positives.columns=[...] with the names of the others",
         )
     codes, edges = quantile_bins(values, bins)
     ends = ["", *(f"{edge:.4g}" for edge in edges), ""]

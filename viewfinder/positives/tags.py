@@ -27,7 +27,8 @@ def tags_of(split: Split, options: TagsOptions) -> Tags:
 
     Raises UserError for a column that is not there, and where no image has a tag.
     """
-    known = attributes_of(split, options.file, ColumnOptions(separator=options.separator))
+    reading = ColumnOptions(separator=options.separator)
+    known = attributes_of(split, options.file, reading)
     table = known.attributes
     if options.columns is not None:
         names = [str(name) for name in table.names]

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from viewfinder.core.errors import UserError, within
+from viewfinder.core.errors import OptionError, UserError, within
 from viewfinder.core.ranges import Pixels
 from viewfinder.core.validation import readable
 from viewfinder.data.domain import Domain
@@ -73,7 +73,14 @@ class Steps(Part):
             step, option = known[key]
             by_step.setdefault(step.name, {})[option] = value
         for name, values in by_step.items():
-            listed = overridden(listed, STEPS[name], values)
+            try:
+                listed = overridden(listed, STEPS[name], values)
+            except ValidationError as error:
+                found = error.errors()[0]
+                cause = found.get("ctx", {}).get("error")
+                if isinstance(cause, OptionError):
+                    raise cause.within("views.") from error
+                raise UserError(f"views: the step {name}: {found['msg']}") from error
             own = [item for item in listed if item.step.name == name]
             if "p" not in values and all(item.idle for item in own):
                 usual = STEPS[name].options.model_fields["p"].default

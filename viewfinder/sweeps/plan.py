@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from viewfinder.core.errors import UserError
+from viewfinder.core.errors import UserError, in_words
 from viewfinder.core.files import locked, write_atomically, writing
 from viewfinder.recipes.recipe import Recipe
 from viewfinder.sweeps.vary import slug, told
@@ -42,7 +42,18 @@ class Point:
         except (OSError, ValueError, RecursionError):
             return None
         own = isinstance(found, dict) and found.get("value") == self.value
-        return found if own and found.get("seed") == self.seed else None
+        if not own or found.get("seed") != self.seed:
+            return None
+        share = found.get("top1")
+        known = isinstance(share, int | float) and 0 <= share <= 1
+        none = bool(found.get("stopped")) or ("top1" in found and share is None)
+        parts = (found.get("shared"), found.get("clusters"))
+        if not (known or none) or not all(isinstance(x, dict | None) for x in parts):
+            raise UserError(
+                f"{self.folder / RESULT} says what no run gives: top1 is {in_words(share)}",
+                fix=f"remove {self.folder / RESULT}; its run is kept, and only read again",
+            )
+        return found
 
     def keep(self, found: Mapping[str, Any]) -> None:
         """Store what was found."""

@@ -8,6 +8,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from viewfinder.core.errors import OptionError
 from viewfinder.core.ranges import Fraction
 from viewfinder.core.table import Options
 from viewfinder.data.domain import Domain
@@ -26,7 +27,12 @@ class MaskOptions(Options):
     @model_validator(mode="after")
     def _at_most_all(self) -> Self:
         if self.mask + self.random > 1:
-            raise ValueError(f"mask={self.mask:g} and random={self.random:g} are more than all")
+            raise OptionError(
+                f"@{MASK.name}_mask={self.mask:g} and @{MASK.name}_random={self.random:g} are more "
+                "than all of the chosen words",
+                fix=f"@{MASK.name}_random={1 - self.mask:g}",
+                own=f"random={1 - self.mask:g}",
+            )
         return self
 
 
