@@ -14,7 +14,7 @@ import pytest
 import sweep_work
 from sweep_work import plan_of, some_fail, trained
 
-from viewfinder.core.errors import InterruptedRun
+from viewfinder.core.errors import InterruptedRun, UserError
 from viewfinder.sweeps import points as module
 from viewfinder.sweeps.curve import curve_of
 from viewfinder.sweeps.plan import Point, unfinished
@@ -107,7 +107,7 @@ def test_a_damaged_result_is_none(content: str, tmp_path: Path) -> None:
     [{"top1": 7.5}, {"top1": "abc"}, {"shared": [1]}, {"clusters": 3}, {"top1": True, "shared": 0}],
 )
 def test_a_point_that_says_what_no_run_gives_is_named(
-    edited: dict[str, Any], tmp_path: Path
+    edited: dict[str, object], tmp_path: Path
 ) -> None:
     point = Point(0.5, 0, tmp_path, {})
     point.keep({"stopped": None, "top1": 0.5, "shared": None, "clusters": None})
