@@ -66,8 +66,8 @@ def sweep(
     points = plan.points()
     rest = len(unfinished(points))
     say(
-        f"{len(plan.values)} values of {path} with {counted(plan.seeds, 'seed')}: {len(points)} points, "
-        f"{len(points) - rest} of them finished, in {plan.folder}"
+        f"{len(plan.values)} values of {path} with {counted(plan.seeds, 'seed')}: "
+        f"{len(points)} points, {len(points) - rest} of them finished, in {plan.folder}"
     )
     if (few := enough(plan)) is not None:
         say(f"note: {few}")
