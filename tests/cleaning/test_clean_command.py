@@ -69,10 +69,8 @@ def test_the_lists_name_what_was_planted(cleaned: tuple[Run, Findings]) -> None:
     assert not {*COPIED} & {*listed(run, "copies")}
     assert "train/a/empty.png" in listed(run, "empty")
     assert {*listed(run, "copies"), "train/a/empty.png"} == {*listed(run, "leave-out")}
-    chosen = listed(run, "label-next")
-    assert len(chosen) == len(set(chosen)) == 5
-    assert all(path.startswith("train/") for path in chosen)
-    assert not {*chosen} & {*listed(run, "leave-out"), *listed(run, "outliers")}
+    assert not (run.folder / "clean" / "label-next.csv").exists()  # all have a label
+    assert "Label these next" not in (run.folder / "clean" / "clean.html").read_text()
 
 
 def test_the_table_has_a_row_an_image_and_both_files_say_the_same(
@@ -167,6 +165,10 @@ def test_other_data_and_no_labels_are_looked_at_too(
     assert np.flatnonzero(found.copies.identical).size == 2
     lines = (tmp_path / "out" / "copies.csv").read_text().splitlines()
     assert lines[0] == "split,index"
+    chosen = (tmp_path / "out" / "label-next.csv").read_text().splitlines()[1:]
+    assert len(chosen) == len(set(chosen)) == 3
+    assert all(line.startswith("train,") for line in chosen)
+    assert not {*chosen} & {*lines[1:]}
     assert open_source(str(tmp_path / "mine.npz"), exclude=tmp_path / "out" / "copies.csv")
     show(found, tmp_path / "out")
     assert "1 copies too many" in capsys.readouterr().out
