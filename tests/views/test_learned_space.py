@@ -70,6 +70,7 @@ def test_what_is_no_generator_is_refused_by_name(tmp_path: Path) -> None:
     file = saved_space(tmp_path)
     whole = load_file(file)
     key = "generator.blocks.0.weight"
+    negative = {k: -1 - v for k, v in whole.items() if k.endswith("running_var")}
     (tmp_path / "text").write_text("no tensors")
     (tmp_path / "cut").write_bytes(file.read_bytes()[:-40])
     save_file({"a": torch.zeros(2)}, tmp_path / "weights")
@@ -81,6 +82,9 @@ def test_what_is_no_generator_is_refused_by_name(tmp_path: Path) -> None:
         tmp_path / "weights": "is a safetensors file, but no generator",
         rewritten(file, tmp_path / "newer", format=FORMAT + 1): f"reads up to {FORMAT}",
         rewritten(file, tmp_path / "unsaid", format="x"): "is of format x",
+        rewritten(file, tmp_path / "bool", format=True): "is of format True",
+        rewritten(file, tmp_path / "below", format=-9): "is of format -9",
+        rewritten(file, tmp_path / "negative", {**whole, **negative}): "a variance below 0",
         rewritten(file, tmp_path / "other", what="a sphere"): "no generator of views",
         rewritten(file, tmp_path / "space", space="cmyk"): "there is no space cmyk",
         rewritten(file, tmp_path / "kind", kind="glow"): "does not say what it is",

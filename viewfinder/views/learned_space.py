@@ -114,6 +114,9 @@ def load(path: Path | str) -> LearnedSpace:
         raise UserError(f"{file} is damaged: {brief(', '.join(differ))} are not what it announces")
     if not all(value.isfinite().all() for value in tensors.values()):
         raise UserError(f"{file} holds numbers that are not finite", fix="an earlier generator")
+    variances = [value for key, value in tensors.items() if key.endswith("running_var")]
+    if not all((value >= 0).all() for value in variances):
+        raise UserError(f"{file} holds a variance below 0", fix="an earlier generator")
     space.load_state_dict(tensors, assign=True)
     return space.eval().requires_grad_(False)
 
@@ -148,7 +151,7 @@ _FIX = "the generator.safetensors that viewfinder learn-views wrote"
 
 def _shape(file: Path, about: dict[str, Any]) -> Shape:
     written = about.get("format")
-    if not isinstance(written, int) or written > FORMAT:
+    if isinstance(written, bool) or not isinstance(written, int) or not 1 <= written <= FORMAT:
         raise UserError(
             f"{file} is of format {brief(written)}; this version reads up to {FORMAT}",
             fix="pip install --upgrade viewfinder",
