@@ -40,6 +40,7 @@ Words = Callable[[Path], list[object]]
 FEW = ["--seeds", "1", "--steps", "1"]
 FILES: dict[str, tuple[Words, str, list[str]]] = {
     "search": (lambda r: ["search", r, "0"], "found.html", ["photo.png"]),
+    "report": (lambda r: ["report", r], "again.html", ["photo.png"]),
     "embed parquet": (lambda r: ["embed", r, "--data", "digits"], "e.parquet", ["e.txt"]),
     "embed csv": (lambda r: ["embed", r, "--data", "digits"], "e.csv", []),
     "embed npy": (lambda r: ["embed", r, "--data", "digits"], "e.npy", []),
@@ -152,7 +153,8 @@ def test_a_folder_that_has_a_file_of_the_user_under_a_name_of_the_command_is_ref
 
 
 def test_every_command_with_out_is_among_these() -> None:
-    """pretrain, learn-views and sweep take a new folder or their own, and have tests of that."""
+    """pretrain, learn-views and sweep take a new folder or their own, and have tests of that;
+    group, compare and explore ask for the same marks, of lists and pairs of runs."""
     from typer.main import get_command
 
     from viewfinder.commands.cli import app
@@ -160,4 +162,4 @@ def test_every_command_with_out_is_among_these() -> None:
     commands = get_command(app).commands  # type: ignore[attr-defined]
     have = {n for n, c in commands.items() if any("--out" in p.opts for p in c.params)}
     asked = {words(Path("r"))[0] for words, *_ in (*FILES.values(), *FOLDERS.values())}
-    assert have - asked == {"pretrain", "learn-views", "sweep"}
+    assert have - asked == {"pretrain", "learn-views", "sweep", "group", "compare", "explore"}

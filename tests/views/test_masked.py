@@ -55,7 +55,7 @@ def test_options_set_the_shares() -> None:
     seen, wanted = maker(rate=0.5, mask=0.0, random=0.0)(x, seeded())
     assert torch.equal(seen, x)
     assert (wanted >= 0).double().mean().item() == pytest.approx(0.5, abs=0.03)
-    with pytest.raises(UserError, match=r"mask=0.8 and random=0.4 are more than all"):
+    with pytest.raises(UserError, match=r"mask_mask=0.8 and mask_random=0.4 are more than all"):
         maker(random=0.4)
 
 

@@ -12,11 +12,12 @@ from typing import Any
 from viewfinder.core.console import say
 from viewfinder.core.errors import UserError
 from viewfinder.core.files import write_atomically, writing
+from viewfinder.core.outputs import check_folder, check_out
 from viewfinder.evaluation.comparison import NEAR, Comparison
 from viewfinder.evaluation.comparison import compare as compare_images
 from viewfinder.evaluation.comparison_page import page_of
 from viewfinder.evaluation.run_images import RunImages, run_images
-from viewfinder.report.pictures import write_pictures
+from viewfinder.report.pictures import MARK, write_pictures
 from viewfinder.runs.run import Run
 
 
@@ -37,6 +38,10 @@ def compare(
     """
     if first.folder.resolve() == second.folder.resolve():
         raise UserError(f"{first.folder} is compared with itself", fix="two runs")
+    if out is not None:
+        check_folder(out)
+        for name in ("compare.html", "overlap.csv", "compare.json"):
+            check_out(out / name, (MARK,), of=out / "compare.html")
     images = [run_images(run, data, overrides) for run in (first, second)]
     found = compare_images(images[0], images[1], k)
     if out is not None:

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from viewfinder.core.console import say
 from viewfinder.core.errors import UserError
+from viewfinder.core.outputs import check_folder, check_out
 from viewfinder.evaluation.atlas import write_atlas
 from viewfinder.evaluation.run_images import run_images
 from viewfinder.runs.run import Run
@@ -41,6 +42,9 @@ def write(
     overrides: Mapping[str, Any] | None = None,
 ) -> str:
     """Write the folder of the map of runs; returns how the places were found."""
+    check_folder(out / "data")
+    for name in ("dataset.parquet", "metadata.json"):
+        check_out(out / "data" / name, (b'"viewfinder"',), of=out / "data" / "metadata.json")
     return write_atlas([run_images(run, data, overrides) for run in runs], out)
 
 

@@ -11,8 +11,9 @@ import numpy as np
 from viewfinder.core.console import say
 from viewfinder.core.counted import counted
 from viewfinder.core.errors import UserError
+from viewfinder.core.outputs import check_out
 from viewfinder.positives.assignment import Assignment
-from viewfinder.positives.cluster_file import read_clusters, write_clusters
+from viewfinder.positives.cluster_file import MARK, read_clusters, write_clusters
 from viewfinder.positives.said import read_said
 from viewfinder.runs.opening import override, reopened, training_split
 from viewfinder.runs.own_data import check_there
@@ -49,6 +50,7 @@ def group(
             f"{out} is no Parquet file, which alone can say what is left out",
             fix=str(out.with_suffix(".parquet")),
         )
+    check_out(out, (MARK,))
     trained = run.recipe()
     recipe = override(trained, overrides or {}, None, ("data",))
     check_there(run, recipe)

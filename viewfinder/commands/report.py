@@ -9,6 +9,7 @@ import numpy as np
 
 from viewfinder.core.console import say
 from viewfinder.core.errors import UserError
+from viewfinder.core.outputs import check_out
 from viewfinder.evaluation.pictured import save_map
 from viewfinder.evaluation.run_images import run_images
 from viewfinder.evaluation.several_runs import KNN, TEMPERATURE, Paired, Several, several
@@ -30,6 +31,8 @@ def report(runs: Sequence[Run], out: Path | None = None) -> Path:
 
     Raises UserError for what is no run, and for runs of other images or other held-out parts.
     """
+    if out is not None:
+        check_out(out, (b"viewfinder",), endings=(".html", ".htm"))
     if len(runs) > 1:
         return _several(runs, out or Path("report.html"))
     run = runs[0]

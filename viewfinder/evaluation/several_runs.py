@@ -105,7 +105,7 @@ def _right(images: RunImages, train: np.ndarray, test: np.ndarray) -> np.ndarray
     """bool (n,), whether the vote names each test image right."""
     labels = images.embeddings.labels
     assert labels is not None
-    vectors = torch.from_numpy(images.embeddings.vectors)
+    vectors = torch.tensor(images.embeddings.vectors)
     bank = torch.from_numpy(labels[train])
     k, classes = min(KNN, len(train)), int(labels.max()) + 1
     scores = knn_scores(vectors[test], vectors[train], bank, k, TEMPERATURE, classes)
