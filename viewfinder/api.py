@@ -321,7 +321,7 @@ def compare(
 
     neighbours  of each image, 1 to 30
     data        source that both look at; None: the runs' own
-    out         folder for a page of pictures and a table, a row an image
+    out         folder for a page of pictures and a table, a row per image
     overrides   of the runs' data
 
     ``mean`` of what is returned is the mean overlap (Jaccard), 0..1. Raises UserError for runs of

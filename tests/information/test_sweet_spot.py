@@ -94,4 +94,4 @@ def test_the_encoder_is_best_where_views_share_the_task_and_nothing_else() -> No
     means = [spread.mean for _, _, spread in points if spread is not None]
     assert verdict.holds is True, (verdict, means)
     assert means[1] == max(means)
-    assert means[0] < 0.6  # one bit tells one of two halves: at most one half, but for chance
+    assert means[0] < 0.6  # one bit tells one of two halves: at most one half, beyond chance

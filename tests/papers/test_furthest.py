@@ -1,4 +1,4 @@
-"""Of arms that are trained alike but for their views the one that went furthest speaks for all."""
+"""Of arms that are trained alike, views apart, the one that went furthest speaks for all."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def trained(point: Point) -> dict[str, Any]:
 
 
 def some_fail(point: Point) -> dict[str, Any]:
-    """As ``trained``, but for points that cannot be, each in its own way."""
+    """As ``trained``, except for points that cannot be, each in its own way."""
     kinds = {(0, 0): RunStopped("collapsed"), (1, 1): RuntimeError("no memory"),
              (2, 2): UserError("a file is gone")}  # fmt: skip
     if (point.value, point.seed) in kinds:

@@ -32,7 +32,7 @@ def compare(
 ) -> Comparison:
     """Compare the neighbours of each image in two runs, on their own data or on ``data``.
 
-    out  folder for compare.html, overlap.csv (a row an image) and compare.json; None: none
+    out  folder for compare.html, overlap.csv (a row per image) and compare.json; None: none
 
     Raises UserError for runs of different data, and for what cannot be read, opened or written.
     """
@@ -85,4 +85,4 @@ def show(found: Comparison, out: Path) -> None:
     )
     if any(found.missing):
         say(f"note: {sum(found.missing):,} images that only one of the runs has were left out")
-    say(f"page: {out / 'compare.html'}; a row an image: {out / 'overlap.csv'}")
+    say(f"page: {out / 'compare.html'}; a row per image: {out / 'overlap.csv'}")

@@ -114,7 +114,7 @@ def planned(
         layers = merge(overrides, nested([(path, value)]))
         recipe = build(method, layers, file)
         check_parts(recipe)
-        own = {"baselines": False}  # the same at every point, but for the untrained encoder
+        own = {"baselines": False}  # the same at every point, except of the untrained encoder
         evaluation = recipe.evaluation.model_copy(update=own)
         return located(recipe.model_copy(update={"evaluation": evaluation, "logger": "none"}))
 

@@ -1,6 +1,6 @@
 """A map of all images as a folder that an explorer in the browser reads.
 
-The folder is that of Embedding Atlas: data/dataset.parquet, a row an image, and data/metadata.json,
+It is that of Embedding Atlas: data/dataset.parquet, a row per image, and data/metadata.json,
 which says what the columns mean to it.
 """
 
@@ -153,7 +153,7 @@ def _tags(source: Source) -> dict[str, list[str]]:
 
 
 def _pictures(images: RunImages) -> list[bytes] | None:
-    """Small PNG files, one an image."""
+    """Small PNG files, one per image."""
     made: list[bytes] = []
     for start in range(0, len(images.embeddings), AT_A_TIME):
         rows = np.arange(start, min(start + AT_A_TIME, len(images.embeddings)))

@@ -45,7 +45,7 @@ class RunImages:
     """A source in the embedding of a run.
 
     recipe      the run's, with the data part of the source
-    embeddings  a row an image, the splits one after the other, as ``images`` has them
+    embeddings  a row per image, the splits one after the other, as ``images`` has them
     facts       digests of the model and the data, and k: what the kept files must say
     files       the embedding file and that of the graph
     """
@@ -71,7 +71,7 @@ class RunImages:
 
     @cached_property
     def images(self) -> JoinedData:
-        """The data of all splits, a row an image."""
+        """The data of all splits, a row per image."""
         return JoinedData([split.data for split in self.source.splits.values()])
 
     @cached_property

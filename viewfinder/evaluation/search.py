@@ -25,7 +25,7 @@ array uint8 (H, W, C) or a tensor uint8 (C, H, W)."""
 SHOWN = 96
 """Side of the picture of a query that is a file, px."""
 LISTS = (".txt", ".csv")
-"""Endings of files that hold a query a line."""
+"""Endings of files that hold a query per line."""
 QUERIES = (
     "the path of an image, a row such as 3, test:0 for the first of a split, or a list of these"
 )
@@ -76,7 +76,7 @@ def search(images: RunImages, queries: Iterable[Query], top: int = 20) -> list[F
 
 
 def listed(query: str) -> list[str]:
-    """The queries of a file with one a line (.txt or .csv); of anything else itself."""
+    """The queries of a file with one per line (.txt or .csv); of anything else itself."""
     if Path(query).suffix.lower() not in LISTS or not path_of(query).is_file():
         return [query]
     return [one if isinstance(one, str) else as_word(one) for one in read_image_list(query)]

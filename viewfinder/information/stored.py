@@ -29,7 +29,7 @@ class Comparison:
     """All that a comparison is made of, so that it can be continued.
 
     data      what it is of: source, settings, and a fingerprint
-    protocol  of all arms, but for the number of seeds, which may grow
+    protocol  of all arms except the number of seeds, which may grow
     """
 
     data: dict[str, Any]

@@ -67,7 +67,7 @@ class Network(nn.Module):
         self.asked: Stage | None = None
 
     def reading(self) -> AbstractContextManager[list[Tensor]]:
-        """Inside, what the stage of ``places`` gives is kept, one tensor a pass of the encoder."""
+        """What the stage of ``places`` gives inside is kept, a tensor per pass of the encoder."""
         return nullcontext([]) if self.places is None else self.places.read(self.encoder)
 
     def features(self, view: Tensor, asked: Tensor | None = None) -> Tensor:

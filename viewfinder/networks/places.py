@@ -26,7 +26,7 @@ class Read:
     """What an objective compares in place of projections: of an inner stage that is not averaged.
 
     stage  a submodule of the encoder; "view": the view as the encoder sees it; "auto": the deepest
-           stage of at least 4 x 4 places, but for the last of the encoder
+           stage of at least 4 x 4 places, except the last of the encoder
     whole  one vector is made of all places together; else one of each
     """
 
@@ -42,7 +42,7 @@ class Stage:
 
     @contextmanager
     def read(self, encoder: nn.Module) -> Iterator[list[Tensor]]:
-        """Inside, what the stage gives is kept, as it is, in a list with one entry a pass."""
+        """Inside, what the stage gives is kept, as it is, in a list with one entry per pass."""
         seen: list[Tensor] = []
         if self.name == VIEW:
             handle = encoder.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
@@ -157,7 +157,7 @@ def stages_given(encoder: nn.Module, domain: Domain) -> dict[str, list[tuple[int
 
 
 def _chosen(given: dict[str, list[tuple[int, ...] | None]], encoder: nn.Module, key: str) -> str:
-    """The deepest stage of at least ``LEAST`` places, but for the last; of a stage and its own last
+    """The deepest stage of at least ``LEAST`` places, except the last; of a stage and its own last
     block the stage."""
     outer = [name for name in given if "." not in name and name in stage_names(encoder)]
     with_places = [n for n in outer if len(given[n]) == 1 and _size(given[n][0]) is not None]

@@ -85,7 +85,7 @@ def _pooled(name: str, output: Any) -> Tensor:
 
 @contextmanager
 def captured(encoder: nn.Module, names: Sequence[str]) -> Iterator[dict[str, list[Tensor]]]:
-    """Inside, what each stage gives is kept, one (N, D) tensor a pass of the encoder.
+    """Inside, what each stage gives is kept, one (N, D) tensor per pass of the encoder.
 
     Square maps (N, D, H, W), or (N, H, W, D) as some transformers have them, are averaged over
     their area; tokens (N, T, D) over the tokens. Raises UserError for other outputs.

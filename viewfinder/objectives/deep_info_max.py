@@ -181,7 +181,7 @@ class LDIMOptions(DeepInfoMaxOptions):
     stage: str = Field(
         AUTO,
         description="whose places an image's vector is compared with: a stage of the encoder; "
-        "auto: its deepest of at least 4 x 4 places, but for the last",
+        "auto: its deepest of at least 4 x 4 places, except the last",
     )
 
 

@@ -33,7 +33,7 @@ def vince_plus(
         loss = mean_i [ -log( e^s_i+ / (e^s_i+ + sum_j e^s_ij) ) + cost_i ],   y_ij ~ q( . | y_i)
 
     q and the cost of its rate of acceptance are those of negatives=learned, where it is said why
-    this is a repair; equation 4 is minus the first term, but for log K. The proposal is trained by
+    this is a repair; equation 4 is minus the first term, up to log K. The proposal is trained by
     the gradient of the expectation over its draws,
 
         sum_j -log(1 - p_ij) d log q(y_ij | y_i),   p_ij = e^s_ij / (e^s_i+ + sum_k e^s_ik),

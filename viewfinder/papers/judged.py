@@ -27,7 +27,7 @@ def judged(
 
     barred   of the arms' recipes: those that no claim can rest on, and why
     common   the overrides that lie under all recipes
-    alike    of an arm's name the group of those that are trained alike but for their views; of a
+    alike    of an arm's name the group of those that are trained alike except for their views; of a
              group the arm that went furthest says whether its arms were trained
     """
     from viewfinder.recipes.recipe import merge

@@ -60,7 +60,7 @@ GOALS: Table[Goal] = Table(
         ),
         Goal(
             name="semi-supervised",
-            summary="views that share little but for what some labels say",
+            summary="views that share little except what some labels say",
             paper="Tian et al. 2020 (InfoMin), equation 3",
             hides=True,
             labels=True,

@@ -1,4 +1,4 @@
-"""The files of ``viewfinder embed`` read back: a row an image, with what is known of it."""
+"""The files of ``viewfinder embed`` read back: a row per image, with what is known of it."""
 
 from __future__ import annotations
 

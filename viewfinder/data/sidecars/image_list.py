@@ -1,4 +1,4 @@
-"""Lists of images as people write them: paths or positions, one a line.
+"""Lists of images as people write them: paths or positions, one per line.
 
     cats/a.jpg          path                 12          split,index
     dogs/b.jpg          cats/a.jpg           40          train,12
@@ -37,7 +37,7 @@ def read_image_list(file: Path | str) -> list[str] | list[Position]:
         ) from None
     lines = [line.strip() for line in lines if line.strip()]
     if not lines:
-        raise UserError(f"{file} is empty; paths or positions of images are expected, one a line")
+        raise UserError(f"{file} is empty; paths or positions of images are expected, one per line")
     if _is_header(lines[0]):
         return _of_table(file)
     if all(line.isdecimal() and len(line) < 19 for line in lines):

@@ -132,7 +132,7 @@ SOURCES: Table[SourceRow] = Table(
             read=_read_moving_digits,
             modality="clips",
         ),
-        _at_path("text", "sentences of a text file, one a line", read_text, modality="tokens"),
+        _at_path("text", "sentences of a text file, one per line", read_text, modality="tokens"),
         _at_path("npz", "arrays in an npz file, or a folder of them", read_npz, labels=True),
         _at_path("folder", "image files below a folder", read_folder, labels=True),
         _at_path(

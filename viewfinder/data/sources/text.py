@@ -1,4 +1,4 @@
-"""Sentences of a text file, one a line, as words of its own vocabulary."""
+"""Sentences of a text file, one per line, as words of its own vocabulary."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LONGEST = 128
 
 
 def read_text(path: str, how: ReadOptions) -> Source:
-    """The sentences of a UTF-8 file, one a line, int64 (N, T): words are what blanks separate.
+    """The sentences of a UTF-8 file, one per line, int64 (N, T): words are what blanks separate.
 
     The vocabulary is all words of the file, the most frequent first, words of one frequency in the
     order of their code points; a word's number is its place in it. Behind them stand the number
@@ -44,7 +44,7 @@ def read_text(path: str, how: ReadOptions) -> Source:
     if len(sentences) < 2 or len(counts) < 2:
         raise UserError(
             f"{path} holds {_many(len(sentences), 'sentence')} of {_many(len(counts), 'word')}; at "
-            "least two sentences, one a line, of at least two different words are expected"
+            "least two sentences, one per line, of at least two different words are expected"
         )
     words = sorted(counts, key=lambda word: (-counts[word], word))
     number = {word: i for i, word in enumerate(words)}

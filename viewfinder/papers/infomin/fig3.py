@@ -56,7 +56,7 @@ FIGURE = Figure(
     },
     notes=[
         "184 street scenes in place of 800 photographs: few, and of one kind",
-        "an offset of 0 shows the same patch twice but for the flip",
+        "an offset of 0 shows the same patch twice except for the flip",
     ],
 )
 run, judge = figure(FIGURE, "fig3")

@@ -45,8 +45,6 @@ class Masked(ViewMaker):
         generator: torch.Generator,
         sides: Sequence[Tensor | None] | None = None,
     ) -> list[Tensor]:
-        if len(batches) != 1:
-            raise ValueError("a sentence and its hidden words are of one; several were given")
         (data,) = batches
         drawn = self.mask.draw(len(data), self.source, generator)
         asked = self.mask.chosen(data, drawn)
